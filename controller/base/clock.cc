@@ -1,0 +1,60 @@
+#include "controller/base/clock.h"
+
+#include <algorithm>
+
+namespace sluice::base {
+
+FakeClock::FakeClock(WallTime wall) : wall_(wall), mono_(std::chrono::hours(1)) {}
+
+WallTime FakeClock::Wall() const {
+  std::lock_guard lock(mutex_);
+  return wall_;
+}
+
+MonoTime FakeClock::Mono() const {
+  std::lock_guard lock(mutex_);
+  return mono_;
+}
+
+bool FakeClock::WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& cv,
+                          MonoTime deadline, const std::function<bool()>& ready) {
+  const Waiter self{lock.mutex(), &cv};
+  {
+    std::lock_guard guard(mutex_);
+    waiters_.push_back(self);
+  }
+  cv.wait(lock, [&] { return ready() || Mono() >= deadline; });
+  {
+    std::lock_guard guard(mutex_);
+    waiters_.erase(std::find_if(waiters_.begin(), waiters_.end(),
+                                [&](const Waiter& w) { return w.cv == &cv; }));
+  }
+  return ready();
+}
+
+void FakeClock::Advance(Duration by) {
+  std::vector<Waiter> waiters;
+  {
+    std::lock_guard lock(mutex_);
+    wall_ += std::chrono::duration_cast<WallTime::duration>(by);
+    mono_ += by;
+    waiters = waiters_;
+  }
+  for (const Waiter& waiter : waiters) {
+    // Taking the waiter's mutex orders this notify after its check of the old time.
+    { std::lock_guard lock(*waiter.mutex); }
+    waiter.cv->notify_all();
+  }
+}
+
+void FakeClock::StepWall(Duration by) {
+  std::lock_guard lock(mutex_);
+  wall_ += std::chrono::duration_cast<WallTime::duration>(by);
+}
+
+int FakeClock::waiters() const {
+  std::lock_guard lock(mutex_);
+  return static_cast<int>(waiters_.size());
+}
+
+}  // namespace sluice::base

@@ -1,0 +1,124 @@
+#include "controller/base/log.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <vector>
+
+#include "controller/base/time_format.h"
+
+namespace sluice::base::log {
+namespace {
+
+std::atomic<Level> g_minimum{Level::kInfo};
+std::atomic<Format> g_format{Format::kText};
+thread_local std::vector<Field> t_context;
+
+std::string_view LevelName(Level level) {
+  switch (level) {
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarn:
+      return "warn";
+    case Level::kError:
+      return "error";
+  }
+  return "error";
+}
+
+// JSON string escapes; text values use the same form, so that a line stays a line.
+void AppendQuoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+bool Plain(std::string_view text) {
+  if (text.empty()) return false;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '=' || c == '\\') return false;
+  }
+  return true;
+}
+
+void AppendField(std::string& out, Format format, const Field& field) {
+  if (format == Format::kJson) {
+    out += ',';
+    AppendQuoted(out, field.key);
+    out += ':';
+    if (field.quoted) {
+      AppendQuoted(out, field.value);
+    } else {
+      out += field.value;
+    }
+    return;
+  }
+  out += ' ';
+  out += field.key;
+  out += '=';
+  if (Plain(field.value)) {
+    out += field.value;
+  } else {
+    AppendQuoted(out, field.value);
+  }
+}
+
+}  // namespace
+
+void Configure(Level minimum, Format format) {
+  g_minimum = minimum;
+  g_format = format;
+}
+
+bool Enabled(Level level) { return level >= g_minimum.load(std::memory_order_relaxed); }
+
+ScopedContext::ScopedContext(std::string_view key, std::string_view value)
+    : previous_(t_context.size()) {
+  t_context.emplace_back(key, value);
+}
+
+ScopedContext::~ScopedContext() {
+  t_context.erase(t_context.begin() + static_cast<std::ptrdiff_t>(previous_), t_context.end());
+}
+
+std::string Render(Format format, std::string_view time, Level level, std::string_view message,
+                   Fields fields) {
+  std::string out;
+  if (format == Format::kJson) {
+    out = fmt::format("{{\"ts\":\"{}\",\"level\":\"{}\",\"msg\":", time, LevelName(level));
+    AppendQuoted(out, message);
+  } else {
+    out = fmt::format("{} {:5} {}", time, LevelName(level), message);
+  }
+  for (const Field& field : t_context) AppendField(out, format, field);
+  for (const Field& field : fields) AppendField(out, format, field);
+  if (format == Format::kJson) out += '}';
+  return out;
+}
+
+void Write(Level level, std::string_view message, Fields fields) {
+  if (!Enabled(level)) return;
+  std::string line = Render(g_format, FormatRfc3339Micro(std::chrono::system_clock::now()), level,
+                            message, fields);
+  line += '\n';
+  // A log that cannot be written has nowhere to be reported.
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace sluice::base::log

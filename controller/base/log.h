@@ -1,0 +1,71 @@
+// Structured logging: a constant message, written in the past tense, with key/value pairs.
+//
+//   log::Info("lease acquired", {{"holder", id}, {"epoch", epoch}});
+//
+// One line an event to standard error, as text (default) or JSON. Never log a secret: pass names of
+// credentials, not their values. Thread rule: any thread; one write(2) a line.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "controller/base/status.h"
+
+namespace sluice::base::log {
+
+enum class Level { kDebug, kInfo, kWarn, kError };
+enum class Format { kText, kJson };
+
+struct Field {
+  std::string_view key;
+  std::string value;
+  bool quoted = true;  // false for numbers and booleans in JSON
+
+  Field(std::string_view k, std::string_view v) : key(k), value(v) {}
+  Field(std::string_view k, const char* v) : key(k), value(v) {}
+  Field(std::string_view k, const std::string& v) : key(k), value(v) {}
+  Field(std::string_view k, const Status& v) : key(k), value(v.ToString()) {}
+  Field(std::string_view k, bool v) : key(k), value(v ? "true" : "false"), quoted(false) {}
+  template <std::integral T>
+  Field(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
+  template <std::floating_point T>
+  Field(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
+};
+using Fields = std::initializer_list<Field>;
+
+void Configure(Level minimum, Format format);
+bool Enabled(Level level);
+
+// A context prefix for this thread's lines (the reconcile or request id), restored on destruction.
+class [[nodiscard]] ScopedContext {
+ public:
+  ScopedContext(std::string_view key, std::string_view value);
+  ~ScopedContext();
+  ScopedContext(const ScopedContext&) = delete;
+  ScopedContext& operator=(const ScopedContext&) = delete;
+
+ private:
+  std::size_t previous_;
+};
+
+void Write(Level level, std::string_view message, Fields fields);
+inline void Debug(std::string_view message, Fields fields = {}) {
+  if (Enabled(Level::kDebug)) Write(Level::kDebug, message, fields);
+}
+inline void Info(std::string_view message, Fields fields = {}) {
+  Write(Level::kInfo, message, fields);
+}
+inline void Warn(std::string_view message, Fields fields = {}) {
+  Write(Level::kWarn, message, fields);
+}
+inline void Error(std::string_view message, Fields fields = {}) {
+  Write(Level::kError, message, fields);
+}
+
+// The line without its newline; what Write() prints. For tests.
+std::string Render(Format format, std::string_view time, Level level, std::string_view message,
+                   Fields fields);
+
+}  // namespace sluice::base::log

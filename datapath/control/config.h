@@ -1,0 +1,102 @@
+// The whole desired state of one agent, as the data plane sees it: plain values, immutable once made.
+//
+// It comes from one of two places: the controller's stream (api/agent/v1, DESIGN.md §1) or a YAML
+// file (`sluice-agent --config FILE`). Either way it is validated as a whole before it replaces the
+// one in force; a configuration that does not validate changes nothing.
+//
+// How names map: the first segment of a mount's path is the bucket a client names, the rest is a key
+// prefix. Mount /datasets/raw of bucket "training", prefix "curated/" serves s3://datasets/raw/x from
+// origin object training/curated/x. The longest matching mount wins.
+//
+// Thread rule: shared as shared_ptr<const Config>.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/base/status.h"
+
+namespace sluice::control {
+
+struct Credentials {  // never logged, never in a label
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token;
+};
+
+struct Origin {
+  std::string name;
+  std::string endpoint;  // "https://host[:port]" or "http://host[:port]"
+  std::string region;
+  bool path_style = true;
+  std::string ca_pem;  // empty: the system's roots
+  Credentials credentials;
+};
+
+struct Mount {
+  std::string path;    // "/datasets" or "/datasets/raw": starts with /, no trailing /, no . or ..
+  std::string origin;  // Origin::name
+  std::string bucket;
+  std::string prefix;  // "" or ends with /
+};
+
+enum Verb : std::uint8_t { kRead = 1, kWrite = 2, kDelete = 4, kList = 8 };
+
+struct Grant {
+  std::string mount;       // Mount::path
+  std::uint8_t verbs = 0;  // of Verb
+};
+
+struct Tenant {
+  std::string name;
+  std::vector<Credentials> keys;  // more than one while a key rotates
+  std::vector<Grant> grants;
+};
+
+struct Listen {
+  std::string address;  // "0.0.0.0:9000", "127.0.0.1:0", "unix:/run/sluice/s3.sock"
+};
+
+struct Cache {
+  std::uint64_t memory_bytes = 0;       // DRAM tier, and every buffer, is counted against this
+  std::uint64_t disk_bytes = 0;         // 0: no disk tier
+  std::vector<std::string> disk_paths;  // folders, one per device
+  std::uint32_t chunk_bytes = 1 << 20;  // a power of two, 64 KiB to 16 MiB
+  std::chrono::seconds metadata_ttl{5};  // the stated freshness bound for changes made elsewhere
+};
+
+// The place of a configuration on the stream: refused unless not lower than the one in force.
+struct Order {
+  std::string lineage;  // cluster UID, or what a recorded restore replaced it with
+  std::int64_t epoch = 0;
+  std::int64_t revision = 0;
+};
+
+struct Config {
+  std::string version;  // content hash of everything but order
+  Order order;
+  std::string site;
+  std::string node;
+  std::string s3_region = "us-east-1";  // what clients must sign for
+  std::vector<Listen> listeners;
+  Listen metrics;  // HTTP: /metrics /healthz /readyz
+  std::uint32_t threads = 0;  // 0: one per core
+  Cache cache;
+  std::vector<Origin> origins;
+  std::vector<Mount> mounts;
+  std::vector<Tenant> tenants;
+};
+using ConfigPtr = std::shared_ptr<const Config>;
+
+// Checks every rule above and every reference by name.
+// Errors: InvalidArgument "mounts[1].origin: no origin named \"lake\"; name one of: data".
+base::Status Validate(const Config& config);
+
+// Reads the YAML form (docs/examples/agent-standalone.yaml shows every field). Secrets may be given
+// inline or as a file name. Unknown fields are errors. The result is validated.
+base::StatusOr<Config> ParseYaml(const std::string& text);
+
+}  // namespace sluice::control
