@@ -28,6 +28,10 @@ if(SLUICE_FUZZ)
   target_compile_options(sluice_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# What `tests/run` builds when it does not need everything.
+add_custom_target(unit_tests)
+add_custom_target(fuzzers)
+
 # sluice_library(NAME [DEPS lib...] [PRIVATE_DEPS lib...] [TEST_DEPS lib...] [TEST_LABELS label...]
 #                [EXCLUDE file...])
 #
@@ -74,6 +78,9 @@ function(sluice_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE sluice_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(unit_tests ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
     ENVIRONMENT "SLUICE_BUILD_DIR=${CMAKE_BINARY_DIR}")
 endfunction()
@@ -84,7 +91,8 @@ function(sluice_fuzzer name file)
   target_link_libraries(${name} PRIVATE sluice_flags ${ARGN})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/fuzz/run ${CMAKE_BINARY_DIR}/bin/${name})
-  set_tests_properties(${name} PROPERTIES LABELS fuzz)
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 1200)
+  add_dependencies(fuzzers ${name})
 endfunction()
 
 # sluice_proto(NAME [GRPC] PROTOS file... [DEPS lib...]): C++ from .proto files named from the source

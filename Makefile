@@ -1,0 +1,49 @@
+# Thin on purpose: every target is one script or one CMake preset. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+JOBS ?= 2
+
+.PHONY: help setup build demo demo-down test test-full unit fuzz lint generate images clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t'
+
+setup: ## Install missing packages and the local Kubernetes' programs
+	@deploy/local/install.sh
+
+build: setup ## Build everything (release)
+	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
+
+demo: setup ## Run the main job on a real two-node Kubernetes (KEEP=1 leaves it running)
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sluice-controller sluice-agent kubectl-sluice
+	@tests/e2e/demo $(if $(KEEP),--keep)
+
+demo-down: ## Remove everything a kept demo left running
+	@tests/e2e/demo --down
+
+test: setup ## The quick whole: unit, sanitizers, short fuzzing, integration, end to end
+	@tests/run quick
+
+test-full: setup ## The long forms: thread sanitizer, long fuzzing, every fault point, churn
+	@tests/run full
+
+unit: ## Unit tests alone (release)
+	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
+	@ctest --test-dir build/release -L unit --output-on-failure -j $(JOBS)
+
+fuzz: setup ## Every fuzzer for SECONDS each (default 60)
+	@tests/run fuzz $(or $(SECONDS_EACH),60)
+
+lint: setup ## Format, clang warnings as errors, dependency rules
+	@tests/run lint
+
+generate: ## Regenerate CRDs and reference pages from api/v1alpha1
+	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS) --target generate
+
+images: build ## Build the container images into build/images
+	@deploy/images/build
+
+clean: ## Remove build outputs (not the caches)
+	@rm -rf build
