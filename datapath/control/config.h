@@ -1,12 +1,13 @@
-// The whole desired state of one agent, as the data plane sees it: plain values, immutable once made.
+// The whole desired state of one agent, as the data plane sees it: plain values, immutable once
+// made.
 //
 // It comes from one of two places: the controller's stream (api/agent/v1, DESIGN.md §1) or a YAML
 // file (`sluice-agent --config FILE`). Either way it is validated as a whole before it replaces the
 // one in force; a configuration that does not validate changes nothing.
 //
-// How names map: the first segment of a mount's path is the bucket a client names, the rest is a key
-// prefix. Mount /datasets/raw of bucket "training", prefix "curated/" serves s3://datasets/raw/x from
-// origin object training/curated/x. The longest matching mount wins.
+// How names map: the first segment of a mount's path is the bucket a client names, the rest is a
+// key prefix. Mount /datasets/raw of bucket "training", prefix "curated/" serves
+// s3://datasets/raw/x from origin object training/curated/x. The longest matching mount wins.
 //
 // Thread rule: shared as shared_ptr<const Config>.
 #pragma once
@@ -61,10 +62,10 @@ struct Listen {
 };
 
 struct Cache {
-  std::uint64_t memory_bytes = 0;       // DRAM tier, and every buffer, is counted against this
-  std::uint64_t disk_bytes = 0;         // 0: no disk tier
-  std::vector<std::string> disk_paths;  // folders, one per device
-  std::uint32_t chunk_bytes = 1 << 20;  // a power of two, 64 KiB to 16 MiB
+  std::uint64_t memory_bytes = 0;        // DRAM tier, and every buffer, is counted against this
+  std::uint64_t disk_bytes = 0;          // 0: no disk tier
+  std::vector<std::string> disk_paths;   // folders, one per device
+  std::uint32_t chunk_bytes = 1 << 20;   // a power of two, 64 KiB to 16 MiB
   std::chrono::seconds metadata_ttl{5};  // the stated freshness bound for changes made elsewhere
 };
 
@@ -82,7 +83,7 @@ struct Config {
   std::string node;
   std::string s3_region = "us-east-1";  // what clients must sign for
   std::vector<Listen> listeners;
-  Listen metrics;  // HTTP: /metrics /healthz /readyz
+  Listen metrics;             // HTTP: /metrics /healthz /readyz
   std::uint32_t threads = 0;  // 0: one per core
   Cache cache;
   std::vector<Origin> origins;

@@ -1,0 +1,30 @@
+// Every bound of this folder, in one place. A configuration beyond them is refused with the field's
+// name; a message beyond them ends the stream.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::control {
+
+// A configuration.
+inline constexpr std::size_t kMaxYamlBytes = 1 << 20;
+inline constexpr std::size_t kMaxSecretFileBytes = 64 << 10;
+inline constexpr std::size_t kMaxListeners = 16;
+inline constexpr std::size_t kMaxDiskPaths = 32;
+inline constexpr std::size_t kMaxOrigins = 64;
+inline constexpr std::size_t kMaxMounts = 1024;
+inline constexpr std::size_t kMaxTenants = 1024;
+inline constexpr std::size_t kMaxKeysPerTenant = 8;
+inline constexpr std::size_t kMaxGrantsPerTenant = 1024;
+inline constexpr std::size_t kMaxPathBytes = 1024;  // of a mount's path, and of its prefix
+inline constexpr std::uint32_t kMaxThreads = 1024;
+inline constexpr std::uint64_t kMinMemoryBytes = 16ull << 20;
+inline constexpr std::uint64_t kMinMemoryChunks = 8;
+inline constexpr std::uint64_t kMinDiskChunks = 16;  // per disk path
+inline constexpr std::uint32_t kMinChunkBytes = 64u << 10;
+inline constexpr std::uint32_t kMaxChunkBytes = 16u << 20;
+inline constexpr std::chrono::seconds kMaxMetadataTtl{3600};
+
+}  // namespace sluice::control
