@@ -1,0 +1,163 @@
+"""Which instances exist on this machine, who owns each, and which names and addresses are whose.
+
+An instance is known by six hexadecimal digits of its state directory's path. Before it makes anything
+it takes a record in the registry directory, and the record goes last: so whatever bears an id on this
+machine (process, network namespace, link, cgroup, mount) and has no record, or a record of somebody
+who is gone, is a leftover.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Iterator, Optional
+
+from . import limits
+from .wait import LocalClusterError
+
+REGISTRY = Path("/run/sluice-local")
+ID_PATTERN = r"[0-9a-f]{6}"
+ENV_MARKER = "SLUICE_LOCAL_ID"  # in the environment of every process an instance starts
+
+
+def process_start(pid: int) -> Optional[int]:
+    """Start time of a living process in clock ticks since boot; None when it is gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat[stat.rindex(")") + 2:].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+@dataclass(frozen=True)
+class Instance:
+    id: str
+    slot: int
+    state: str
+    owner_pid: int = 0    # 0: nobody; lives until `down` or until its core processes are gone
+    owner_start: int = 0  # tells a reused process id apart
+    starter_pid: int = 0  # the `up` that makes it; guards it until its processes exist
+    starter_start: int = 0
+
+    @property
+    def state_dir(self) -> Path:
+        return Path(self.state)
+
+    # Names. Everything the kernel knows of an instance bears its id.
+    @property
+    def bridge(self) -> str:
+        return f"slk{self.id}"
+
+    def node(self, index: int) -> str:
+        return f"node-{index}"
+
+    def netns(self, index: int) -> str:
+        return f"sluice-{self.id}-n{index}"
+
+    def veth(self, index: int) -> str:
+        return f"slk{self.id}v{index}"
+
+    def cgroup(self, index: int) -> str:
+        return f"sluice-{self.id}-n{index}"
+
+    # Addresses.
+    @property
+    def loopback(self) -> str:
+        return f"127.77.{self.slot}.1"
+
+    @property
+    def net(self) -> str:
+        return f"10.{limits.FIRST_SUBNET + self.slot}"
+
+    @property
+    def bridge_ip(self) -> str:
+        return f"{self.net}.0.1"
+
+    def node_ip(self, index: int) -> str:
+        return f"{self.net}.0.{10 + index}"
+
+    def pod_cidr(self, index: int) -> str:
+        return f"{self.net}.{16 + index}.0/24"
+
+    @property
+    def pods_cidr(self) -> str:
+        return f"{self.net}.16.0/20"
+
+    @property
+    def services_cidr(self) -> str:
+        return f"{self.net}.128.0/20"
+
+    @property
+    def kubernetes_ip(self) -> str:
+        return f"{self.net}.128.1"
+
+    @property
+    def dns_ip(self) -> str:
+        return f"{self.net}.128.10"
+
+
+def id_of(state: Path) -> str:
+    return hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:6]
+
+
+@contextmanager
+def registry_lock() -> Iterator[None]:
+    REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with open(REGISTRY / "lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def records() -> dict[str, Instance]:
+    found = {}
+    for path in sorted(REGISTRY.glob("*.json")):
+        if re.fullmatch(ID_PATTERN, path.stem):
+            found[path.stem] = Instance(**json.loads(path.read_text()))
+    return found
+
+
+def find(state: Path) -> Instance:
+    instance = records().get(id_of(state))
+    if instance is None:
+        raise LocalClusterError(f"no cluster in {state} (see `cluster up --help`)")
+    return instance
+
+
+def _routed(net: str) -> bool:
+    routes = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True,
+                            timeout=limits.COMMAND_DEADLINE, check=True).stdout
+    return any(line.startswith(net + ".") for line in routes.splitlines())
+
+
+def claim(state: Path, owner_pid: int) -> Instance:
+    """Takes the record of a new instance. Caller holds no lock; the id must have no record."""
+    with registry_lock():
+        known = records()
+        id_ = id_of(state)
+        if id_ in known:
+            raise LocalClusterError(f"{state} has a cluster already; `cluster down` ends it")
+        taken = {i.slot for i in known.values()}
+        for slot in range(limits.MAX_SLOTS):
+            candidate = Instance(id_, slot, str(state.resolve()), owner_pid,
+                                 process_start(owner_pid) or 0 if owner_pid else 0,
+                                 os.getpid(), process_start(os.getpid()) or 0)
+            if slot not in taken and not _routed(candidate.net):
+                temporary = REGISTRY / f".{id_}.tmp"
+                temporary.write_text(json.dumps(asdict(candidate)))
+                temporary.rename(REGISTRY / f"{id_}.json")
+                return candidate
+    raise LocalClusterError(f"all {limits.MAX_SLOTS} slots are taken; `cluster sweep` clears leftovers")
+
+
+def release(id_: str) -> None:
+    (REGISTRY / f"{id_}.json").unlink(missing_ok=True)
+
+
+def holder_alive(pid: int, start: int) -> bool:
+    return pid != 0 and process_start(pid) == start
