@@ -1,0 +1,367 @@
+#include "controller/workqueue/workqueue.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "controller/base/check.h"
+
+namespace sluice::workqueue {
+
+using base::Duration;
+using base::MonoTime;
+
+// A key the queue knows. It is in at most one of the lists normal, low and running.
+struct Workqueue::Entry {
+  meta::Key key;
+  Entry* previous = nullptr;
+  Entry* next = nullptr;
+  List* list = nullptr;
+  bool running = false;
+  bool again = false;  // added while running
+  Priority again_priority = Priority::kLow;
+  Priority delayed_priority = Priority::kLow;
+  std::optional<MonoTime> due;
+  MonoTime since{};  // start of waiting or of running
+  int failures = 0;
+};
+
+// First in, first out, linked through the entries themselves.
+struct Workqueue::List {
+  Entry* head = nullptr;
+  Entry* tail = nullptr;
+  std::size_t size = 0;
+
+  void PushBack(Entry& entry) {
+    SLUICE_CHECK(entry.list == nullptr);
+    entry.list = this;
+    entry.previous = tail;
+    entry.next = nullptr;
+    (tail != nullptr ? tail->next : head) = &entry;
+    tail = &entry;
+    ++size;
+  }
+  void Remove(Entry& entry) {
+    SLUICE_CHECK(entry.list == this);
+    (entry.previous != nullptr ? entry.previous->next : head) = entry.next;
+    (entry.next != nullptr ? entry.next->previous : tail) = entry.previous;
+    entry.list = nullptr;
+    --size;
+  }
+};
+
+namespace {
+
+double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::vector<double> DurationBounds() { return base::metrics::ExponentialBounds(10e-9, 10, 12); }
+
+}  // namespace
+
+Workqueue::Workqueue(Options options, base::Clock& clock, base::metrics::Registry& registry)
+    : options_(std::move(options)),
+      clock_(clock),
+      normal_(std::make_unique<List>()),
+      low_(std::make_unique<List>()),
+      running_(std::make_unique<List>()),
+      random_(options_.seed * 0x9E3779B97F4A7C15ull + 1),
+      registry_(registry),
+      depth_normal_(registry.GetGauge(
+          "workqueue_depth", "Current depth of workqueue",
+          {{"controller", options_.name}, {"name", options_.name}, {"priority", "0"}})),
+      depth_low_(registry.GetGauge(
+          "workqueue_depth", "Current depth of workqueue",
+          {{"controller", options_.name}, {"name", options_.name}, {"priority", "-100"}})),
+      adds_(registry.GetCounter("workqueue_adds_total",
+                                "Total number of adds handled by workqueue",
+                                {{"controller", options_.name}, {"name", options_.name}})),
+      retries_(registry.GetCounter("workqueue_retries_total",
+                                   "Total number of retries handled by workqueue",
+                                   {{"controller", options_.name}, {"name", options_.name}})),
+      refusals_(registry.GetCounter("workqueue_refused_total",
+                                    "Adds refused because the queue was full",
+                                    {{"controller", options_.name}, {"name", options_.name}})),
+      queue_seconds_(registry.GetHistogram(
+          "workqueue_queue_duration_seconds",
+          "How long in seconds an item stays in workqueue before being requested",
+          DurationBounds(), {{"controller", options_.name}, {"name", options_.name}})),
+      work_seconds_(registry.GetHistogram(
+          "workqueue_work_duration_seconds",
+          "How long in seconds processing an item from workqueue takes.", DurationBounds(),
+          {{"controller", options_.name}, {"name", options_.name}})) {
+  const base::metrics::Labels labels = {{"controller", options_.name}, {"name", options_.name}};
+  registry.AddGauge("workqueue_unfinished_work_seconds",
+                    "How many seconds of work has been done that is in progress and hasn't been "
+                    "observed by work_duration. Large values indicate stuck threads.",
+                    labels, [this] { return UnfinishedSeconds(false); });
+  registry.AddGauge("workqueue_longest_running_processor_seconds",
+                    "How many seconds has the longest running processor for workqueue been "
+                    "running.",
+                    labels, [this] { return UnfinishedSeconds(true); });
+}
+
+Workqueue::~Workqueue() {
+  registry_.RemoveSeries("workqueue_unfinished_work_seconds", "name", options_.name);
+  registry_.RemoveSeries("workqueue_longest_running_processor_seconds", "name", options_.name);
+}
+
+Workqueue::Entry* Workqueue::FindOrMake(const meta::Key& key) {
+  if (const auto found = entries_.find(key); found != entries_.end()) return found->second.get();
+  if (entries_.size() >= options_.max_keys) {
+    ++refused_;
+    refusals_.Add();
+    return nullptr;
+  }
+  auto entry = std::make_unique<Entry>();
+  entry->key = key;
+  return entries_.emplace(key, std::move(entry)).first->second.get();
+}
+
+void Workqueue::SetDepth() {
+  depth_normal_.Set(static_cast<double>(normal_->size));
+  depth_low_.Set(static_cast<double>(low_->size));
+}
+
+void Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
+  if (entry.running) {
+    if (!entry.again) adds_.Add();
+    entry.again_priority = entry.again ? std::min(entry.again_priority, priority) : priority;
+    entry.again = true;
+    return;
+  }
+  List& wanted = priority == Priority::kNormal ? *normal_ : *low_;
+  if (entry.list == low_.get() && priority == Priority::kNormal) {
+    low_->Remove(entry);
+    wanted.PushBack(entry);
+  } else if (entry.list == nullptr) {
+    adds_.Add();
+    entry.since = now;
+    wanted.PushBack(entry);
+    if (sleepers_ > 0) wake_.notify_one();
+  }
+  SetDepth();
+}
+
+bool Workqueue::Add(const meta::Key& key, Priority priority) {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return false;
+  Entry* entry = FindOrMake(key);
+  if (entry == nullptr) return false;
+  Enqueue(*entry, priority, now);
+  return true;
+}
+
+void Workqueue::Undelay(Entry& entry) {
+  if (!entry.due.has_value()) return;
+  delayed_.erase({*entry.due, &entry});
+  entry.due.reset();
+}
+
+bool Workqueue::AddAt(const meta::Key& key, MonoTime due, Priority priority) {
+  if (stopping_) return false;
+  Entry* entry = FindOrMake(key);
+  if (entry == nullptr) return false;
+  if (entry->due.has_value() && *entry->due <= due) {
+    entry->delayed_priority = std::min(entry->delayed_priority, priority);
+    return true;
+  }
+  entry->delayed_priority =
+      entry->due.has_value() ? std::min(entry->delayed_priority, priority) : priority;
+  Undelay(*entry);
+  entry->due = due;
+  delayed_.emplace(due, entry);
+  // A sleeper waits for what was the first due time; one of them has to look again.
+  if (sleepers_ > 0 && delayed_.begin()->second == entry) wake_.notify_one();
+  return true;
+}
+
+bool Workqueue::AddAfter(const meta::Key& key, Duration wait, Priority priority) {
+  if (wait <= Duration::zero()) return Add(key, priority);
+  const MonoTime due = clock_.Mono() + wait;
+  const std::lock_guard lock(mutex_);
+  return AddAt(key, due, priority);
+}
+
+Duration Workqueue::NextBackoff(int failures) {
+  const double base = Seconds(options_.base_backoff);
+  const double wait = std::min(Seconds(options_.max_backoff), base * std::exp2(failures));
+  // xorshift64: jitter needs spread, not secrecy.
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  const double unit = static_cast<double>(random_ >> 11) * 0x1.0p-53;  // [0, 1)
+  const double moved = wait * (1 + options_.jitter * (2 * unit - 1));
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(moved));
+}
+
+bool Workqueue::AddRateLimited(const meta::Key& key, Priority priority, Duration at_least) {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return false;
+  Entry* entry = FindOrMake(key);
+  if (entry == nullptr) return false;
+  retries_.Add();
+  const Duration wait = std::max(at_least, NextBackoff(std::min(entry->failures, 40)));
+  ++entry->failures;
+  return AddAt(key, now + wait, priority);
+}
+
+void Workqueue::Forget(const meta::Key& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return;
+  found->second->failures = 0;
+  DropIfIdle(*found->second);
+}
+
+int Workqueue::Failures(const meta::Key& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? 0 : found->second->failures;
+}
+
+void Workqueue::PromoteDue(MonoTime now) {
+  while (!delayed_.empty() && delayed_.begin()->first <= now) {
+    Entry& entry = *delayed_.begin()->second;
+    Undelay(entry);
+    Enqueue(entry, entry.delayed_priority, now);
+  }
+}
+
+Workqueue::Entry* Workqueue::Next() {
+  const bool lows_turn = low_->size > 0 && normal_streak_ >= kLowPriorityShare - 1;
+  List& from = normal_->size > 0 && !lows_turn ? *normal_ : *low_;
+  if (from.head == nullptr) return nullptr;
+  normal_streak_ = &from == normal_.get() && low_->size > 0 ? normal_streak_ + 1 : 0;
+  return from.head;
+}
+
+Item Workqueue::HandOut(Entry& entry, MonoTime now) {
+  Item item{entry.key, entry.list == low_.get() ? Priority::kLow : Priority::kNormal};
+  queue_seconds_.Observe(Seconds(now - entry.since));
+  entry.list->Remove(entry);
+  Undelay(entry);
+  entry.running = true;
+  entry.since = now;
+  running_->PushBack(entry);
+  SetDepth();
+  return item;
+}
+
+std::optional<Item> Workqueue::TryGet() {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  if (stopped_now_) return std::nullopt;
+  PromoteDue(now);
+  Entry* entry = Next();
+  if (entry == nullptr) return std::nullopt;
+  return HandOut(*entry, now);
+}
+
+std::optional<Item> Workqueue::Get() {
+  while (true) {
+    if (auto item = TryGet()) return item;
+    std::unique_lock lock(mutex_);
+    if (stopping_) {
+      if (stopped_now_ || (normal_->size == 0 && low_->size == 0)) return std::nullopt;
+      continue;
+    }
+    const MonoTime deadline =
+        delayed_.empty() ? clock_.Mono() + std::chrono::hours(1) : delayed_.begin()->first;
+    ++sleepers_;
+    clock_.WaitUntil(lock, wake_, deadline, [&] {
+      return stopping_ || normal_->size > 0 || low_->size > 0 ||
+             (!delayed_.empty() && delayed_.begin()->first < deadline);
+    });
+    --sleepers_;
+  }
+}
+
+void Workqueue::DropIfIdle(Entry& entry) {
+  if (entry.list != nullptr || entry.running || entry.due.has_value() || entry.failures > 0) return;
+  entries_.erase(meta::Key(entry.key));
+}
+
+void Workqueue::Done(const meta::Key& key) {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(key);
+  SLUICE_CHECK(found != entries_.end() && found->second->running);
+  Entry& entry = *found->second;
+  work_seconds_.Observe(Seconds(now - entry.since));
+  running_->Remove(entry);
+  entry.running = false;
+  if (!entry.again) {
+    DropIfIdle(entry);
+    return;
+  }
+  entry.again = false;
+  List& list = entry.again_priority == Priority::kNormal ? *normal_ : *low_;
+  entry.since = now;
+  list.PushBack(entry);
+  if (sleepers_ > 0) wake_.notify_one();
+  SetDepth();
+}
+
+void Workqueue::ShutDown() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  wake_.notify_all();
+}
+
+void Workqueue::ShutDownNow() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  stopped_now_ = true;
+  wake_.notify_all();
+}
+
+std::size_t Workqueue::depth() const {
+  const std::lock_guard lock(mutex_);
+  return normal_->size + low_->size;
+}
+
+std::uint64_t Workqueue::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+double Workqueue::UnfinishedSeconds(bool longest) const {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  double total = 0;
+  double most = 0;
+  for (const Entry* entry = running_->head; entry != nullptr; entry = entry->next) {
+    const double seconds = Seconds(now - entry->since);
+    total += seconds;
+    most = std::max(most, seconds);
+  }
+  return longest ? most : total;
+}
+
+Snapshot Workqueue::Look(std::size_t max_entries) const {
+  const MonoTime now = clock_.Mono();
+  const std::lock_guard lock(mutex_);
+  Snapshot out;
+  out.waiting = normal_->size + low_->size;
+  out.running = running_->size;
+  out.delayed = delayed_.size();
+  const auto add = [&](const Entry& entry, const char* state, double seconds) {
+    if (out.entries.size() >= max_entries) return false;
+    out.entries.push_back({entry.key.ToString(), state, seconds, entry.failures});
+    return true;
+  };
+  const std::pair<const List*, const char*> lists[] = {
+      {running_.get(), "running"}, {normal_.get(), "waiting"}, {low_.get(), "low"}};
+  for (const auto& [list, state] : lists) {
+    for (const Entry* entry = list->head; entry != nullptr; entry = entry->next) {
+      if (!add(*entry, state, Seconds(now - entry->since))) break;
+    }
+  }
+  for (const auto& [due, entry] : delayed_) {
+    if (!add(*entry, "delayed", Seconds(due - now))) break;
+  }
+  return out;
+}
+
+}  // namespace sluice::workqueue

@@ -1,0 +1,140 @@
+// The queue between watches and workers: which object to look at next.
+//
+// Invariants
+//  1. A key waits at most once, however often it is added.
+//  2. A key is with at most one worker; added meanwhile, it waits once more after Done.
+//  3. Handing a key out covers everything asked for it so far, a delayed add too: the run that
+//     follows reads the whole world and says anew when to look again.
+//  4. kLow (start-up, relist) yields to kNormal, but of every kLowPriorityShare keys one is low as
+//     long as one waits. A normal add of a key that waits as low moves it up.
+//  5. Back-off is per key: base * 2^failures with jitter, at most the longest wait, until Forget.
+//  6. At most max_keys keys are known at a time.
+//
+// Idea and metric names from client-go util/workqueue; own implementation: one lock, one hash table
+// whose nodes are linked into the two lists, so that an add or a hand-out costs one look-up.
+//
+// Thread rule: any thread. Stop: ShutDown() (Get gives what still waits, then nullopt) or
+// ShutDownNow() (Get gives nullopt at once). The queue must outlive its workers.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/base/metrics.h"
+#include "controller/meta/resource.h"
+#include "controller/workqueue/limits.h"
+
+namespace sluice::workqueue {
+
+enum class Priority : std::uint8_t { kNormal, kLow };
+
+struct Options {
+  std::string name;  // label of its metrics
+  base::Duration base_backoff = kBaseBackoff;
+  base::Duration max_backoff = kMaxBackoff;
+  double jitter = kBackoffJitter;  // waits are moved by up to this share, either way
+  std::size_t max_keys = kMaxKeys;
+  std::uint64_t seed = 1;  // of the jitter
+};
+
+struct Item {
+  meta::Key key;
+  Priority priority = Priority::kNormal;
+};
+
+// What /debug shows.
+struct Snapshot {
+  struct Entry {
+    std::string key;
+    std::string state;  // "waiting", "low", "running", "delayed"
+    double seconds = 0;  // in that state; until due when delayed
+    int failures = 0;
+  };
+  std::size_t waiting = 0, running = 0, delayed = 0;
+  std::vector<Entry> entries;  // the first ones, bounded by the caller
+};
+
+class Workqueue {
+ public:
+  Workqueue(Options options, base::Clock& clock, base::metrics::Registry& registry);
+  ~Workqueue();
+  Workqueue(const Workqueue&) = delete;
+  Workqueue& operator=(const Workqueue&) = delete;
+
+  // False only when the queue is full or shut down; the caller has to look at everything later.
+  bool Add(const meta::Key& key, Priority priority = Priority::kNormal);
+  // Adds after `wait`; an earlier due time of the same key stays.
+  bool AddAfter(const meta::Key& key, base::Duration wait, Priority priority = Priority::kNormal);
+  // Adds after the key's back-off, but not before `at_least`.
+  bool AddRateLimited(const meta::Key& key, Priority priority = Priority::kNormal,
+                      base::Duration at_least = {});
+  // The key's back-off starts over.
+  void Forget(const meta::Key& key);
+  int Failures(const meta::Key& key) const;
+
+  // Blocks for the next key; nullopt when shut down. Each key must be given back by Done.
+  std::optional<Item> Get();
+  // As Get, without waiting.
+  std::optional<Item> TryGet();
+  void Done(const meta::Key& key);
+
+  void ShutDown();
+  void ShutDownNow();
+
+  std::size_t depth() const;  // waiting now, delayed ones apart
+  std::uint64_t refused() const;
+  Snapshot Look(std::size_t max_entries) const;
+
+ private:
+  struct Entry;
+  struct List;
+  using Map = std::unordered_map<meta::Key, std::unique_ptr<Entry>, meta::KeyHash>;
+
+  Entry* FindOrMake(const meta::Key& key);
+  void Enqueue(Entry& entry, Priority priority, base::MonoTime now);
+  bool AddAt(const meta::Key& key, base::MonoTime due, Priority priority);
+  void Undelay(Entry& entry);
+  void PromoteDue(base::MonoTime now);
+  Entry* Next();
+  Item HandOut(Entry& entry, base::MonoTime now);
+  void DropIfIdle(Entry& entry);
+  base::Duration NextBackoff(int failures);
+  void SetDepth();
+  double UnfinishedSeconds(bool longest) const;
+
+  const Options options_;
+  base::Clock& clock_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  // Guarded by mutex_:
+  Map entries_;
+  std::unique_ptr<List> normal_, low_;
+  std::set<std::pair<base::MonoTime, Entry*>> delayed_;
+  std::unique_ptr<List> running_;
+  int normal_streak_ = 0;
+  int sleepers_ = 0;
+  std::uint64_t random_;
+  std::uint64_t refused_ = 0;
+  bool stopping_ = false;
+  bool stopped_now_ = false;
+
+  base::metrics::Registry& registry_;
+  base::metrics::Gauge& depth_normal_;
+  base::metrics::Gauge& depth_low_;
+  base::metrics::Counter& adds_;
+  base::metrics::Counter& retries_;
+  base::metrics::Counter& refusals_;
+  base::metrics::Histogram& queue_seconds_;
+  base::metrics::Histogram& work_seconds_;
+};
+
+}  // namespace sluice::workqueue
