@@ -1,0 +1,199 @@
+#include "controller/reconcile/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "controller/base/check.h"
+#include "controller/base/log.h"
+#include "controller/reconcile/limits.h"
+
+namespace sluice::reconcile {
+
+namespace log = base::log;
+
+namespace {
+
+workqueue::Options Named(workqueue::Options queue, const std::string& name) {
+  queue.name = name;
+  return queue;
+}
+
+base::metrics::Counter& ResultCounter(base::metrics::Registry& registry, const std::string& name,
+                                      const char* result) {
+  return registry.GetCounter("controller_runtime_reconcile_total",
+                             "Total number of reconciliations per controller",
+                             {{"controller", name}, {"result", result}});
+}
+
+// controller-runtime's buckets, so that its dashboards' quantiles compare.
+const std::vector<double>& SecondsBounds() {
+  static const std::vector<double> bounds = {
+      0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5,
+      0.6,   0.7,  0.8,   0.9,  1.0, 1.25, 1.5, 1.75, 2.0, 2.5,  3.0, 3.5,  4.0,
+      4.5,   5,    6,     7,    8,   9,    10,  15,   20,  25,   30,  40,   50,  60};
+  return bounds;
+}
+
+}  // namespace
+
+Controller::Controller(ControllerOptions options, std::shared_ptr<Reconciler> reconciler,
+                       base::Clock& clock, base::metrics::Registry& registry)
+    : options_(std::move(options)),
+      reconciler_(std::move(reconciler)),
+      clock_(clock),
+      queue_(Named(options_.queue, options_.name), clock, registry),
+      id_base_(static_cast<std::uint64_t>(clock.Wall().time_since_epoch().count())),
+      success_(ResultCounter(registry, options_.name, "success")),
+      requeue_after_(ResultCounter(registry, options_.name, "requeue_after")),
+      error_(ResultCounter(registry, options_.name, "error")),
+      errors_total_(registry.GetCounter("controller_runtime_reconcile_errors_total",
+                                        "Total number of reconciliation errors per controller",
+                                        {{"controller", options_.name}})),
+      terminal_errors_(
+          registry.GetCounter("controller_runtime_terminal_reconcile_errors_total",
+                              "Total number of terminal reconciliation errors per controller",
+                              {{"controller", options_.name}})),
+      exceptions_(registry.GetCounter("controller_runtime_reconcile_panics_total",
+                                      "Total number of reconciliation panics per controller",
+                                      {{"controller", options_.name}})),
+      seconds_(registry.GetHistogram("controller_runtime_reconcile_time_seconds",
+                                     "Length of time per reconciliation per controller",
+                                     SecondsBounds(), {{"controller", options_.name}})),
+      active_(registry.GetGauge("controller_runtime_active_workers",
+                                "Number of currently used workers per controller",
+                                {{"controller", options_.name}})) {
+  SLUICE_CHECK(options_.workers >= 1 && options_.workers <= kMaxWorkers);
+  registry
+      .GetGauge("controller_runtime_max_concurrent_reconciles",
+                "Maximum number of concurrent reconciles per controller",
+                {{"controller", options_.name}})
+      .Set(options_.workers);
+}
+
+Controller::~Controller() { Stop(); }
+
+void Controller::Start() {
+  SLUICE_CHECK(workers_.empty() && !stop_.stop_requested());
+  for (int i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { Work(); });
+  log::Info("controller started", {{"controller", options_.name}, {"workers", options_.workers}});
+}
+
+void Controller::Stop() {
+  stop_.request_stop();
+  queue_.ShutDownNow();
+  if (workers_.empty()) return;
+  for (auto& worker : workers_) worker.join();
+  workers_.clear();
+  log::Info("controller stopped", {{"controller", options_.name}});
+}
+
+void Controller::Work() {
+  const log::ScopedContext context("controller", options_.name);
+  while (auto item = queue_.Get()) Handle(*item);
+}
+
+bool Controller::RunOne() {
+  const log::ScopedContext context("controller", options_.name);
+  const auto item = queue_.TryGet();
+  if (item.has_value()) Handle(*item);
+  return item.has_value();
+}
+
+void Controller::Handle(const workqueue::Item& item) {
+  if (options_.is_stale && options_.is_stale(item.key)) {
+    queue_.AddAfter(item.key, kStaleWait, item.priority);
+    queue_.Done(item.key);
+    return;
+  }
+  active_.Add(1);
+  const base::MonoTime started = clock_.Mono();
+  {
+    char id[17];
+    *fmt::format_to_n(id, 16, "{:016x}", id_base_ + ++sequence_).out = '\0';
+    const log::ScopedContext key_context(options_.kind.empty() ? "object" : options_.kind,
+                                         item.key.ToString());
+    const log::ScopedContext id_context("reconcileID", id);
+    Settle(item, Call(Request{item.key}));
+  }
+  seconds_.Observe(std::chrono::duration<double>(clock_.Mono() - started).count());
+  active_.Add(-1);
+  queue_.Done(item.key);
+  const std::uint64_t refused = queue_.refused();
+  if (refused != refused_seen_ && options_.relist && queue_.depth() == 0) {
+    refused_seen_ = refused;
+    log::Warn("keys refused by the full queue were added again", {{"refused", refused}});
+    options_.relist();
+  }
+}
+
+Result Controller::Call(const Request& request) {
+  try {
+    return reconciler_->Reconcile(request, stop_.get_token());
+  } catch (const std::exception& error) {
+    exceptions_.Add();
+    return Result::Retry(base::Internal(std::string("exception: ") + error.what()));
+  } catch (...) {
+    exceptions_.Add();
+    return Result::Retry(base::Internal("exception of an unknown type"));
+  }
+}
+
+// The one switch from outcome to queue action and metric.
+void Controller::Settle(const workqueue::Item& item, const Result& result) {
+  switch (result.kind()) {
+    case Result::Kind::kDone:
+      queue_.Forget(item.key);
+      success_.Add();
+      Remember(item.key, nullptr);
+      return;
+    case Result::Kind::kAfter:
+      queue_.Forget(item.key);
+      queue_.AddAfter(item.key, result.wait());
+      requeue_after_.Add();
+      Remember(item.key, nullptr);
+      return;
+    case Result::Kind::kRetry:
+      if (stop_.stop_requested()) return;  // calls cut short by the stop are not errors
+      queue_.AddRateLimited(item.key, item.priority, result.error().retry_after());
+      error_.Add();
+      errors_total_.Add();
+      Remember(item.key, &result.error());
+      // A lost race or an awaited cache is everyday work; it is counted, not shouted.
+      if (result.error().code() == base::Code::kAborted) {
+        log::Info("reconcile met a conflict, will retry", {{"error", result.error()}});
+      } else {
+        log::Error("reconcile failed, will retry",
+                   {{"error", result.error()}, {"failures", queue_.Failures(item.key)}});
+      }
+      return;
+    case Result::Kind::kTerminal:
+      queue_.Forget(item.key);
+      error_.Add();
+      errors_total_.Add();
+      terminal_errors_.Add();
+      Remember(item.key, &result.error());
+      log::Error("reconcile failed, waits for a change", {{"error", result.error()}});
+      return;
+  }
+}
+
+void Controller::Remember(const meta::Key& key, const base::Status* error) {
+  if (error == nullptr && !has_errors_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(errors_mutex_);
+  std::string name = key.ToString();
+  std::erase_if(errors_, [&](const LastError& kept) { return kept.key == name; });
+  if (error != nullptr) {
+    if (errors_.size() >= kMaxLastErrors) errors_.erase(errors_.begin());
+    errors_.push_back({std::move(name), error->ToString(), clock_.Wall()});
+  }
+  has_errors_ = !errors_.empty();
+}
+
+std::vector<LastError> Controller::LastErrors() const {
+  const std::lock_guard lock(errors_mutex_);
+  return errors_;
+}
+
+}  // namespace sluice::reconcile

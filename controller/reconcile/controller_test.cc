@@ -1,0 +1,176 @@
+#include "controller/reconcile/controller.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+
+namespace sluice::reconcile {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+class Scripted final : public Reconciler {
+ public:
+  Result Reconcile(const Request& request, std::stop_token stop) override {
+    ++calls;
+    return next(request, stop);
+  }
+  std::atomic<int> calls{0};
+  std::function<Result(const Request&, std::stop_token)> next = [](const auto&, auto) {
+    return Result::Done();
+  };
+};
+
+class ControllerTest : public testing::Test {
+ protected:
+  ControllerTest() {
+    options.name = "widget";
+    options.kind = "Widget";
+    options.queue.jitter = 0;
+    options.queue.base_backoff = milliseconds(100);
+  }
+  std::unique_ptr<Controller> Make() {
+    return std::make_unique<Controller>(options, reconciler, clock, registry);
+  }
+  ControllerOptions options;
+  std::shared_ptr<Scripted> reconciler = std::make_shared<Scripted>();
+  base::FakeClock clock;
+  base::metrics::Registry registry;
+  const meta::Key key{"ns", "a"};
+};
+
+TEST_F(ControllerTest, DoneForgetsTheKey) {
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(seconds(3600));
+  EXPECT_FALSE(controller->RunOne());
+  EXPECT_THAT(registry.Expose(),
+              HasSubstr(R"(reconcile_total{controller="widget",result="success"} 1)"));
+}
+
+TEST_F(ControllerTest, AfterLooksAgainThenAndNotBefore) {
+  reconciler->next = [](const auto&, auto) { return Result::After(seconds(30)); };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(milliseconds(29'999));
+  EXPECT_FALSE(controller->RunOne());
+  clock.Advance(milliseconds(1));
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_THAT(registry.Expose(),
+              HasSubstr(R"(reconcile_total{controller="widget",result="requeue_after"} 2)"));
+}
+
+TEST_F(ControllerTest, AnErrorIsRetriedWithBackoffUntilItPasses) {
+  reconciler->next = [](const auto&, auto) { return Result::Retry(base::Unavailable("down")); };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(milliseconds(100));
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(milliseconds(100));
+  EXPECT_FALSE(controller->RunOne()) << "the second wait is twice the first";
+  ASSERT_EQ(controller->LastErrors().size(), 1u);
+  EXPECT_EQ(controller->LastErrors()[0].key, "ns/a");
+  reconciler->next = [](const auto&, auto) { return Result::Done(); };
+  clock.Advance(milliseconds(100));
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_THAT(controller->LastErrors(), testing::IsEmpty());
+  EXPECT_EQ(controller->queue().Failures(key), 0);
+}
+
+TEST_F(ControllerTest, AnErrorWaitsAsLongAsTheServerAsked) {
+  reconciler->next = [](const auto&, auto) {
+    return Result::Retry(base::ResourceExhausted("slow down").WithRetryAfter(seconds(9)));
+  };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(milliseconds(8999));
+  EXPECT_FALSE(controller->RunOne());
+  clock.Advance(milliseconds(1));
+  EXPECT_TRUE(controller->RunOne());
+}
+
+TEST_F(ControllerTest, ATerminalErrorWaitsForAChange) {
+  reconciler->next = [](const auto&, auto) {
+    return Result::Terminal(base::InvalidArgument("no such class"));
+  };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(seconds(3600));
+  EXPECT_FALSE(controller->RunOne());
+  EXPECT_THAT(registry.Expose(),
+              HasSubstr(R"(terminal_reconcile_errors_total{controller="widget"} 1)"));
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+}
+
+TEST_F(ControllerTest, AnExceptionBecomesAnErrorAndIsRetried) {
+  reconciler->next = [](const auto&, auto) -> Result { throw std::runtime_error("boom"); };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  ASSERT_EQ(controller->LastErrors().size(), 1u);
+  EXPECT_THAT(controller->LastErrors()[0].error, HasSubstr("boom"));
+  EXPECT_THAT(registry.Expose(), HasSubstr(R"(reconcile_panics_total{controller="widget"} 1)"));
+  clock.Advance(milliseconds(100));
+  EXPECT_TRUE(controller->RunOne());
+}
+
+TEST_F(ControllerTest, AKeyWhoseCacheIsOlderThanOurWriteIsNotReconciledYet) {
+  bool stale = true;
+  options.is_stale = [&](const meta::Key&) { return stale; };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_EQ(reconciler->calls, 0);
+  stale = false;
+  clock.Advance(seconds(1));
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_EQ(reconciler->calls, 1);
+}
+
+TEST_F(ControllerTest, KeysRefusedByAFullQueueComeBackThroughARelist) {
+  options.queue.max_keys = 1;
+  Controller* self = nullptr;
+  int relists = 0;
+  options.relist = [&] {
+    ++relists;
+    self->queue().Add({"ns", "b"});
+  };
+  auto controller = Make();
+  self = controller.get();
+  EXPECT_TRUE(controller->queue().Add(key));
+  EXPECT_FALSE(controller->queue().Add({"ns", "b"}));
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_TRUE(controller->RunOne());
+  EXPECT_EQ(relists, 1);
+  EXPECT_EQ(reconciler->calls, 2);
+}
+
+TEST_F(ControllerTest, StopAsksTheReconcilerToReturnAndJoinsIt) {
+  std::atomic<bool> entered{false};
+  reconciler->next = [&](const auto&, std::stop_token stop) {
+    entered = true;
+    while (!stop.stop_requested()) std::this_thread::yield();
+    return Result::Retry(base::Cancelled("stopped"));
+  };
+  auto controller = Make();
+  controller->queue().Add(key);
+  controller->Start();
+  while (!entered) std::this_thread::yield();
+  controller->Stop();
+  EXPECT_THAT(controller->LastErrors(), testing::IsEmpty()) << "a stop is no error";
+  EXPECT_FALSE(controller->queue().Add(key));
+}
+
+}  // namespace
+}  // namespace sluice::reconcile
