@@ -1,0 +1,191 @@
+// Stream over a plain socket. Numbered rules:
+//  1. `fd_` is watched from construction to destruction, once, in both directions.
+//  2. Every callback may destroy the stream: after each one, `alive` is looked at before `this`.
+//  3. Until the connection is up nothing is read or written; a failure then is OnBroken, once.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "datapath/net/limits.h"
+#include "datapath/net/socket_options.h"
+#include "datapath/net/stream.h"
+
+namespace sluice::net {
+namespace {
+
+IoResult FromErrnoResult(int error) {
+  if (error == EAGAIN || error == EWOULDBLOCK) return {};
+  return {.state = IoResult::State::kBroken, .error = error};
+}
+
+class SocketStream final : public Stream, public FdHandler {
+ public:
+  SocketStream(EventLoop& loop, UniqueFd fd, const Address& peer, StreamHandler* handler,
+               bool connecting)
+      : loop_(loop),
+        fd_(std::move(fd)),
+        peer_(peer),
+        handler_(handler),
+        connecting_(connecting),
+        deadline_(loop, [this] {
+          if (handler_ != nullptr) handler_->OnDeadline();
+        }) {}
+  ~SocketStream() override {
+    if (alive_ != nullptr) *alive_ = false;
+    if (replay_alive_ != nullptr) *replay_alive_ = false;
+    if (watched_) loop_.Unwatch(fd_.get(), token_);
+    if (abort_) {
+      const linger reset{.l_onoff = 1, .l_linger = 0};
+      ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+  }
+  SocketStream(const SocketStream&) = delete;
+  SocketStream& operator=(const SocketStream&) = delete;
+
+  base::Status Start() {
+    SLUICE_ASSIGN_OR_RETURN(token_, loop_.Watch(fd_.get(), this));
+    watched_ = true;
+    return base::OkStatus();
+  }
+
+  void SetHandler(StreamHandler* handler) override {
+    handler_ = handler;
+    if (handler == nullptr || replay_alive_ != nullptr || connecting_) return;
+    auto alive = std::make_unique<bool>(true);
+    replay_alive_ = alive.get();
+    loop_.Post([this, alive = std::move(alive)] {
+      if (!*alive) return;
+      replay_alive_ = nullptr;
+      OnReady({.token = token_, .readable = true, .writable = true});
+    });
+  }
+
+  IoResult Read(std::span<char> into) override {
+    if (connecting_) return {};
+    for (;;) {
+      const ssize_t got = ::recv(fd_.get(), into.data(), into.size(), 0);
+      if (got > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(got)};
+      if (got == 0) return {.state = IoResult::State::kEof};
+      if (errno != EINTR) return FromErrnoResult(errno);
+    }
+  }
+
+  IoResult Write(std::span<const iovec> pieces, bool more) override {
+    if (connecting_) return {};
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(pieces.data());
+    message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
+    for (;;) {
+      const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      if (sent >= 0)
+        return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
+      if (errno != EINTR) return FromErrnoResult(errno);
+    }
+  }
+
+  IoResult SendFile(int file, std::uint64_t offset, std::size_t count, bool more) override {
+    if (connecting_) return {};
+    // sendfile has no `more`: the kernel holds back only what sendmsg(MSG_MORE) announced, and a
+    // following Write completes the segment. On the last piece it must push, which it does.
+    static_cast<void>(more);
+    auto at = static_cast<off_t>(offset);
+    for (;;) {
+      const ssize_t sent = ::sendfile(fd_.get(), file, &at, std::min(count, kMaxSendFileBytes));
+      if (sent > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
+      if (sent == 0) return {.state = IoResult::State::kBroken, .error = ENODATA};
+      if (errno != EINTR) return FromErrnoResult(errno);
+    }
+  }
+
+  void ShutdownWrite() override { ::shutdown(fd_.get(), SHUT_WR); }
+  void Abort() override { abort_ = true; }
+
+  void SetDeadline(base::Duration from_now) override { deadline_.Arm(from_now); }
+  void ClearDeadline() override { deadline_.Cancel(); }
+  EventLoop& loop() override { return loop_; }
+  const Address& peer() const override { return peer_; }
+  bool sends_pages_by_reference() const override { return true; }
+
+  void OnReady(const ring::Event& event) override {
+    if (handler_ == nullptr) return;
+    bool alive = true;
+    bool* const outer = std::exchange(alive_, &alive);
+    Deliver(event, alive);
+    if (alive) {
+      alive_ = outer;
+    } else if (outer != nullptr) {
+      *outer = false;
+    }
+  }
+
+ private:
+  void Deliver(const ring::Event& event, const bool& alive) {
+    if (connecting_) {
+      if (!event.writable && !event.broken) return;
+      int error = 0;
+      socklen_t length = sizeof error;
+      ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+      if (error != 0 || event.broken) {
+        handler_->OnBroken(
+            base::FromErrno(error != 0 ? error : ECONNRESET, "connect to " + peer_.ToString()));
+        return;
+      }
+      connecting_ = false;
+      handler_->OnConnected();
+      if (!alive || handler_ == nullptr || !event.readable) return;
+    }
+    if (event.readable) handler_->OnReadable();
+    if (!alive || handler_ == nullptr) return;
+    if (event.writable && !event.broken) handler_->OnWritable();
+    if (!alive || handler_ == nullptr || !event.broken) return;
+    int error = 0;
+    socklen_t length = sizeof error;
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
+    handler_->OnBroken(base::FromErrno(error != 0 ? error : ECONNRESET, peer_.ToString()));
+  }
+
+  EventLoop& loop_;
+  UniqueFd fd_;
+  const Address peer_;
+  StreamHandler* handler_;
+  std::uint64_t token_ = 0;
+  bool watched_ = false;
+  bool connecting_;
+  bool abort_ = false;
+  bool* alive_ = nullptr;
+  bool* replay_alive_ = nullptr;
+  Timer deadline_;
+};
+
+}  // namespace
+
+base::StatusOr<std::unique_ptr<Stream>> AdoptSocket(EventLoop& loop, UniqueFd socket,
+                                                    const Address& peer,
+                                                    const SocketOptions& options,
+                                                    StreamHandler* handler) {
+  SLUICE_RETURN_IF_ERROR(SetNonBlocking(socket.get()));
+  ApplyOptions(socket.get(), peer.family(), options);
+  auto stream = std::make_unique<SocketStream>(loop, std::move(socket), peer, handler, false);
+  SLUICE_RETURN_IF_ERROR(stream->Start());
+  return std::unique_ptr<Stream>(std::move(stream));
+}
+
+base::StatusOr<std::unique_ptr<Stream>> Connect(EventLoop& loop, const Address& peer,
+                                                const SocketOptions& options,
+                                                StreamHandler* handler) {
+  UniqueFd fd(::socket(peer.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return base::FromErrno(errno, "socket");
+  ApplyOptions(fd.get(), peer.family(), options);
+  if (::connect(fd.get(), peer.get(), peer.length()) != 0 && errno != EINPROGRESS) {
+    return base::Unavailable(base::FromErrno(errno, "connect to " + peer.ToString()).message());
+  }
+  // A connect that succeeded at once is announced as writable by the first edge, like any other.
+  auto stream = std::make_unique<SocketStream>(loop, std::move(fd), peer, handler, true);
+  SLUICE_RETURN_IF_ERROR(stream->Start());
+  return std::unique_ptr<Stream>(std::move(stream));
+}
+
+}  // namespace sluice::net
