@@ -1,0 +1,55 @@
+// One TCP or TLS connection to a server, perhaps through a proxy. Internal to this folder.
+// Thread rule: one thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "controller/base/status.h"
+#include "controller/http/resolver.h"
+#include "controller/http/tls_context.h"
+#include "controller/http/url.h"
+#include "controller/http/wait.h"
+
+namespace sluice::http {
+
+class Connection {
+ public:
+  struct Target {
+    Url server;
+    Url proxy;  // host empty: direct
+    std::shared_ptr<const TlsContext> tls;
+  };
+  // Ready to carry requests on return. Errors as http::Client::Do.
+  static base::StatusOr<std::unique_ptr<Connection>> Open(const Target& target, Resolver& resolver,
+                                                          const CallScope& scope,
+                                                          base::MonoTime limit);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  base::Status WriteAll(std::string_view bytes, const CallScope& scope, base::MonoTime limit);
+  // Waits for and returns some bytes; 0 when the peer closed.
+  base::StatusOr<std::size_t> Read(char* buffer, std::size_t size, const CallScope& scope,
+                                   base::MonoTime limit);
+  // False when the peer closed or sent anything while the connection lay idle.
+  bool StillIdle();
+
+ private:
+  explicit Connection(int fd) : fd_(fd) {}
+  static base::StatusOr<std::unique_ptr<Connection>> ConnectTcp(const SocketAddress& address,
+                                                                const CallScope& scope,
+                                                                base::MonoTime limit);
+  base::Status ConnectThroughProxy(const Target& target, const CallScope& scope,
+                                   base::MonoTime limit);
+  base::Status Handshake(const Target& target, const CallScope& scope, base::MonoTime limit);
+  // After a failed TLS call with result `n`: waits for what it wants, or says what went wrong.
+  base::Status AfterTls(int n, const CallScope& scope, base::MonoTime limit, const char* limit_name,
+                        bool* closed);
+
+  int fd_;
+  ssl_st* tls_ = nullptr;
+};
+
+}  // namespace sluice::http

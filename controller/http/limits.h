@@ -1,0 +1,24 @@
+// Every bound of this folder.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace sluice::http {
+
+inline constexpr std::size_t kMaxHeaderBytes = 64 << 10;       // status line and all headers
+inline constexpr std::size_t kMaxHeaders = 256;                // lines of one answer
+inline constexpr std::size_t kMaxChunkLineBytes = 1 << 10;     // size, extension, CRLF
+inline constexpr std::size_t kMaxBodyBytes = 64 << 20;         // of an answer kept whole
+inline constexpr std::size_t kMaxTargetBytes = 64 << 10;       // PromQL can be long
+inline constexpr std::size_t kMaxIdleConnections = 16;         // kept per client
+inline constexpr std::size_t kMaxResolving = 64;               // names waiting to be resolved
+inline constexpr std::chrono::seconds kIdleConnectionAge{50};  // then closed, not reused
+inline constexpr std::size_t kReadBufferBytes = 16 << 10;      // one TLS record
+
+inline constexpr std::size_t kMaxServerBodyBytes = 1 << 20;
+inline constexpr std::size_t kMaxServerQueue = 64;  // connections waiting for a thread
+inline constexpr std::chrono::seconds kServerReadTimeout{5};
+inline constexpr std::chrono::seconds kServerWriteTimeout{10};
+
+}  // namespace sluice::http

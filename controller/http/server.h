@@ -1,0 +1,56 @@
+// A small HTTP server for health, metrics and debug pages: GET by exact path (or a prefix ending in
+// "/"), short answers, bounded everything. Not for webhooks (controller/webhook) and not for bulk.
+//
+//   auto server = http::Server::New({.address = "0.0.0.0:8080"});
+//   (*server)->Handle("/metrics", [](const http::ServerRequest&) { ... });
+//   SLUICE_RETURN_IF_ERROR((*server)->Start());
+//
+// Thread rule: Handle before Start; handlers run on the server's threads, several at once, and must
+// not block for long. Stop: Stop() (or the destructor) closes the socket, lets handlers under way
+// finish and joins; idempotent.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "controller/base/status.h"
+#include "controller/http/response_parser.h"
+
+namespace sluice::http {
+
+struct ServerOptions {
+  std::string address = "127.0.0.1:0";  // host:port, [v6]:port; port 0 picks a free one
+  int threads = 2;
+};
+
+struct ServerRequest {
+  std::string method;  // GET, HEAD or POST
+  std::string path;    // decoded, without the query
+  Headers query;       // decoded parameters in order
+  Headers headers;
+  std::string body;
+};
+
+struct ServerResponse {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+using Handler = std::function<ServerResponse(const ServerRequest&)>;
+
+class Server {
+ public:
+  // Errors: InvalidArgument (address).
+  static base::StatusOr<std::unique_ptr<Server>> New(const ServerOptions& options);
+  virtual ~Server() = default;
+  // An exception in a handler becomes 500 without its text.
+  virtual void Handle(std::string path, Handler handler) = 0;
+  // Binds and serves. Errors: Unavailable when the address cannot be bound.
+  virtual base::Status Start() = 0;
+  virtual int port() const = 0;  // after Start
+  virtual void Stop() = 0;
+};
+
+}  // namespace sluice::http

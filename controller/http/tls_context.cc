@@ -1,0 +1,134 @@
+#include "controller/http/tls_context.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "controller/base/check.h"
+
+namespace sluice::http {
+namespace {
+
+struct BioDeleter {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+struct X509Deleter {
+  void operator()(X509* x509) const { X509_free(x509); }
+};
+struct KeyDeleter {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+using Bio = std::unique_ptr<BIO, BioDeleter>;
+using Certificate = std::unique_ptr<X509, X509Deleter>;
+using Key = std::unique_ptr<EVP_PKEY, KeyDeleter>;
+
+Bio Memory(const std::string& text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+// An encrypted key has nobody to ask for its pass phrase.
+int NoPassPhrase(char*, int, int, void*) { return 0; }
+
+base::Status AddRoots(SSL_CTX* context, const std::string& pem) {
+  if (pem.empty()) {
+    if (SSL_CTX_set_default_verify_paths(context) != 1) {
+      return base::InvalidArgument("TLS: no system roots: " + TakeTlsError());
+    }
+    return base::OkStatus();
+  }
+  const Bio bio = Memory(pem);
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  int count = 0;
+  while (const Certificate root{PEM_read_bio_X509(bio.get(), nullptr, NoPassPhrase, nullptr)}) {
+    if (X509_STORE_add_cert(store, root.get()) != 1) {
+      return base::InvalidArgument("TLS: CA certificate not accepted: " + TakeTlsError());
+    }
+    ++count;
+  }
+  ERR_clear_error();  // the end of the text is an error to PEM_read
+  if (count == 0) return base::InvalidArgument("TLS: the CA text holds no certificate");
+  return base::OkStatus();
+}
+
+base::Status UseCertificate(SSL_CTX* context, const TlsOptions& options) {
+  if (options.cert_pem.empty() && options.key_pem.empty()) return base::OkStatus();
+  if (options.cert_pem.empty() || options.key_pem.empty()) {
+    return base::InvalidArgument("TLS: a client certificate needs both certificate and key");
+  }
+  const Bio certs = Memory(options.cert_pem);
+  const Certificate leaf{PEM_read_bio_X509(certs.get(), nullptr, NoPassPhrase, nullptr)};
+  if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1) {
+    return base::InvalidArgument("TLS: bad client certificate: " + TakeTlsError());
+  }
+  while (X509* next = PEM_read_bio_X509(certs.get(), nullptr, NoPassPhrase, nullptr)) {
+    if (SSL_CTX_add0_chain_cert(context, next) != 1) {  // takes it over on success
+      X509_free(next);
+      return base::InvalidArgument("TLS: bad client certificate chain: " + TakeTlsError());
+    }
+  }
+  ERR_clear_error();
+  const Bio keys = Memory(options.key_pem);
+  const Key key{PEM_read_bio_PrivateKey(keys.get(), nullptr, NoPassPhrase, nullptr)};
+  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return base::InvalidArgument("TLS: bad client key: " + TakeTlsError());
+  }
+  return base::OkStatus();
+}
+
+bool IsAddress(const std::string& host) {
+  unsigned char buffer[sizeof(in6_addr)];
+  return inet_pton(AF_INET, host.c_str(), buffer) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), buffer) == 1;
+}
+
+}  // namespace
+
+std::string TakeTlsError() {
+  char text[256] = "no detail";
+  if (const unsigned long code = ERR_peek_last_error(); code != 0) {
+    ERR_error_string_n(code, text, sizeof(text));
+  }
+  ERR_clear_error();
+  return text;
+}
+
+base::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Make(const TlsOptions& options) {
+  SSL_CTX* raw = SSL_CTX_new(TLS_client_method());
+  SLUICE_CHECK(raw != nullptr);
+  std::shared_ptr<TlsContext> context(new TlsContext(raw, options.server_name));
+  SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_verify(raw, options.insecure_skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                     nullptr);
+  static constexpr unsigned char kAlpn[] = "\x08http/1.1";
+  SSL_CTX_set_alpn_protos(raw, kAlpn, sizeof(kAlpn) - 1);
+  if (!options.insecure_skip_verify) SLUICE_RETURN_IF_ERROR(AddRoots(raw, options.ca_pem));
+  SLUICE_RETURN_IF_ERROR(UseCertificate(raw, options));
+  return std::shared_ptr<const TlsContext>(std::move(context));
+}
+
+TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+
+base::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) const {
+  const std::string& name = server_name_.empty() ? host : server_name_;
+  SSL* session = SSL_new(context_);
+  if (session == nullptr) return base::Internal("TLS: " + TakeTlsError());
+  X509_VERIFY_PARAM* verify = SSL_get0_param(session);
+  const bool address = IsAddress(name);
+  const bool named = address
+                         ? X509_VERIFY_PARAM_set1_ip_asc(verify, name.c_str()) == 1
+                         : X509_VERIFY_PARAM_set1_host(verify, name.c_str(), name.size()) == 1 &&
+                               SSL_set_tlsext_host_name(session, name.c_str()) == 1;
+  if (!named) {
+    SSL_free(session);
+    return base::InvalidArgument("TLS: bad server name: " + TakeTlsError());
+  }
+  SSL_set_connect_state(session);
+  return session;
+}
+
+}  // namespace sluice::http
