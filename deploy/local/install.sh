@@ -4,7 +4,7 @@
 #   install.sh [apt] [kube] [tools] [venv]     default: all four
 #     apt    Debian packages of packages.txt that are missing
 #     kube   etcd, the Kubernetes programs, pause             -> build/local/bin
-#     tools  helm, versitygw                                  -> build/local/bin
+#     tools  helm, versitygw, coredns                         -> build/local/bin
 #     venv   Python packages of requirements.txt              -> build/venv
 #
 # Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are built
@@ -56,8 +56,8 @@ need_go() {
 # build_cached NAME FLAGS: runs build_NAME into a cache folder once per content of NAME/, links it to $out.
 build_cached() {
   local name=$1 flags=$2 key dir
-  key=$( (cd "$here/$name" && cat ./*.mod ./*.sum ./*.go "$here/pause.c" 2>/dev/null || true; echo "$flags"; go env GOVERSION) |
-    sha256sum | cut -c1-16)
+  key=$( (cd "$here/$name" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$flags"
+    go env GOVERSION) | sha256sum | cut -c1-16)
   dir=$cache/$name-$key
   mkdir -p "$cache" "$out"
   exec 9>"$cache/$name.lock"
@@ -86,7 +86,7 @@ build_kube() {
 }
 
 build_tools() {
-  CGO_ENABLED=0 go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool
+  CGO_ENABLED=0 go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool ./...
 }
 
 install_kube() {

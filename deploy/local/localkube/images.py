@@ -3,11 +3,27 @@
 import hashlib
 import io
 import json
+import re
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Mapping, Sequence
 
+from . import limits
+
 PAUSE_IMAGE = "localhost/sluice-pause:1"
+
+
+def with_libraries(*programs: Path) -> dict[str, Path]:
+    """Files for `write`: each program at its own path, with the shared libraries it needs."""
+    files = {}
+    for program in programs:
+        files[str(program).lstrip("/")] = program
+        listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True,
+                                timeout=limits.COMMAND_DEADLINE)  # fails on a static program: no libraries
+        for library in re.findall(r"(?:=> |^\s*)(/\S+)", listed.stdout, re.MULTILINE):
+            files[library.lstrip("/")] = Path(library)
+    return files
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Iterator, Optional
 
 from . import limits
-from .wait import LocalClusterError
+from .wait import Deadline, LocalClusterError, until
 
 REGISTRY = Path("/run/sluice-local")
 ID_PATTERN = r"[0-9a-f]{6}"
 ENV_MARKER = "SLUICE_LOCAL_ID"  # in the environment of every process an instance starts
+STATE_MARKER = ".sluice-local"  # in a state directory: its contents are ours to remove
 
 
 def process_start(pid: int) -> Optional[int]:
@@ -110,7 +111,13 @@ def id_of(state: Path) -> str:
 def registry_lock() -> Iterator[None]:
     REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
     with open(REGISTRY / "lock", "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+        def taken() -> bool:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                return False
+        until("the registry's lock", Deadline(limits.LOCK_DEADLINE), taken)
         yield
 
 
@@ -136,12 +143,17 @@ def _routed(net: str) -> bool:
 
 
 def claim(state: Path, owner_pid: int) -> Instance:
-    """Takes the record of a new instance. Caller holds no lock; the id must have no record."""
+    """Takes the record of a new instance; the directory must be empty or left by an earlier one."""
+    state.mkdir(parents=True, exist_ok=True)
+    strangers = {e.name for e in state.iterdir()} - {"logs"}
+    if strangers and not (state / STATE_MARKER).exists():
+        raise LocalClusterError(f"{state} is no cluster's directory and not empty")
     with registry_lock():
         known = records()
         id_ = id_of(state)
         if id_ in known:
             raise LocalClusterError(f"{state} has a cluster already; `cluster down` ends it")
+        (state / STATE_MARKER).touch()
         taken = {i.slot for i in known.values()}
         for slot in range(limits.MAX_SLOTS):
             candidate = Instance(id_, slot, str(state.resolve()), owner_pid,

@@ -9,6 +9,7 @@ UP_DEADLINE = 180.0          # the whole of `up`, unless --deadline says otherwi
 STOP_GRACE = 10.0            # TERM to KILL when one component is stopped
 KILL_DEADLINE = 20.0         # until every process of an instance is gone after KILL
 CGROUP_DEADLINE = 10.0       # until the emptied cgroups can be removed
+LOCK_DEADLINE = 120.0        # for the registry; held while leftovers are cleared
 COMMAND_DEADLINE = 60.0      # one external command (ip, openssl, ctr version)
 IMAGE_DEADLINE = 300.0       # one image import
 REQUEST_TIMEOUT = 5.0        # one request to the API server

@@ -7,6 +7,7 @@ kernel ends all of its processes and mounts: SIGKILL on NAME/init is the node lo
 """
 
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 from . import cgroups, images, limits, pki, procs
@@ -71,7 +72,7 @@ clusterDNS: [{dns_ip}]
 resolvConf: ""
 volumePluginDir: /var/lib/kubelet/volumeplugins
 syncFrequency: 10s
-nodeStatusUpdateFrequency: 4s
+nodeStatusReportFrequency: 1m
 nodeLeaseDurationSeconds: 12
 imageGCHighThresholdPercent: 100
 evictionHard: {{memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%",
@@ -200,12 +201,18 @@ def wait_containerd(i: Instance, node: str, deadline: Deadline) -> None:
 
 
 def wait_node_ready(i: Instance, node: str, api: Api, deadline: Deadline) -> None:
+    """Until the kubelet that runs now (not an earlier one) has reported its node Ready."""
+    started = procs.started_at(i, f"{node}/kubelet")
+
     def probe() -> tuple[bool, str]:
         status, answer = api.request("GET", f"/api/v1/nodes/{node}")
         if status != 200:
             return False, f"node object: {status}"
         for condition in answer["status"].get("conditions", []):
             if condition["type"] == "Ready":
+                heartbeat = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
+                if heartbeat < int(started):
+                    return False, "no report from this kubelet yet"
                 return condition["status"] == "True", condition["message"]
         return False, "no Ready condition yet"
     wait_healthy(i, f"{node}/kubelet", deadline, probe)

@@ -66,6 +66,14 @@ def pid_of(instance: Instance, name: str) -> Optional[int]:
     return pid if process_start(pid) == start else None
 
 
+def started_at(instance: Instance, name: str) -> float:
+    """Wall clock of a component's last start; 0 when it never started."""
+    try:
+        return _file(instance, name, ".pid").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _child_of(parent: int) -> Optional[int]:
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from . import cgroups, instance, limits, net, procs
+from . import cgroups, host, instance, limits, net, procs
 from .instance import ID_PATTERN, Instance
 
 CORE = ("etcd", "apiserver")
@@ -54,7 +54,10 @@ def _mounts_under(state: str) -> list[str]:
 
 
 def clear(id_: str, state: Optional[str]) -> Leftovers:
-    """Ends and removes everything of one instance, its record last. Returns what there was."""
+    """Ends and removes everything of one instance, its record last. Returns what there was.
+
+    The caller holds the registry lock.
+    """
     found = of(id_, state)
 
     def living() -> dict:
@@ -73,13 +76,20 @@ def clear(id_: str, state: Optional[str]) -> Leftovers:
         net.ip("link", "delete", link, check=False)
     for group in found.cgroups:
         cgroups.remove(group)
-    if state:
-        for child in ("etcd", "nodes", "run", "pki", "tokens"):
-            shutil.rmtree(Path(state) / child, ignore_errors=True)
-        for file in ("kubeconfig", "env.json", "audit-policy.yaml"):
-            (Path(state) / file).unlink(missing_ok=True)
+    if state and (Path(state) / instance.STATE_MARKER).exists():
+        empty_state(Path(state))
+        (Path(state) / instance.STATE_MARKER).unlink()
     instance.release(id_)
+    host.restore()
     return found
+
+
+def empty_state(state: Path) -> None:
+    """Removes what a cluster wrote into its state directory, the logs aside."""
+    for child in ("etcd", "nodes", "run", "pki", "tokens"):
+        shutil.rmtree(state / child, ignore_errors=True)
+    for file in ("kubeconfig", "env.json", "audit-policy.yaml"):
+        (state / file).unlink(missing_ok=True)
 
 
 def is_living(i: Instance) -> bool:
@@ -110,3 +120,9 @@ def sweep() -> dict[str, Leftovers]:
     with instance.registry_lock():
         return {id_: clear(id_, record.state if record else None)
                 for id_, record in dead_ids().items()}
+
+
+def down(state: Path) -> Leftovers:
+    """Ends the instance of a state directory, living or not; without one it does nothing."""
+    with instance.registry_lock():
+        return clear(instance.id_of(state), str(state.resolve()))

@@ -5,13 +5,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import instance, limits, net, node, procs, sweep
+from . import dns, host, instance, limits, net, node, procs, sweep
 from .control import Api, ControlPlane, api_ready, http_ok, wait_healthy
 from .instance import Instance
 from .wait import Deadline, LocalClusterError
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
-            "kube-proxy", "kubectl", "pause")
+PROGRAMS = {
+    "api": ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"),
+    "full": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
+             "kube-proxy", "kubectl", "pause", "coredns"),
+}
 
 
 @dataclass
@@ -28,19 +31,19 @@ class Options:
 
 def up(options: Options, say) -> dict:
     """Brings a cluster up and returns what env.json holds. On failure everything is taken down again."""
-    missing = [p for p in PROGRAMS if not (options.bin / p).exists()]
+    missing = [p for p in PROGRAMS[options.profile] if not (options.bin / p).exists()]
     if missing:
         raise LocalClusterError(f"{options.bin} lacks {', '.join(missing)}: run deploy/local/install.sh")
     if os.geteuid() != 0 and options.profile == "full":
         raise LocalClusterError("nodes need root (network namespaces, cgroups)")
     for id_, found in sweep.sweep().items():
         say(f"cleared cluster {id_}, whose owner is gone: {found.describe()}")
-    options.state.mkdir(parents=True, exist_ok=True)
     i = instance.claim(options.state, options.owner_pid)
     try:
+        sweep.empty_state(i.state_dir)
         return _bring_up(i, options, Deadline(options.deadline), say)
     except BaseException:
-        sweep.clear(i.id, i.state)
+        sweep.down(i.state_dir)
         raise
 
 
@@ -49,6 +52,8 @@ def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
     nodes = o.nodes if full else 0
     (i.state_dir / "logs").mkdir(exist_ok=True)
     if full:
+        with instance.registry_lock():
+            host.remember()
         net.make(i, nodes)
     control = ControlPlane(i, o.bin, full)
     control.make_credentials({"admin": ["system:masters"]} | (o.users or {}))
@@ -57,12 +62,17 @@ def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
         parts.append(control.controller_manager())
     if full:
         parts.append(control.scheduler())
+        names = dns.Dns(control)
+        parts.append(names.component())
     for part in parts:
         procs.save(i, part)
     fleet = [node.Node(control, index) for index in range(nodes)]
     for each in fleet:
         each.prepare()
     environment = _environment(i, o, control, nodes)
+    if full:
+        environment["dns"] = {"ip": i.dns_ip, "hostIP": i.bridge_ip, "port": names.port,
+                              "readyPort": names.ready_port}
     (i.state_dir / "env.json").write_text(json.dumps(environment, indent=1) + "\n")
 
     api = Api(i.state_dir, control.api_ip, control.api_port)
@@ -73,10 +83,12 @@ def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
     wait_component(i, "etcd", environment, deadline)
     wait_component(i, "apiserver", environment, deadline)
     say("API server ready")
-    for part in parts[2:]:
-        procs.start(i, part)
     for each in fleet:
         each.start_agents()
+    if full:
+        names.publish(api, deadline)
+    for part in parts[2:]:
+        procs.start(i, part)
     for part in parts[2:]:
         wait_component(i, part.name, environment, deadline)
     for each in fleet:
@@ -132,6 +144,8 @@ def wait_component(i: Instance, name: str, environment: dict, deadline: Deadline
     elif name in ("controller-manager", "scheduler"):
         port = _port_in(i, name)
         wait_healthy(i, name, deadline, lambda: http_ok(i.loopback, port, "/healthz", tls=True))
+    elif name == "dns":
+        dns.wait_ready(i, environment["dns"]["readyPort"], deadline)
     elif name.endswith("/containerd"):
         node.wait_containerd(i, name.split("/")[0], deadline)
     elif name.endswith("/kubelet"):
