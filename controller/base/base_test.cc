@@ -68,6 +68,8 @@ TEST(Durations, RefuseBadUnitsOrderAndOverflow) {
 TEST(Durations, ReadWellForPeople) {
   EXPECT_EQ(HumanDuration(std::chrono::hours(99)), "4 d 3 h");
   EXPECT_EQ(HumanDuration(seconds(38)), "38 s");
+  EXPECT_EQ(HumanDuration(std::chrono::hours(24 * 14)), "14 d");
+  EXPECT_EQ(HumanDuration(std::chrono::minutes(5)), "5 m");
   EXPECT_EQ(HumanDuration(seconds(-61)), "-1 m 1 s");
 }
 

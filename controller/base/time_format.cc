@@ -191,9 +191,14 @@ std::string HumanDuration(Duration duration) {
   const std::int64_t total = std::chrono::duration_cast<seconds>(duration).count();
   const std::int64_t rest = total < 0 ? -total : total;
   const std::string sign = total < 0 ? "-" : "";
-  if (rest >= 86400) return fmt::format("{}{} d {} h", sign, rest / 86400, rest % 86400 / 3600);
-  if (rest >= 3600) return fmt::format("{}{} h {} m", sign, rest / 3600, rest % 3600 / 60);
-  if (rest >= 60) return fmt::format("{}{} m {} s", sign, rest / 60, rest % 60);
+  const auto two = [&](std::int64_t large, const char* unit, std::int64_t small,
+                       const char* smaller) {
+    return small == 0 ? fmt::format("{}{} {}", sign, large, unit)
+                      : fmt::format("{}{} {} {} {}", sign, large, unit, small, smaller);
+  };
+  if (rest >= 86400) return two(rest / 86400, "d", rest % 86400 / 3600, "h");
+  if (rest >= 3600) return two(rest / 3600, "h", rest % 3600 / 60, "m");
+  if (rest >= 60) return two(rest / 60, "m", rest % 60, "s");
   return fmt::format("{}{} s", sign, rest);
 }
 

@@ -21,7 +21,7 @@ StatusOr<WallTime> ParseRfc3339(std::string_view text);
 // Errors: InvalidArgument (empty, unknown unit, overflow, zero is allowed as "0s").
 StatusOr<Duration> ParseDuration(std::string_view text);
 std::string FormatDuration(Duration duration);  // "1h30m", the inverse of ParseDuration, ms steps
-// For people, two largest units: "4 d 3 h", "38 s".
+// For people, two largest units: "4 d 3 h", "38 s"; a second unit of zero is left out: "14 d".
 std::string HumanDuration(Duration duration);
 
 }  // namespace sluice::base

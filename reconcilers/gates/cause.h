@@ -41,9 +41,9 @@ enum class Cause : std::uint8_t {
 };
 inline constexpr int kCauseCount = static_cast<int>(Cause::kMet) + 1;
 
-std::string_view VerdictName(Verdict verdict);                    // "Pass"
+std::string_view VerdictName(Verdict verdict);  // "Pass"
 std::optional<Verdict> VerdictFromName(std::string_view name);
-std::string_view CauseName(Cause cause);                          // "BudgetExhausted"
+std::string_view CauseName(Cause cause);  // "BudgetExhausted"
 std::optional<Cause> CauseFromName(std::string_view name);
 
 // The evidence gave no answer (GATES.md's fourth rank); it says nothing about the objective.

@@ -47,8 +47,8 @@ u128 Magnitude(__int128 x) { return x < 0 ? -static_cast<u128>(x) : static_cast<
 
 struct Scanned {
   bool negative = false;
-  std::string digits;    // significant digits, no point
-  int point = 0;         // digits before the point
+  std::string digits;  // significant digits, no point
+  int point = 0;       // digits before the point
 };
 
 base::Status Bad(std::string_view text) {
@@ -149,6 +149,11 @@ Decimal Decimal::RoundedUnits(int digits) const {
 std::string Decimal::Rounded(int digits) const { return RoundedUnits(digits).ToString(); }
 
 std::string Decimal::Percent() const { return (*this * FromInt(100)).Rounded(1) + " %"; }
+
+std::int64_t Decimal::Floor() const {
+  const __int128 whole = units_ / kOne;
+  return static_cast<std::int64_t>(units_ % kOne < 0 ? whole - 1 : whole);
+}
 
 double Decimal::ToDouble() const { return static_cast<double>(units_) / static_cast<double>(kOne); }
 

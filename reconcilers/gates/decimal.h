@@ -31,6 +31,8 @@ class Decimal {
   std::string Rounded(int digits) const;
   // For people, as a percentage: 0.82 -> "82 %", 0.8249 -> "82.5 %".
   std::string Percent() const;
+  // The greatest whole number that is not above it.
+  std::int64_t Floor() const;
   // Nearest double; for metrics only, never for decisions.
   double ToDouble() const;
 

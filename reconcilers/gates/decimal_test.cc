@@ -70,6 +70,9 @@ TEST(Decimal, PrintsForPeople) {
   EXPECT_EQ(D("0.3449").Rounded(2), "0.34");
   EXPECT_EQ(D("0.345").Rounded(2), "0.35");
   EXPECT_EQ(D("-0.004").Rounded(2), "0");
+  EXPECT_EQ(D("1.9").Floor(), 1);
+  EXPECT_EQ(D("-1.1").Floor(), -2);
+  EXPECT_EQ(D("-2").Floor(), -2);
 }
 
 }  // namespace

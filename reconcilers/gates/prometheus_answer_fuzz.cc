@@ -7,8 +7,7 @@
 #include "reconcilers/gates/prometheus_answer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto answer =
-      sluice::gates::ParseAnswer(200, {reinterpret_cast<const char*>(data), size});
+  const auto answer = sluice::gates::ParseAnswer(200, {reinterpret_cast<const char*>(data), size});
   if (answer.ok()) {
     SLUICE_CHECK(answer->series.size() <= sluice::gates::kMaxAnswerSeries);
     SLUICE_CHECK(answer->warnings.size() <= sluice::gates::kMaxWarnings);

@@ -34,8 +34,8 @@ TEST(PrometheusAnswer, ReadsAMatrixAScalarAndNothing) {
       "result":[{"metric":{},"values":[[1,"1"],[2.5,"+Inf"]]}]}})");
   ASSERT_TRUE(matrix.ok());
   EXPECT_THAT(matrix->series[0].points, ElementsAre(Point{1000, "1"}, Point{2500, "+Inf"}));
-  const auto scalar = ParseAnswer(
-      200, R"({"status":"success","data":{"resultType":"scalar","result":[3,"7"]}})");
+  const auto scalar =
+      ParseAnswer(200, R"({"status":"success","data":{"resultType":"scalar","result":[3,"7"]}})");
   ASSERT_TRUE(scalar.ok());
   EXPECT_THAT(scalar->series[0].points, ElementsAre(Point{3000, "7"}));
   const auto nothing = ParseAnswer(200, Vector(""));
@@ -83,8 +83,8 @@ TEST(PrometheusAnswer, RefusesMalformedSamples) {
         R"({"metric":{"a":1},"value":[1,"1"]})", R"({"metric":{},"value":[1e300,"1"]})", "7"}) {
     EXPECT_FALSE(ParseAnswer(200, Vector(item)).ok()) << item;
   }
-  const auto text = ParseAnswer(
-      200, R"({"status":"success","data":{"resultType":"string","result":[1,"x"]}})");
+  const auto text =
+      ParseAnswer(200, R"({"status":"success","data":{"resultType":"string","result":[1,"x"]}})");
   EXPECT_EQ(text.status().code(), base::Code::kInvalidArgument);
 }
 

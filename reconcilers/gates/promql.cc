@@ -34,8 +34,8 @@ bool TakesLabels(const std::string& word) {
 }
 
 bool IsKeyword(const std::string& word) {
-  static constexpr std::array<std::string_view, 8> kWords = {
-      "and", "or", "unless", "atan2", "offset", "bool", "inf", "nan"};
+  static constexpr std::array<std::string_view, 8> kWords = {"and",    "or",   "unless", "atan2",
+                                                             "offset", "bool", "inf",    "nan"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 

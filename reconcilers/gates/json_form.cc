@@ -1,0 +1,291 @@
+#include "reconcilers/gates/json_form.h"
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "controller/base/time_format.h"
+
+namespace sluice::gates {
+
+using base::Duration;
+using base::WallTime;
+using nlohmann::json;
+
+std::string TimeText(WallTime time) { return base::FormatRfc3339Micro(time); }
+
+namespace {
+
+template <typename T>
+T OrThrow(base::StatusOr<T> value) {
+  if (!value.ok()) throw std::invalid_argument(value.status().message());
+  return *std::move(value);
+}
+template <typename T>
+T OrThrow(std::optional<T> value) {
+  if (!value) throw std::invalid_argument("unknown name");
+  return *value;
+}
+
+WallTime Time(const json& j) { return OrThrow(base::ParseRfc3339(j.get<std::string>())); }
+Duration Span(const json& j) { return OrThrow(base::ParseDuration(j.get<std::string>())); }
+Decimal Number(const json& j) { return OrThrow(Decimal::Parse(j.get<std::string>())); }
+std::string Text(Duration d) { return base::FormatDuration(d); }
+
+Reaction ReactionFrom(const json& j) {
+  const auto name = j.get<std::string>();
+  if (name == "Abort") return Reaction::kAbort;
+  if (name != "Hold") throw std::invalid_argument("unknown reaction");
+  return Reaction::kHold;
+}
+
+json ToJson(const Reading& r) {
+  json out = {{"query", r.query}, {"series", r.series}};
+  if (!r.value.empty()) out["value"] = r.value;
+  if (!r.error.empty()) out["error"] = r.error;
+  if (r.bad_query) out["badQuery"] = true;
+  return out;
+}
+
+Reading ReadingFromJson(const json& j) {
+  return {.query = j.at("query"),
+          .value = j.value("value", ""),
+          .series = j.at("series"),
+          .error = j.value("error", ""),
+          .bad_query = j.value("badQuery", false)};
+}
+
+std::string_view ClassName(ChangeClass c) {
+  return c == ChangeClass::kP0 ? "P0" : c == ChangeClass::kSecurity ? "Security" : "Ordinary";
+}
+
+ChangeClass ClassFrom(const json& j) {
+  for (const auto c : {ChangeClass::kOrdinary, ChangeClass::kP0, ChangeClass::kSecurity}) {
+    if (j.get<std::string>() == ClassName(c)) return c;
+  }
+  throw std::invalid_argument("unknown class");
+}
+
+}  // namespace
+
+json ToJson(const Evidence& e) {
+  json out = {{"gate", e.gate}, {"observedAt", TimeText(e.observed_at)}};
+  if (e.scrape_interval.count() != 0) out["scrapeInterval"] = Text(e.scrape_interval);
+  for (const WindowEvidence& w : e.windows) {
+    json item = {{"window", Text(w.window)}, {"value", ToJson(w.value)}};
+    if (w.samples) item["samples"] = ToJson(*w.samples);
+    out["windows"].push_back(std::move(item));
+  }
+  for (const Reading& r : e.freshness) out["freshness"].push_back(ToJson(r));
+  if (e.ever_returned) out["everReturned"] = *e.ever_returned;
+  if (!e.misconfigured.empty()) out["misconfigured"] = e.misconfigured;
+  if (e.slo) {
+    out["slo"] = {{"name", e.slo->name},
+                  {"target", e.slo->target.ToString()},
+                  {"minEvents", e.slo->min_events},
+                  {"cautionBelow", e.slo->caution_below.ToString()}};
+  }
+  if (e.soak) {
+    out["soak"] = {{"stage", e.soak->stage}};
+    if (e.soak->entered_at) out["soak"]["enteredAt"] = TimeText(*e.soak->entered_at);
+  }
+  if (e.nodes) {
+    const NodesFacts& n = *e.nodes;
+    out["nodes"] = {{"current", n.current},
+                    {"selected", n.selected},
+                    {"matched", n.matched},
+                    {"mismatched", n.mismatched},
+                    {"firstMismatch", n.first_mismatch},
+                    {"agentsWanted", n.agents_wanted},
+                    {"agentsReady", n.agents_ready},
+                    {"agentsConfigured", n.agents_configured}};
+  }
+  return out;
+}
+
+Evidence EvidenceFromJson(const json& j) {
+  Evidence e;
+  e.gate = j.at("gate");
+  e.observed_at = Time(j.at("observedAt"));
+  if (j.contains("scrapeInterval")) e.scrape_interval = Span(j["scrapeInterval"]);
+  for (const json& item : j.value("windows", json::array())) {
+    WindowEvidence w{.window = Span(item.at("window")), .value = ReadingFromJson(item.at("value"))};
+    if (item.contains("samples")) w.samples = ReadingFromJson(item["samples"]);
+    e.windows.push_back(std::move(w));
+  }
+  for (const json& item : j.value("freshness", json::array())) {
+    e.freshness.push_back(ReadingFromJson(item));
+  }
+  if (j.contains("everReturned")) e.ever_returned = j["everReturned"].get<bool>();
+  e.misconfigured = j.value("misconfigured", "");
+  if (j.contains("slo")) {
+    const json& s = j["slo"];
+    e.slo = SloFacts{s.at("name"), Number(s.at("target")), s.at("minEvents"),
+                     Number(s.at("cautionBelow"))};
+  }
+  if (j.contains("soak")) {
+    e.soak = SoakFacts{.stage = j["soak"].at("stage")};
+    if (j["soak"].contains("enteredAt")) e.soak->entered_at = Time(j["soak"]["enteredAt"]);
+  }
+  if (j.contains("nodes")) {
+    const json& n = j["nodes"];
+    e.nodes = NodesFacts{n.at("current"),     n.at("selected"),        n.at("matched"),
+                         n.at("mismatched"),  n.at("firstMismatch"),   n.at("agentsWanted"),
+                         n.at("agentsReady"), n.at("agentsConfigured")};
+  }
+  return e;
+}
+
+json ToJson(const Gate& g) {
+  json out = {{"name", g.name},
+              {"kind", GateKindName(g.kind)},
+              {"onFail", ReactionName(g.on_fail)},
+              {"onNoData", ReactionName(g.on_no_data)},
+              {"onError", ReactionName(g.on_error)},
+              {"waivable", g.waivable},
+              {"validFor", Text(g.valid_for)},
+              {"minSamples", g.min_samples}};
+  switch (g.kind) {
+    case GateKind::kSlo:
+      out["template"] = g.slo_template;
+      out["minBudgetRemaining"] = g.min_budget_remaining.ToString();
+      break;
+    case GateKind::kBurnRate:
+      out["template"] = g.slo_template;
+      out["below"] = g.burn_below.ToString();
+      break;
+    case GateKind::kMetric:
+      out["query"] = g.query;
+      out["op"] = ComparisonName(g.op);
+      out["threshold"] = g.threshold.ToString();
+      out["freshnessSelector"] = g.freshness_selector;
+      break;
+    case GateKind::kSoak:
+      out["soak"] = Text(g.soak);
+      break;
+    case GateKind::kNodes:
+      out["minNodes"] = g.min_nodes;
+      break;
+    case GateKind::kUnknown:
+      break;
+  }
+  return out;
+}
+
+Gate GateFromJson(const json& j) {
+  Gate g;
+  g.name = j.at("name");
+  g.kind = GateKindFromName(j.at("kind").get<std::string>());
+  g.on_fail = ReactionFrom(j.at("onFail"));
+  g.on_no_data = ReactionFrom(j.at("onNoData"));
+  g.on_error = ReactionFrom(j.at("onError"));
+  g.waivable = j.at("waivable");
+  g.valid_for = Span(j.at("validFor"));
+  g.min_samples = j.at("minSamples");
+  g.slo_template = j.value("template", "");
+  if (j.contains("minBudgetRemaining")) g.min_budget_remaining = Number(j["minBudgetRemaining"]);
+  if (j.contains("below")) g.burn_below = Number(j["below"]);
+  g.query = j.value("query", "");
+  if (j.contains("op")) g.op = OrThrow(ComparisonFromName(j["op"].get<std::string>()));
+  if (j.contains("threshold")) g.threshold = Number(j["threshold"]);
+  g.freshness_selector = j.value("freshnessSelector", "");
+  if (j.contains("soak")) g.soak = Span(j["soak"]);
+  if (j.contains("minNodes")) g.min_nodes = j["minNodes"];
+  return g;
+}
+
+json ToJson(const GateResult& r) {
+  json out = {{"gate", r.gate},
+              {"verdict", VerdictName(r.verdict)},
+              {"threshold", r.threshold},
+              {"value", r.value},
+              {"evaluatedAt", TimeText(r.evaluated_at)},
+              {"validUntil", TimeText(r.valid_until)},
+              {"since", TimeText(r.since)},
+              {"evidenceHash", r.evidence_hash},
+              {"unblockedBy", r.unblocked_by},
+              {"reaction", ReactionName(r.reaction)},
+              {"latched", r.latched}};
+  for (const CauseDetail& c : r.causes) {
+    out["causes"].push_back({{"cause", CauseName(c.cause)}, {"message", c.message}});
+  }
+  if (r.data_time) out["dataTime"] = TimeText(*r.data_time);
+  if (r.raw_verdict) out["rawVerdict"] = VerdictName(*r.raw_verdict);
+  if (r.raw_cause) out["rawCause"] = CauseName(*r.raw_cause);
+  return out;
+}
+
+GateResult ResultFromJson(const json& j) {
+  GateResult r;
+  r.gate = j.at("gate");
+  r.verdict = OrThrow(VerdictFromName(j.at("verdict").get<std::string>()));
+  r.threshold = j.at("threshold");
+  r.value = j.at("value");
+  r.evaluated_at = Time(j.at("evaluatedAt"));
+  r.valid_until = Time(j.at("validUntil"));
+  r.since = Time(j.at("since"));
+  r.evidence_hash = j.at("evidenceHash");
+  r.unblocked_by = j.at("unblockedBy");
+  r.reaction = ReactionFrom(j.at("reaction"));
+  r.latched = j.at("latched");
+  for (const json& c : j.at("causes")) {
+    r.causes.push_back({OrThrow(CauseFromName(c.at("cause").get<std::string>())), c.at("message")});
+  }
+  if (r.causes.empty()) throw std::invalid_argument("a result without a cause");
+  if (j.contains("dataTime")) r.data_time = Time(j["dataTime"]);
+  if (j.contains("rawVerdict")) {
+    r.raw_verdict = OrThrow(VerdictFromName(j["rawVerdict"].get<std::string>()));
+  }
+  if (j.contains("rawCause")) {
+    r.raw_cause = OrThrow(CauseFromName(j["rawCause"].get<std::string>()));
+  }
+  return r;
+}
+
+json ToJson(const Context& c) {
+  json out = {{"class", ClassName(c.change_class)},
+              {"auditWritable", c.audit_writable},
+              {"maxEvidenceAge", Text(c.max_evidence_age)}};
+  for (const Exemption& e : c.exemptions) {
+    json item = {{"name", e.name}, {"gates", e.gates}, {"expiresAt", TimeText(e.expires_at)}};
+    for (const Cause cause : e.also) item["also"].push_back(CauseName(cause));
+    out["exemptions"].push_back(std::move(item));
+  }
+  for (const Freeze& f : c.freezes) {
+    json item = {{"name", f.name}, {"reason", f.reason}, {"reopensAt", TimeText(f.reopens_at)}};
+    for (const ChangeClass exception : f.exceptions) {
+      item["exceptions"].push_back(ClassName(exception));
+    }
+    out["freezes"].push_back(std::move(item));
+  }
+  return out;
+}
+
+Context ContextFromJson(const json& j) {
+  Context c;
+  c.change_class = ClassFrom(j.at("class"));
+  c.audit_writable = j.at("auditWritable");
+  c.max_evidence_age = Span(j.at("maxEvidenceAge"));
+  for (const json& item : j.value("exemptions", json::array())) {
+    Exemption e{.name = item.at("name"),
+                .gates = item.at("gates"),
+                .also = {},
+                .expires_at = Time(item.at("expiresAt"))};
+    for (const json& cause : item.value("also", json::array())) {
+      e.also.push_back(OrThrow(CauseFromName(cause.get<std::string>())));
+    }
+    c.exemptions.push_back(std::move(e));
+  }
+  for (const json& item : j.value("freezes", json::array())) {
+    Freeze f{.name = item.at("name"),
+             .reason = item.at("reason"),
+             .reopens_at = Time(item.at("reopensAt")),
+             .exceptions = {}};
+    for (const json& exception : item.value("exceptions", json::array())) {
+      f.exceptions.push_back(ClassFrom(exception));
+    }
+    c.freezes.push_back(std::move(f));
+  }
+  return c;
+}
+
+}  // namespace sluice::gates

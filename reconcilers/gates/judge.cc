@@ -1,0 +1,294 @@
+#include "reconcilers/gates/judge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "controller/base/time_format.h"
+#include "reconcilers/gates/limits.h"
+
+namespace sluice::gates {
+namespace {
+
+using base::HumanDuration;
+using base::WallTime;
+
+// One window's value as a number; what keeps it from being one goes to `out`.
+std::optional<Decimal> Number(const Reading& reading, const Evidence& evidence,
+                              std::string_view what, Judgement& out) {
+  if (auto wrong = NotANumber(reading, evidence, what)) {
+    out.causes.push_back(*std::move(wrong));
+    return std::nullopt;
+  }
+  return *Decimal::Parse(reading.value);
+}
+
+std::string Over(const WindowEvidence& window) {
+  return window.window.count() == 0 ? "" : " over " + HumanDuration(window.window);
+}
+
+void JudgeSamples(const WindowEvidence& window, std::int64_t minimum, const Evidence& evidence,
+                  Judgement& out) {
+  if (minimum <= 0) return;
+  if (!window.samples) {
+    return out.Add(Cause::kInsufficientSamples, "the number of samples was not read");
+  }
+  const auto count = Number(*window.samples, evidence, "the number of samples", out);
+  if (count && *count < Decimal::FromInt(minimum)) {
+    out.Add(Cause::kInsufficientSamples,
+            fmt::format("{} of at least {} samples{}", count->Rounded(0), minimum, Over(window)));
+  }
+}
+
+void JudgeSlo(const Gate& gate, const Evidence& evidence, const Context& context, Judgement& out) {
+  out.threshold = gate.min_budget_remaining.ToString();
+  if (!evidence.slo || evidence.windows.size() != 1) {
+    return out.Add(Cause::kMisconfigured, "the evidence is not about an objective's budget");
+  }
+  const SloFacts& slo = *evidence.slo;
+  const WindowEvidence& window = evidence.windows.front();
+  JudgeSamples(window, std::max(gate.min_samples, slo.min_events), evidence, out);
+  JudgeFreshness(evidence, out);
+  const auto ratio = Number(window.value, evidence, "the share of bad events" + Over(window), out);
+  if (!ratio) return;
+  const Decimal left = BudgetRemaining(*ratio, slo.target);
+  out.value = left.ToString();
+  out.met =
+      fmt::format("budget left {} (needs {})", left.Percent(), gate.min_budget_remaining.Percent());
+  if (left <= Decimal()) {
+    out.Add(Cause::kBudgetExhausted,
+            fmt::format("no error budget left{}: {}", Over(window), left.Percent()));
+  }
+  if (left < gate.min_budget_remaining) {
+    out.failed = true;
+    out.Add(Cause::kGateFailed, out.met);
+  }
+  if (left < slo.caution_below && context.change_class == ChangeClass::kOrdinary) {
+    out.Add(Cause::kBudgetCaution, fmt::format("budget left {}, caution below {}", left.Percent(),
+                                               slo.caution_below.Percent()));
+  }
+}
+
+// Long and short window: a breach in both fails, in the long one alone it recovers. A breach in the
+// short one alone has just begun: it holds, since nothing advances into trouble.
+void JudgeWindows(const Evidence& evidence, const std::vector<Decimal>& values,
+                  const std::vector<bool>& breach, std::string_view limit, int digits,
+                  Judgement& out) {
+  const auto& windows = evidence.windows;
+  if (values.size() == 1) {
+    out.met = fmt::format("{}{} ({})", values[0].Rounded(digits), Over(windows[0]), limit);
+    if (breach[0]) {
+      out.failed = true;
+      out.Add(Cause::kGateFailed, out.met);
+    }
+    return;
+  }
+  out.met = fmt::format("{}{}, {}{} ({})", values[0].Rounded(digits), Over(windows[0]),
+                        values[1].Rounded(digits), Over(windows[1]), limit);
+  if (breach[0] && breach[1]) {
+    out.failed = true;
+    out.Add(Cause::kGateFailed, out.met);
+  } else if (breach[0]) {
+    out.Add(Cause::kRecovering, out.met);
+  } else if (breach[1]) {
+    out.Add(Cause::kGateFailed, "just begun: " + out.met);
+  }
+}
+
+void JudgeBurnRate(const Gate& gate, const Evidence& evidence, Judgement& out) {
+  out.threshold = gate.burn_below.ToString();
+  if (!evidence.slo || evidence.windows.size() != 2) {
+    return out.Add(Cause::kMisconfigured, "the evidence is not about two windows of an objective");
+  }
+  JudgeFreshness(evidence, out);
+  std::vector<Decimal> burns;
+  std::vector<bool> breach;
+  for (const WindowEvidence& window : evidence.windows) {
+    JudgeSamples(window, gate.min_samples, evidence, out);
+    const auto ratio =
+        Number(window.value, evidence, "the share of bad events" + Over(window), out);
+    if (!ratio) continue;
+    burns.push_back(BurnRate(*ratio, evidence.slo->target));
+    breach.push_back(burns.back() >= gate.burn_below);
+  }
+  if (burns.size() != 2) return;
+  out.value = std::max(burns[0], burns[1]).ToString();
+  JudgeWindows(evidence, burns, breach, "below " + gate.burn_below.ToString(), 2, out);
+  if (out.causes.empty()) {
+    out.met = fmt::format("{} over {} and {} (below {})", std::max(burns[0], burns[1]).Rounded(2),
+                          HumanDuration(evidence.windows[0].window),
+                          HumanDuration(evidence.windows[1].window), gate.burn_below.ToString());
+  }
+}
+
+void JudgeMetric(const Gate& gate, const Evidence& evidence, Judgement& out) {
+  out.threshold = gate.threshold.ToString();
+  if (evidence.windows.empty() || evidence.windows.size() > 2) {
+    return out.Add(Cause::kMisconfigured, "the evidence is not about one or two windows");
+  }
+  JudgeFreshness(evidence, out);
+  std::vector<Decimal> values;
+  std::vector<bool> breach;
+  for (const WindowEvidence& window : evidence.windows) {
+    JudgeSamples(window, gate.min_samples, evidence, out);
+    const auto value = Number(window.value, evidence, "the query" + Over(window), out);
+    if (!value) continue;
+    values.push_back(*value);
+    breach.push_back(!Holds(*value, gate.op, gate.threshold));
+  }
+  if (values.size() != evidence.windows.size()) return;
+  out.value = values[0].ToString();
+  JudgeWindows(evidence, values, breach,
+               fmt::format("needs {} {}", ComparisonSymbol(gate.op), gate.threshold.ToString()), 4,
+               out);
+}
+
+// Time is the evidence: `observed_at`, not the evaluator's now, so that a replay agrees.
+void JudgeSoak(const Gate& gate, const Evidence& evidence, Judgement& out) {
+  const auto seconds = [](base::Duration d) {
+    return Decimal::FromInt(std::chrono::duration_cast<std::chrono::seconds>(d).count()).ToString();
+  };
+  out.threshold = seconds(gate.soak);
+  if (!evidence.soak) return out.Add(Cause::kMisconfigured, "the evidence is not about a soak");
+  if (!evidence.soak->entered_at) {
+    out.Add(Cause::kPending, "the stage below has not been entered");
+    return;
+  }
+  const base::Duration soaked =
+      std::max<base::Duration>(evidence.observed_at - *evidence.soak->entered_at, {});
+  out.value = seconds(soaked);
+  out.met = fmt::format("{} of {}", HumanDuration(soaked), HumanDuration(gate.soak));
+  if (soaked >= gate.soak) return;
+  out.unblocked_by =
+      "time: " + base::FormatRfc3339(*evidence.soak->entered_at +
+                                     std::chrono::duration_cast<WallTime::duration>(gate.soak));
+  out.Add(Cause::kSoaking, out.met);
+}
+
+void JudgeNodes(const Gate& gate, const Evidence& evidence, Judgement& out) {
+  out.threshold = std::to_string(gate.min_nodes);
+  if (!evidence.nodes) return out.Add(Cause::kMisconfigured, "the evidence is not about nodes");
+  const NodesFacts& nodes = *evidence.nodes;
+  if (!nodes.current) {
+    return out.Add(Cause::kPending, "the site's present generation has not been looked at");
+  }
+  out.value = std::to_string(nodes.matched);
+  out.met = fmt::format("{} nodes match, {} of {} agents ready", nodes.matched, nodes.agents_ready,
+                        nodes.agents_wanted);
+  if (nodes.mismatched > 0) {
+    out.failed = true;
+    out.Add(Cause::kGateFailed,
+            fmt::format("{} of {} nodes do not match the class: {}", nodes.mismatched,
+                        nodes.selected, nodes.first_mismatch));
+  }
+  if (nodes.selected < std::max<std::int64_t>(gate.min_nodes, 1)) {
+    out.Add(Cause::kWaitingForCapacity, fmt::format("{} of at least {} nodes", nodes.selected,
+                                                    std::max<std::int64_t>(gate.min_nodes, 1)));
+    return;
+  }
+  const std::int64_t wanted = std::max(nodes.agents_wanted, nodes.selected);
+  if (nodes.matched + nodes.mismatched < nodes.selected) {
+    out.Add(Cause::kPending, "not every node has been checked against the class");
+  }
+  if (nodes.agents_ready < wanted) {
+    out.Add(Cause::kPending, fmt::format("{} of {} agents ready", nodes.agents_ready, wanted));
+  } else if (nodes.agents_configured < wanted) {
+    out.Add(Cause::kPending, fmt::format("{} of {} agents have the current configuration",
+                                         nodes.agents_configured, wanted));
+  }
+}
+
+}  // namespace
+
+std::optional<CauseDetail> NotANumber(const Reading& reading, const Evidence& evidence,
+                                      std::string_view what) {
+  if (reading.bad_query) {
+    return CauseDetail{Cause::kMisconfigured, fmt::format("{}: {}", what, reading.error)};
+  }
+  if (!reading.error.empty()) return CauseDetail{Cause::kProviderError, reading.error};
+  if (reading.series > 1) {
+    return CauseDetail{Cause::kMisconfigured,
+                       fmt::format("{} gave {} series where one is meant", what, reading.series)};
+  }
+  if (reading.series <= 0) {
+    if (evidence.ever_returned == false) {
+      return CauseDetail{Cause::kMisconfigured,
+                         fmt::format("{} never returned data in its learning window: is the name "
+                                     "right?",
+                                     what)};
+    }
+    return CauseDetail{Cause::kNoData, fmt::format("{} gave nothing", what)};
+  }
+  if (!Decimal::Parse(reading.value).ok()) {
+    return CauseDetail{Cause::kNoData,
+                       fmt::format("{} gave {}, which is no number", what, reading.value)};
+  }
+  return std::nullopt;
+}
+
+void JudgeFreshness(const Evidence& evidence, Judgement& out) {
+  if (evidence.scrape_interval.count() <= 0 || evidence.freshness.empty()) {
+    return out.Add(Cause::kMisconfigured, "nothing tells how fresh the value is");
+  }
+  const base::Duration limit = kStaleScrapes * evidence.scrape_interval;
+  for (const Reading& newest : evidence.freshness) {
+    if (newest.error.empty() && newest.series == 0) {
+      out.Add(Cause::kStaleData, "no current sample: " + newest.query);
+      continue;
+    }
+    const auto seconds = Number(newest, evidence, "the freshness query", out);
+    if (!seconds) continue;
+    const Decimal observed = Decimal::FromInt(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                                  evidence.observed_at.time_since_epoch())
+                                                  .count()) /
+                             Decimal::FromInt(1000);
+    const Decimal age = observed - *seconds;
+    const Decimal most =
+        Decimal::FromInt(std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+    if (age > most) {
+      out.Add(Cause::kStaleData, fmt::format("the newest sample is {} s old, the limit is {} s",
+                                             age.Rounded(1), most.ToString()));
+    } else if (Decimal() - age > most) {
+      out.Add(Cause::kStaleData, fmt::format("the newest sample is {} s in the future: clocks "
+                                             "disagree",
+                                             (Decimal() - age).Rounded(1)));
+    }
+  }
+}
+
+Judgement Judge(const Gate& gate, const Evidence& evidence, const Context& context, WallTime now) {
+  Judgement out;
+  if (!evidence.misconfigured.empty()) {
+    out.Add(Cause::kMisconfigured, evidence.misconfigured);
+    return out;
+  }
+  switch (gate.kind) {
+    case GateKind::kSlo:
+      JudgeSlo(gate, evidence, context, out);
+      break;
+    case GateKind::kBurnRate:
+      JudgeBurnRate(gate, evidence, out);
+      break;
+    case GateKind::kMetric:
+      JudgeMetric(gate, evidence, out);
+      break;
+    case GateKind::kSoak:
+      JudgeSoak(gate, evidence, out);
+      break;
+    case GateKind::kNodes:
+      JudgeNodes(gate, evidence, out);
+      break;
+    case GateKind::kUnknown:
+      out.Add(Cause::kMisconfigured, "this controller does not know this kind of gate");
+      break;
+  }
+  const base::Duration limit =
+      std::max<base::Duration>(context.max_evidence_age, kStaleScrapes * evidence.scrape_interval);
+  if (context.max_evidence_age.count() > 0 && now - evidence.observed_at > limit) {
+    out.Add(Cause::kStaleData, fmt::format("the evidence was gathered {} ago",
+                                           HumanDuration(now - evidence.observed_at)));
+  }
+  return out;
+}
+
+}  // namespace sluice::gates
