@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -43,8 +43,9 @@ class Instance:
     state: str
     owner_pid: int = 0    # 0: nobody; lives until `down` or until its core processes are gone
     owner_start: int = 0  # tells a reused process id apart
-    starter_pid: int = 0  # the `up` that makes it; guards it until its processes exist
+    starter_pid: int = 0  # the `up` that makes it; stands behind it until it is complete
     starter_start: int = 0
+    complete: bool = False
 
     @property
     def state_dir(self) -> Path:
@@ -125,7 +126,8 @@ def records() -> dict[str, Instance]:
     found = {}
     for path in sorted(REGISTRY.glob("*.json")):
         if re.fullmatch(ID_PATTERN, path.stem):
-            found[path.stem] = Instance(**json.loads(path.read_text()))
+            record = {"complete": True} | json.loads(path.read_text())
+            found[path.stem] = Instance(**{f.name: record[f.name] for f in fields(Instance)})
     return found
 
 
@@ -140,6 +142,17 @@ def _routed(net: str) -> bool:
     routes = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True,
                             timeout=limits.COMMAND_DEADLINE, check=True).stdout
     return any(line.startswith(net + ".") for line in routes.splitlines())
+
+
+def _write(instance: Instance) -> None:
+    temporary = REGISTRY / f".{instance.id}.tmp"
+    temporary.write_text(json.dumps(asdict(instance)))
+    temporary.rename(REGISTRY / f"{instance.id}.json")
+
+
+def set_complete(instance: Instance) -> None:
+    with registry_lock():
+        _write(replace(instance, complete=True))
 
 
 def claim(state: Path, owner_pid: int) -> Instance:
@@ -160,9 +173,7 @@ def claim(state: Path, owner_pid: int) -> Instance:
                                  process_start(owner_pid) or 0 if owner_pid else 0,
                                  os.getpid(), process_start(os.getpid()) or 0)
             if slot not in taken and not _routed(candidate.net):
-                temporary = REGISTRY / f".{id_}.tmp"
-                temporary.write_text(json.dumps(asdict(candidate)))
-                temporary.rename(REGISTRY / f"{id_}.json")
+                _write(candidate)
                 return candidate
     raise LocalClusterError(f"all {limits.MAX_SLOTS} slots are taken; `cluster sweep` clears leftovers")
 

@@ -94,8 +94,8 @@ def empty_state(state: Path) -> None:
 
 def is_living(i: Instance) -> bool:
     """Whether somebody still stands behind an instance (see the README for the rule)."""
-    if instance.holder_alive(i.starter_pid, i.starter_start):
-        return True
+    if not i.complete:
+        return instance.holder_alive(i.starter_pid, i.starter_start)
     if i.owner_pid:
         return instance.holder_alive(i.owner_pid, i.owner_start)
     return any(procs.pid_of(i, name) is not None for name in CORE)

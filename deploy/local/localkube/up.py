@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def up(options: Options, say) -> dict:
     i = instance.claim(options.state, options.owner_pid)
     try:
         sweep.empty_state(i.state_dir)
-        return _bring_up(i, options, Deadline(options.deadline), say)
+        environment = _bring_up(i, options, Deadline(options.deadline), say)
+        instance.set_complete(i)
+        return environment
     except BaseException:
         sweep.down(i.state_dir)
         raise
@@ -50,7 +53,8 @@ def up(options: Options, say) -> dict:
 def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
     full = o.profile == "full"
     nodes = o.nodes if full else 0
-    (i.state_dir / "logs").mkdir(exist_ok=True)
+    shutil.rmtree(i.state_dir / "logs", ignore_errors=True)  # of an earlier life
+    (i.state_dir / "logs").mkdir()
     if full:
         with instance.registry_lock():
             host.remember()
