@@ -1,0 +1,66 @@
+// Where a cluster is and how to prove who we are: from a kubeconfig, or from the files a pod gets.
+//
+// Only values here; reading files again when they rotate, and running exec plugins, is done by the
+// client made of it (credentials.h). Thread rule: values; the functions from any thread.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "controller/base/status.h"
+
+namespace sluice::client {
+
+// A credential plugin (client.authentication.k8s.io/v1).
+struct ExecPlugin {
+  std::string command;
+  std::vector<std::string> args;
+  std::map<std::string, std::string> env;  // added to ours
+  bool provide_cluster_info = false;
+};
+
+struct Config {
+  std::string server;           // https://host:port
+  std::string tls_server_name;  // instead of the host
+  std::string proxy_url;
+  bool insecure_skip_verify = false;  // only when the kubeconfig says so
+  std::string ns;                     // the context's namespace
+
+  // Of each pair, data wins over file. Files are read again while running.
+  std::string ca_pem;
+  std::string ca_file;
+  std::string cert_pem;
+  std::string cert_file;
+  std::string key_pem;
+  std::string key_file;
+  std::string token;
+  std::string token_file;
+  std::optional<ExecPlugin> exec;
+
+  std::string user_agent = "sluice-controller";
+  std::chrono::milliseconds request_timeout{0};  // of a call; 0: limits.h
+};
+
+struct KubeconfigOptions {
+  std::string context;  // empty: current-context
+  // Data in the text only: exec plugins, file paths, proxies and insecure-skip-tls-verify are
+  // refused. For kubeconfigs that came from a Secret, where they would run code in our process.
+  bool inline_only = false;
+  std::string folder;  // relative paths are relative to this
+};
+
+// Errors: InvalidArgument naming the field.
+base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options);
+// Errors: also NotFound, PermissionDenied of the file.
+base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context = "");
+// From KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount (or `folder`).
+// Errors: NotFound when we are not in a cluster.
+base::StatusOr<Config> InClusterConfig(const std::string& folder = "");
+// $KUBECONFIG (its first file), else in-cluster, else ~/.kube/config.
+base::StatusOr<Config> DefaultConfig();
+
+}  // namespace sluice::client

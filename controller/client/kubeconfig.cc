@@ -1,0 +1,222 @@
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
+
+#include "controller/base/digest.h"
+#include "controller/base/file.h"
+#include "controller/client/config.h"
+#include "controller/client/limits.h"
+#include "controller/http/url.h"
+
+namespace sluice::client {
+namespace {
+
+base::Status Bad(std::string_view field, std::string_view what) {
+  return base::InvalidArgument(fmt::format("kubeconfig: {}: {}", field, what));
+}
+
+std::string Text(const YAML::Node& node, const char* key) {
+  if (!node.IsMap()) return {};
+  const YAML::Node value = node[key];
+  return value && value.IsScalar() ? value.Scalar() : std::string();
+}
+
+bool Flag(const YAML::Node& node, const char* key) { return Text(node, key) == "true"; }
+
+// The entry called `name` in a list of {name, <kind>: {...}}; a null node when there is none.
+YAML::Node Named(const YAML::Node& root, const char* list, const char* kind,
+                 const std::string& name) {
+  const YAML::Node entries = root[list];
+  if (entries && entries.IsSequence()) {
+    for (const YAML::Node& entry : entries) {
+      if (entry.IsMap() && Text(entry, "name") == name && entry[kind]) return entry[kind];
+    }
+  }
+  return YAML::Node(YAML::NodeType::Null);
+}
+
+class Reader {
+ public:
+  explicit Reader(const KubeconfigOptions& options) : options_(options) {}
+
+  base::StatusOr<Config> Read(const YAML::Node& root);
+
+ private:
+  base::Status ReadCluster(const YAML::Node& cluster);
+  base::Status ReadUser(const YAML::Node& user);
+  base::Status ReadExec(const YAML::Node& exec);
+  // <key>-data as base64 into *data, else <key> as a path into *file.
+  base::Status DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
+                          std::string* file) const;
+  std::string Path(const std::string& path) const {
+    return path.starts_with('/') || options_.folder.empty() ? path : options_.folder + "/" + path;
+  }
+
+  const KubeconfigOptions& options_;
+  Config config_;
+};
+
+base::StatusOr<Config> Reader::Read(const YAML::Node& root) {
+  if (!root.IsMap()) return Bad("text", "not a mapping");
+  const std::string name = options_.context.empty() ? Text(root, "current-context") : options_.context;
+  if (name.empty()) return Bad("current-context", "empty, and no context was chosen");
+  const YAML::Node context = Named(root, "contexts", "context", name);
+  if (!context.IsMap()) return Bad("contexts", fmt::format("no context \"{}\"", name));
+  config_.ns = Text(context, "namespace");
+  const std::string cluster_name = Text(context, "cluster");
+  const YAML::Node cluster = Named(root, "clusters", "cluster", cluster_name);
+  if (!cluster.IsMap()) return Bad("clusters", fmt::format("no cluster \"{}\"", cluster_name));
+  SLUICE_RETURN_IF_ERROR(ReadCluster(cluster));
+  if (const std::string user_name = Text(context, "user"); !user_name.empty()) {
+    const YAML::Node user = Named(root, "users", "user", user_name);
+    if (!user.IsMap()) return Bad("users", fmt::format("no user \"{}\"", user_name));
+    SLUICE_RETURN_IF_ERROR(ReadUser(user));
+  }
+  return std::move(config_);
+}
+
+base::Status Reader::ReadCluster(const YAML::Node& cluster) {
+  config_.server = Text(cluster, "server");
+  const auto url = http::ParseUrl(config_.server);
+  if (!url.ok()) return Bad("cluster.server", url.status().message());
+  config_.tls_server_name = Text(cluster, "tls-server-name");
+  config_.proxy_url = Text(cluster, "proxy-url");
+  config_.insecure_skip_verify = Flag(cluster, "insecure-skip-tls-verify");
+  if (options_.inline_only) {
+    if (!config_.proxy_url.empty()) return Bad("cluster.proxy-url", "refused here");
+    if (config_.insecure_skip_verify) {
+      return Bad("cluster.insecure-skip-tls-verify", "refused here");
+    }
+    if (!url->tls()) return Bad("cluster.server", "must be https here");
+  }
+  SLUICE_RETURN_IF_ERROR(
+      DataOrFile(cluster, "certificate-authority", &config_.ca_pem, &config_.ca_file));
+  if (config_.insecure_skip_verify && !(config_.ca_pem.empty() && config_.ca_file.empty())) {
+    return Bad("cluster", "insecure-skip-tls-verify and a certificate authority exclude each other");
+  }
+  return base::OkStatus();
+}
+
+base::Status Reader::ReadUser(const YAML::Node& user) {
+  SLUICE_RETURN_IF_ERROR(
+      DataOrFile(user, "client-certificate", &config_.cert_pem, &config_.cert_file));
+  SLUICE_RETURN_IF_ERROR(DataOrFile(user, "client-key", &config_.key_pem, &config_.key_file));
+  const bool cert = !config_.cert_pem.empty() || !config_.cert_file.empty();
+  const bool key = !config_.key_pem.empty() || !config_.key_file.empty();
+  if (cert != key) return Bad("user", "client-certificate and client-key belong together");
+  config_.token = Text(user, "token");
+  if (const std::string file = Text(user, "tokenFile"); !file.empty()) {
+    if (options_.inline_only) return Bad("user.tokenFile", "refused here");
+    config_.token_file = Path(file);
+  }
+  if (!Text(user, "username").empty() || !Text(user, "password").empty()) {
+    return Bad("user.username", "Kubernetes takes no passwords since 1.19");
+  }
+  if (user["auth-provider"]) return Bad("user.auth-provider", "gone since 1.26; use exec");
+  const YAML::Node exec = user["exec"];
+  if (!exec || exec.IsNull()) return base::OkStatus();
+  if (options_.inline_only) return Bad("user.exec", "refused here");
+  return ReadExec(exec);
+}
+
+base::Status Reader::ReadExec(const YAML::Node& exec) {
+  if (!exec.IsMap()) return Bad("user.exec", "not a mapping");
+  if (Text(exec, "apiVersion") != "client.authentication.k8s.io/v1") {
+    return Bad("user.exec.apiVersion", "must be client.authentication.k8s.io/v1");
+  }
+  ExecPlugin plugin;
+  plugin.command = Text(exec, "command");
+  if (plugin.command.empty()) return Bad("user.exec.command", "empty");
+  // A bare word is looked up in PATH, a path with a slash is relative to the file.
+  if (plugin.command.find('/') != std::string::npos) plugin.command = Path(plugin.command);
+  if (Text(exec, "interactiveMode") == "Always") {
+    return Bad("user.exec.interactiveMode", "nobody is there to be asked");
+  }
+  plugin.provide_cluster_info = Flag(exec, "provideClusterInfo");
+  if (const YAML::Node args = exec["args"]; args && args.IsSequence()) {
+    for (const YAML::Node& arg : args) {
+      if (!arg.IsScalar()) return Bad("user.exec.args", "not a list of strings");
+      plugin.args.push_back(arg.Scalar());
+    }
+  }
+  if (const YAML::Node env = exec["env"]; env && env.IsSequence()) {
+    for (const YAML::Node& entry : env) {
+      const std::string name = Text(entry, "name");
+      if (name.empty() || name.find('=') != std::string::npos) {
+        return Bad("user.exec.env", "an entry without a good name");
+      }
+      plugin.env[name] = Text(entry, "value");
+    }
+  }
+  config_.exec = std::move(plugin);
+  return base::OkStatus();
+}
+
+base::Status Reader::DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
+                                std::string* file) const {
+  const std::string data_key = key + "-data";
+  if (const std::string text = Text(node, data_key.c_str()); !text.empty()) {
+    auto decoded = base::Base64Decode(text);
+    if (!decoded.ok()) return Bad(data_key, "not base64");
+    *data = std::move(decoded).value();
+    return base::OkStatus();
+  }
+  const std::string path = Text(node, key.c_str());
+  if (path.empty()) return base::OkStatus();
+  if (options_.inline_only) return Bad(key, "a file path is refused here");
+  *file = Path(path);
+  return base::OkStatus();
+}
+
+}  // namespace
+
+base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options) {
+  if (text.size() > kMaxKubeconfigBytes) return Bad("text", "too long");
+  try {
+    return Reader(options).Read(YAML::Load(std::string(text)));
+  } catch (const YAML::Exception& error) {
+    // The message holds a place, never the text: kubeconfigs hold secrets.
+    return Bad("text", fmt::format("bad YAML at line {}", error.mark.line + 1));
+  }
+}
+
+base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
+  const std::size_t slash = path.rfind('/');
+  auto config = ParseKubeconfig(
+      text, {.context = context, .folder = slash == std::string::npos ? "" : path.substr(0, slash)});
+  if (!config.ok()) return config.status().Annotate(path);
+  return config;
+}
+
+base::StatusOr<Config> InClusterConfig(const std::string& folder) {
+  const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
+  const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
+  if (host == nullptr || port == nullptr || *host == '\0' || *port == '\0') {
+    return base::NotFound("not in a cluster: KUBERNETES_SERVICE_HOST and _PORT are not set");
+  }
+  const std::string from =
+      folder.empty() ? "/var/run/secrets/kubernetes.io/serviceaccount" : folder;
+  Config config;
+  const bool v6 = std::string_view(host).find(':') != std::string_view::npos;
+  config.server = fmt::format("https://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+  config.ca_file = from + "/ca.crt";
+  config.token_file = from + "/token";
+  if (auto ns = base::ReadFile(from + "/namespace", kMaxCredentialFileBytes); ns.ok()) {
+    config.ns = std::move(ns).value();
+  }
+  return config;
+}
+
+base::StatusOr<Config> DefaultConfig() {
+  if (const char* path = std::getenv("KUBECONFIG"); path != nullptr && *path != '\0') {
+    const std::string_view list(path);
+    return LoadKubeconfig(std::string(list.substr(0, list.find(':'))));
+  }
+  if (auto config = InClusterConfig(); config.ok()) return config;
+  const char* home = std::getenv("HOME");
+  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config");
+}
+
+}  // namespace sluice::client
