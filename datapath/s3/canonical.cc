@@ -67,7 +67,7 @@ void PutCanonicalQuery(const Query& query, bool presigned, Sink* sink) {
 
 // Trimmed already by the parser; inner runs of blanks become one.
 template <typename Sink>
-void PutHeaderValue(std::string_view value, Sink* sink) {
+void PutFolded(std::string_view value, Sink* sink) {
   std::size_t run = 0;
   for (std::size_t i = 0; i < value.size(); ++i) {
     const bool blank = value[i] == ' ' || value[i] == '\t';
@@ -101,7 +101,7 @@ Error PutCanonicalHeaders(const http1::Headers& headers, std::string_view names,
       if (headers[i].name.size() != name.size() || !http1::EqualsIgnoreCase(headers[i].name, name))
         continue;
       sink->Put(found ? "," : ":");
-      PutHeaderValue(headers[i].value, sink);
+      PutFolded(headers[i].value, sink);
       is_signed.set(i);
       found = true;
     }
@@ -153,6 +153,8 @@ base::Sha256Digest HashSink::Finish() {
   hasher_.Update({buffer_.data(), size_});
   return hasher_.Finish();
 }
+
+void PutHeaderValue(std::string_view value, HashSink* sink) { PutFolded(value, sink); }
 
 Error PutCanonicalRequest(const http1::Request& request, const Query& query, const Auth& auth,
                           HashSink* sink) {

@@ -36,6 +36,9 @@ class StringSink {
   std::string text_;
 };
 
+// A header's value in canonical form: runs of blanks become one. (The ends are trimmed already.)
+void PutHeaderValue(std::string_view value, HashSink* sink);
+
 // Errors: InvalidURI (a malformed escape), SignatureDoesNotMatch (a signed header is not there),
 // AccessDenied (host or an x-amz-* header present but not signed).
 Error PutCanonicalRequest(const http1::Request& request, const Query& query, const Auth& auth,

@@ -32,6 +32,9 @@ constexpr std::array<ErrorInfo, static_cast<std::size_t>(ErrorCode::kCount)> kEr
     {"InvalidToken", 400, "The provided token is malformed or otherwise invalid."},
     {"InvalidURI", 400, "Couldn't parse the specified URI."},
     {"KeyTooLongError", 400, "Your key is too long"},
+    {"MalformedTrailerError", 400,
+     "The request contained trailing data that was not well-formed or did not conform to our "
+     "published schema."},
     {"MalformedXML", 400,
      "The XML you provided was not well-formed or did not validate against our published schema"},
     {"MethodNotAllowed", 405, "The specified method is not allowed against this resource."},

@@ -30,6 +30,7 @@ enum class ErrorCode : std::uint8_t {
   kInvalidToken,
   kInvalidUri,
   kKeyTooLong,
+  kMalformedTrailer,
   kMalformedXml,
   kMethodNotAllowed,
   kMissingContentLength,
