@@ -18,27 +18,22 @@ MonoTime FakeClock::Mono() const {
 
 bool FakeClock::WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& cv,
                           MonoTime deadline, const std::function<bool()>& ready) {
-  Waiter* self = nullptr;
+  const Waiter self{lock.mutex(), &cv};
   {
     std::lock_guard guard(mutex_);
-    self = &waiters_.emplace_back(Waiter{lock.mutex(), &cv, {}});
+    waiters_.push_back(self);
   }
-  cv.wait(lock, [&] {
-    if (ready()) return true;
-    std::lock_guard guard(mutex_);
-    if (mono_ >= deadline) return true;
-    self->looked_at = mono_;
-    return false;
-  });
+  cv.wait(lock, [&] { return ready() || Mono() >= deadline; });
   {
     std::lock_guard guard(mutex_);
-    waiters_.remove_if([&](const Waiter& waiter) { return &waiter == self; });
+    waiters_.erase(std::find_if(waiters_.begin(), waiters_.end(),
+                                [&](const Waiter& w) { return w.cv == &cv; }));
   }
   return ready();
 }
 
 void FakeClock::Advance(Duration by) {
-  std::list<Waiter> waiters;
+  std::vector<Waiter> waiters;
   {
     std::lock_guard lock(mutex_);
     wall_ += std::chrono::duration_cast<WallTime::duration>(by);
@@ -59,9 +54,7 @@ void FakeClock::StepWall(Duration by) {
 
 int FakeClock::waiters() const {
   std::lock_guard lock(mutex_);
-  return static_cast<int>(
-      std::count_if(waiters_.begin(), waiters_.end(),
-                    [this](const Waiter& waiter) { return waiter.looked_at == mono_; }));
+  return static_cast<int>(waiters_.size());
 }
 
 }  // namespace sluice::base

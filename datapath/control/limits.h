@@ -27,4 +27,18 @@ inline constexpr std::uint32_t kMinChunkBytes = 64u << 10;
 inline constexpr std::uint32_t kMaxChunkBytes = 16u << 20;
 inline constexpr std::chrono::seconds kMaxMetadataTtl{3600};
 
+// The stream.
+inline constexpr int kMaxDownwardMessageBytes = 4 << 20;
+inline constexpr std::size_t kMaxReasonBytes = 1024;  // of a nack; cut beyond
+inline constexpr std::size_t kMaxProblems = 8;        // in one Health
+inline constexpr std::size_t kMaxLinks = 4;           // streams kept, one per controller replica
+inline constexpr std::size_t kMaxSuperseded = 8;
+inline constexpr std::size_t kMaxTokenBytes = 16 << 10;
+inline constexpr std::chrono::seconds kConnectDeadline{10};
+inline constexpr std::chrono::seconds kWelcomeDeadline{10};
+inline constexpr std::chrono::seconds kCallDeadline{15};  // enrolment and renewal
+inline constexpr std::chrono::seconds kResolveInterval{30};
+inline constexpr int kDoubtsBeforeEnrolling = 5;
+inline constexpr std::chrono::seconds kTick{1};  // health is looked at this often
+
 }  // namespace sluice::control

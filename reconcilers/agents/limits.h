@@ -1,0 +1,33 @@
+// Every bound of this folder, in one place.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace sluice::agents {
+
+// Messages.
+inline constexpr int kMaxUpwardMessageBytes = 64 << 10;   // from an agent
+inline constexpr int kMaxDownwardMessageBytes = 4 << 20;  // a whole configuration
+inline constexpr std::size_t kMaxReasonBytes = 1024;      // of a nack; cut beyond
+inline constexpr std::size_t kMaxProblems = 8;            // in one Health; dropped beyond
+inline constexpr std::size_t kMaxProblemBytes = 256;      // cut beyond
+inline constexpr std::size_t kMaxVersionBytes = 128;      // of a configuration or a program
+
+// The record of epoch and revisions: one object, so one API object's size bounds it.
+inline constexpr std::size_t kMaxSites = 4096;
+inline constexpr std::size_t kMaxSuperseded = 8;
+inline constexpr int kMaxCompareAndSwapTries = 8;
+
+// The fleet as one replica sees it.
+inline constexpr std::size_t kMaxNodes = 32768;       // agents that left are forgotten first
+inline constexpr std::size_t kMaxStreamsPerNode = 2;  // the old and the new of a reconnect
+
+// Enrolment.
+inline constexpr std::size_t kMaxEnrolmentsWaiting = 1024;
+inline constexpr std::chrono::seconds kTokenReviewDeadline{10};
+inline constexpr std::chrono::seconds kHelloDeadline{10};
+inline constexpr int kMissedHealthBeforeClose = 3;
+inline constexpr std::chrono::seconds kCertificateBackdate{60};  // for clocks that run behind
+
+}  // namespace sluice::agents

@@ -1,0 +1,333 @@
+#include "reconcilers/agents/publisher.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <mutex>
+#include <utility>
+
+#include "api/agent/v1/agent.pb.h"
+#include "controller/base/digest.h"
+#include "controller/base/log.h"
+#include "reconcilers/agents/limits.h"
+
+namespace sluice::agents {
+namespace {
+
+using base::Status;
+using base::StatusOr;
+
+constexpr std::size_t kVersionDigits = 32;  // 128 bits of a SHA-256
+
+// The same bytes in every replica of one build: maps would come in random order, so there are none.
+std::string Deterministic(const google::protobuf::MessageLite& message) {
+  std::string out;
+  {
+    google::protobuf::io::StringOutputStream stream(&out);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return out;
+}
+
+// A content before it has an order.
+struct Derived {
+  std::string digest;  // of everything below
+  std::string version;
+  agent::v1::AgentConfig config;
+  agent::v1::Credentials credentials;
+  struct Own {
+    std::string version;
+    agent::v1::AgentConfig config;
+  };
+  std::map<std::string, Own> per_node;
+};
+
+// A content with its order: the messages, made once and shared by every stream.
+struct Served {
+  Order order;
+  std::string digest;
+  Offer common;
+  std::map<std::string, Offer> per_node;
+};
+
+struct Site {
+  std::shared_ptr<const Derived> latest;   // from this replica's cache
+  std::shared_ptr<const Derived> matched;  // the last that the record named
+  std::shared_ptr<const Served> served;    // null: offer nothing
+};
+
+Offer MakeOffer(const EpochRecord& record, const Order& order, const std::string& version,
+                const agent::v1::AgentConfig& config, const agent::v1::Credentials& credentials) {
+  agent::v1::ControllerMessage message;
+  auto& out = *message.mutable_configuration();
+  out.set_version(version);
+  out.mutable_order()->set_lineage(order.lineage);
+  out.mutable_order()->set_epoch(order.epoch);
+  out.mutable_order()->set_revision(order.revision);
+  for (const auto& old : record.supersedes) out.mutable_order()->add_supersedes(old);
+  *out.mutable_config() = config;
+  *out.mutable_credentials() = credentials;
+  return {version, order, std::make_shared<const std::string>(Deterministic(message))};
+}
+
+StatusOr<std::shared_ptr<const Derived>> Derive(const std::string& site, const SiteContent& content,
+                                                const std::string& hash_key) {
+  SLUICE_CHECK(content.config != nullptr && content.credentials != nullptr);
+  auto derived = std::make_shared<Derived>();
+  derived->config = *content.config;
+  derived->credentials = *content.credentials;
+  const std::string secrets =
+      base::HexEncode(base::HmacSha256(hash_key, Deterministic(*content.credentials)));
+  const auto version_of = [&](const agent::v1::AgentConfig& config) {
+    return base::Sha256Hex(Deterministic(config) + secrets).substr(0, kVersionDigits);
+  };
+  const auto fits = [&](const agent::v1::AgentConfig& config) -> Status {
+    const auto bytes = config.ByteSizeLong() + content.credentials->ByteSizeLong() + 4096;
+    if (bytes <= static_cast<std::size_t>(kMaxDownwardMessageBytes)) return base::OkStatus();
+    return base::InvalidArgument(
+        fmt::format("site {}: a configuration of {} bytes; at most {} can be sent", site, bytes,
+                    kMaxDownwardMessageBytes));
+  };
+  SLUICE_RETURN_IF_ERROR(fits(*content.config));
+  derived->version = version_of(*content.config);
+  std::string all = derived->version;
+  for (const auto& [node, config] : content.per_node) {
+    SLUICE_RETURN_IF_ERROR(fits(*config));
+    auto& own = derived->per_node[node];
+    own.config = *config;
+    own.version = version_of(*config);
+    all += fmt::format("\n{}={}", node, own.version);
+  }
+  derived->digest =
+      derived->per_node.empty() ? derived->version : base::Sha256Hex(all).substr(0, kVersionDigits);
+  return std::shared_ptr<const Derived>(std::move(derived));
+}
+
+}  // namespace
+
+struct ConfigPublisher::Impl {
+  Impl(EpochStore& epoch_store, std::string key) : store(epoch_store), hash_key(std::move(key)) {}
+
+  EpochStore& store;
+  const std::string hash_key;
+
+  std::mutex notify_mutex;  // held while the listener runs, so that it can be taken away safely
+  std::function<void(const std::string&)> changed;  // guarded by notify_mutex
+
+  std::mutex io_mutex;            // serialises writers; taken before `mutex`
+  EpochStore::Versioned written;  // guarded by io_mutex: the object as we last saw it
+
+  mutable std::mutex mutex;
+  EpochRecord record;                 // guarded by mutex, as all below
+  std::optional<std::int64_t> epoch;  // set while leading
+  std::map<std::string, Site> sites;
+
+  bool Refresh(Site& site, const std::string& name);
+  void Adopt(const EpochRecord& next);
+  Status Swap(const std::function<StatusOr<EpochRecord>(const EpochRecord&, std::int64_t)>& change,
+              bool& wrote);
+  void Notify(const std::vector<std::string>& names) {
+    const std::lock_guard lock(notify_mutex);
+    if (!changed) return;
+    for (const auto& name : names) changed(name);
+  }
+};
+
+// Rules 1 and 2 of the header. True when the offer changed. `mutex` is held.
+bool ConfigPublisher::Impl::Refresh(Site& site, const std::string& name) {
+  const auto published = record.sites.find(name);
+  const auto before = site.served;
+  if (published == record.sites.end()) {
+    site.served = nullptr;
+    return before != nullptr;
+  }
+  const auto& [epoch_of, revision, digest] = published->second;
+  if (site.latest && site.latest->digest == digest) site.matched = site.latest;
+  if (!site.matched || site.matched->digest != digest) {
+    site.served = nullptr;
+    return before != nullptr;
+  }
+  const Order order{record.lineage, epoch_of, revision};
+  if (before && before->order == order && before->digest == digest) return false;
+  auto served = std::make_shared<Served>();
+  served->order = order;
+  served->digest = digest;
+  const Derived& from = *site.matched;
+  served->common = MakeOffer(record, order, from.version, from.config, from.credentials);
+  for (const auto& [node, own] : from.per_node) {
+    served->per_node[node] = MakeOffer(record, order, own.version, own.config, from.credentials);
+  }
+  site.served = std::move(served);
+  return true;
+}
+
+void ConfigPublisher::Impl::Adopt(const EpochRecord& next) {
+  std::vector<std::string> names;
+  {
+    const std::lock_guard lock(mutex);
+    if (!Follows(record, next) || record == next) return;
+    record = next;
+    for (auto& [name, site] : sites) {
+      if (Refresh(site, name)) names.push_back(name);
+    }
+  }
+  Notify(names);
+}
+
+// Applies `change` to the newest record by compare-and-swap; `io_mutex` is held.
+Status ConfigPublisher::Impl::Swap(
+    const std::function<StatusOr<EpochRecord>(const EpochRecord&, std::int64_t)>& change,
+    bool& wrote) {
+  std::int64_t mine = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (!epoch) return base::OkStatus();
+    mine = *epoch;
+  }
+  for (int attempt = 0; attempt < kMaxCompareAndSwapTries; ++attempt) {
+    auto next = change(written.record, mine);
+    if (!next.ok()) {
+      if (next.status().reason() == "Fenced") {
+        const std::lock_guard lock(mutex);
+        if (epoch == mine) epoch.reset();
+      }
+      Adopt(written.record);
+      return next.status();
+    }
+    if (*next == written.record) return base::OkStatus();
+    auto result = store.Write(*next, written.resource_version);
+    if (result.ok()) {
+      written = std::move(result).value();
+      wrote = true;
+      Adopt(written.record);
+      return base::OkStatus();
+    }
+    const auto code = result.status().code();
+    if (code != base::Code::kAborted && code != base::Code::kAlreadyExists) return result.status();
+    SLUICE_ASSIGN_OR_RETURN(auto read, store.Read());
+    if (!read) {
+      return base::FailedPrecondition(
+          "the epoch object was deleted while we led; restart to take the lead anew");
+    }
+    written = *std::move(read);
+  }
+  return base::Aborted("the epoch object changed under every try").WithReason("Conflict");
+}
+
+ConfigPublisher::ConfigPublisher(EpochStore& store, std::string hash_key)
+    : impl_(std::make_unique<Impl>(store, std::move(hash_key))) {}
+ConfigPublisher::~ConfigPublisher() = default;
+
+StatusOr<std::int64_t> ConfigPublisher::TakeOver(const std::string& cluster_uid,
+                                                 const std::string& holder) {
+  const std::lock_guard io(impl_->io_mutex);
+  for (int attempt = 0; attempt < kMaxCompareAndSwapTries; ++attempt) {
+    SLUICE_ASSIGN_OR_RETURN(auto current, impl_->store.Read());
+    std::optional<EpochRecord> before;
+    if (current) before = current->record;
+    const EpochRecord next = agents::TakeOver(before, cluster_uid, holder);
+    auto result = impl_->store.Write(next, current ? current->resource_version : "");
+    if (!result.ok()) {
+      const auto code = result.status().code();
+      if (code == base::Code::kAborted || code == base::Code::kAlreadyExists) continue;
+      return result.status();
+    }
+    impl_->written = std::move(result).value();
+    {
+      const std::lock_guard lock(impl_->mutex);
+      impl_->epoch = impl_->written.record.epoch;
+    }
+    impl_->Adopt(impl_->written.record);
+    base::log::Info("epoch raised",
+                    {{"lineage", next.lineage}, {"epoch", next.epoch}, {"holder", holder}});
+    return next.epoch;
+  }
+  return base::Aborted("the epoch object changed under every try").WithReason("Conflict");
+}
+
+void ConfigPublisher::StepDown() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->epoch.reset();
+}
+
+bool ConfigPublisher::leading() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->epoch.has_value();
+}
+
+StatusOr<PublishedState> ConfigPublisher::Publish(const std::string& site,
+                                                  const SiteContent& content) {
+  SLUICE_ASSIGN_OR_RETURN(auto derived, Derive(site, content, impl_->hash_key));
+  const std::lock_guard io(impl_->io_mutex);
+  bool changed = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (!impl_->sites.contains(site) && impl_->sites.size() >= kMaxSites) {
+      return base::ResourceExhausted(fmt::format("{} sites are known already", kMaxSites));
+    }
+    Site& entry = impl_->sites[site];
+    if (!entry.latest || entry.latest->digest != derived->digest) entry.latest = derived;
+    changed = impl_->Refresh(entry, site);
+  }
+  if (changed) impl_->Notify({site});
+
+  PublishedState state;
+  SLUICE_RETURN_IF_ERROR(impl_->Swap(
+      [&](const EpochRecord& current, std::int64_t epoch) {
+        return agents::Publish(current, epoch, site, derived->digest);
+      },
+      state.wrote));
+  const std::lock_guard lock(impl_->mutex);
+  state.version = derived->version;
+  const auto& served = impl_->sites[site].served;
+  state.published = served && served->digest == derived->digest;
+  if (state.published) state.order = served->order;
+  return state;
+}
+
+Status ConfigPublisher::Retire(const std::string& site) {
+  const std::lock_guard io(impl_->io_mutex);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->sites.erase(site);
+  }
+  impl_->Notify({site});
+  bool wrote = false;
+  return impl_->Swap([&](const EpochRecord& current,
+                         std::int64_t epoch) { return agents::Retire(current, epoch, site); },
+                     wrote);
+}
+
+void ConfigPublisher::Observe(const EpochRecord& record) { impl_->Adopt(record); }
+
+EpochRecord ConfigPublisher::record() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->record;
+}
+
+std::optional<Offer> ConfigPublisher::OfferFor(const std::string& site,
+                                               const std::string& node) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->sites.find(site);
+  if (found == impl_->sites.end() || !found->second.served) return std::nullopt;
+  const Served& served = *found->second.served;
+  const auto own = served.per_node.find(node);
+  return own == served.per_node.end() ? served.common : own->second;
+}
+
+std::string ConfigPublisher::OfferedVersion(const std::string& site) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->sites.find(site);
+  if (found == impl_->sites.end() || !found->second.served) return "";
+  return found->second.served->common.version;
+}
+
+void ConfigPublisher::SetListener(std::function<void(const std::string& site)> changed) {
+  const std::lock_guard lock(impl_->notify_mutex);
+  impl_->changed = std::move(changed);
+}
+
+}  // namespace sluice::agents

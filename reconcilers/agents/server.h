@@ -1,0 +1,105 @@
+// The controller's gRPC server for agents: enrolment on one port, streams and renewal on another.
+//
+//   AgentServer server(options, publisher, fleet, reviewer, clock);
+//   SLUICE_RETURN_IF_ERROR(server.Start(authority, trust_bundle_pem));
+//   ...
+//   server.Stop();
+//
+// Runs in every replica; needs no leader. It sends what ConfigPublisher offers and tells FleetView
+// what comes back. Its own certificate is issued by the authority and replaced at half life while
+// it runs; new handshakes use the new one, open streams stay.
+//
+// What is refused: a certificate not of our CA or past its end (handshake; a stream ends when its
+// certificate does), a Hello that names another site or node than the certificate, messages over
+// their bound, more than kMaxStreamsPerNode streams of one node (the oldest goes).
+//
+// Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
+// gRPC's own, one for housekeeping, `review_threads` for token reviews. Stop: listeners close,
+// streams end, threads are joined.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/base/status.h"
+#include "reconcilers/agents/ca.h"
+#include "reconcilers/agents/fleet.h"
+#include "reconcilers/agents/publisher.h"
+
+namespace sluice::agents {
+
+// Who a service-account token speaks for.
+struct ReviewedToken {
+  std::string service_account;  // "system:serviceaccount:NAMESPACE:NAME"
+  std::string pod;
+  std::string node;  // authentication.kubernetes.io/node-name of the pod it is bound to
+};
+
+// Asks TokenReview of the site's own cluster, with audience "sluice". Called from several threads;
+// waits no longer than `deadline`.
+// Errors: Unauthenticated (the API server says so, wrong audience, not bound to a pod);
+// PermissionDenied (not the service account the site's agents run under); NotFound (no such site);
+// Unavailable and DeadlineExceeded (the agent tries again).
+class TokenReviewer {
+ public:
+  virtual ~TokenReviewer() = default;
+  virtual base::StatusOr<ReviewedToken> Review(const std::string& site, const std::string& token,
+                                               base::MonoTime deadline) = 0;
+};
+
+struct ServerOptions {
+  std::string control_address = "0.0.0.0:9443";
+  std::string enrolment_address = "0.0.0.0:9444";
+  // DNS SANs of the server's certificate. Agents check the first one whatever address they dial.
+  std::vector<std::string> names = {"sluice-controller"};
+  base::Duration server_certificate_life = std::chrono::hours(24);
+  base::Duration agent_certificate_life = std::chrono::hours(24);
+  std::chrono::seconds health_interval{60};
+  int review_threads = 4;
+};
+
+struct ServerStats {
+  int streams = 0;
+  long enrolled = 0;  // certificates given against a token
+  long refused = 0;   // enrolments refused
+  long renewed = 0;
+  long configurations = 0;  // sent
+  long acks = 0;
+  long nacks = 0;
+  int certificate_rotations = 0;
+  base::WallTime certificate_not_after;
+};
+
+class AgentServer {
+ public:
+  AgentServer(ServerOptions options, ConfigPublisher& publisher, FleetView& fleet,
+              TokenReviewer& reviewer, base::Clock& clock);
+  ~AgentServer();
+  AgentServer(const AgentServer&) = delete;
+  AgentServer& operator=(const AgentServer&) = delete;
+
+  // `trust_pem`: every CA whose agents are let in and that agents shall trust; empty: the
+  // authority's. Errors: InvalidArgument, FailedPrecondition (authority ended), Unavailable (port
+  // taken).
+  base::Status Start(CertificateAuthority authority, std::string trust_pem);
+  void Stop();
+
+  // Rotates the authority while running.
+  base::Status SetAuthority(CertificateAuthority authority, std::string trust_pem);
+
+  // Tells a node's agent to finish and end. NotFound when it has no stream here.
+  base::Status Drain(const AgentIdentity& identity, std::chrono::seconds grace);
+
+  int control_port() const;
+  int enrolment_port() const;
+  ServerStats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice::agents
