@@ -64,8 +64,7 @@ class Issuer {
   std::string trust_pem_;                          // guarded by mutex_
 };
 
-using EnrolmentBase =
-    agent::v1::Enrolment::WithCallbackMethod_Enrol<agent::v1::Enrolment::Service>;
+using EnrolmentBase = agent::v1::Enrolment::WithCallbackMethod_Enrol<agent::v1::Enrolment::Service>;
 
 class EnrolmentService final : public EnrolmentBase {
  public:

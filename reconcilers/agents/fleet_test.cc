@@ -1,0 +1,111 @@
+#include "reconcilers/agents/fleet.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "reconcilers/agents/enrolment.h"
+#include "reconcilers/agents/limits.h"
+
+namespace sluice::agents {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Fleet, SummarisesOnlyWhoIsConnected) {
+  FleetView fleet;
+  const auto set = [&](const std::string& node, bool connected, const std::string& applied,
+                       const std::string& nacked, AgentHealth health) {
+    fleet.Update({"phoenix", node}, [&](NodeState& state) {
+      state.connected = connected;
+      state.applied_version = applied;
+      state.nacked_version = nacked;
+      state.nack_reason = nacked.empty() ? "" : "port taken";
+      state.health = health;
+      return true;
+    });
+  };
+  set("n1", true, "v2", "", AgentHealth::kServing);
+  set("n2", true, "v1", "v2", AgentHealth::kServing);
+  set("n3", true, "v1", "v0", AgentHealth::kDegraded);
+  set("n4", false, "v2", "", AgentHealth::kServing);
+  const auto summary = fleet.Summarise("phoenix", "v2", {});
+  EXPECT_EQ(summary.connected, 3);
+  EXPECT_EQ(summary.in_step, 1);
+  EXPECT_EQ(summary.nacked, 1);
+  EXPECT_EQ(summary.serving, 2);
+  EXPECT_EQ(summary.example_nack, "node n2: port taken");
+  EXPECT_EQ(fleet.Summarise("tucson", "v2", {}).connected, 0);
+}
+
+TEST(Fleet, CountsAgentsThatSawMoreThanOurRecordKnows) {
+  FleetView fleet;
+  fleet.Update({"phoenix", "n1"}, [](NodeState& state) {
+    state.connected = true;
+    state.seen_order = {"uid", 7, 50};
+    return false;
+  });
+  EXPECT_EQ(fleet.Summarise("phoenix", "v", {"uid", 7, 50}).ahead, 0);
+  EXPECT_EQ(fleet.Summarise("phoenix", "v", {"uid", 7, 49}).ahead, 1);
+  EXPECT_EQ(fleet.Summarise("phoenix", "v", {"uid-r1", 1, 1}).ahead, 0);
+}
+
+TEST(Fleet, TellsListenersOnlyOfChanges) {
+  FleetView fleet;
+  std::vector<std::string> heard;
+  fleet.OnChange([&](const std::string& site) { heard.push_back(site); });
+  fleet.Update({"phoenix", "n1"}, [](NodeState&) { return true; });
+  fleet.Update({"phoenix", "n1"}, [](NodeState&) { return false; });
+  EXPECT_THAT(heard, ElementsAre("phoenix"));
+}
+
+TEST(Fleet, ForgetsWhoLeftFirstAndNeverWhoIsConnected) {
+  FleetView fleet;
+  for (std::size_t i = 0; i < kMaxNodes; ++i) {
+    fleet.Update({"s", "n" + std::to_string(i)}, [&](NodeState& state) {
+      state.connected = i != 7 && i != 9;
+      state.since = base::WallTime(std::chrono::seconds(i == 7 ? 100 : 50));
+      return false;
+    });
+  }
+  fleet.Update({"s", "new"}, [](NodeState&) { return false; });
+  EXPECT_TRUE(fleet.Node({"s", "new"}));
+  EXPECT_TRUE(fleet.Node({"s", "n7"}));
+  EXPECT_FALSE(fleet.Node({"s", "n9"}));
+  fleet.Forget({"s", "n1"});
+  EXPECT_TRUE(fleet.Node({"s", "n1"})) << "connected";
+  fleet.Forget({"s", "n7"});
+  EXPECT_FALSE(fleet.Node({"s", "n7"}));
+}
+
+TEST(Enrolment, AdmitsAPodForItsOwnNodeOnly) {
+  EXPECT_TRUE(Admit({"sa", "pod", "n1"}, {"phoenix", "n1"}).ok());
+  EXPECT_THAT(Admit({"sa", "pod", "n1"}, {"phoenix", "n2"}).message(),
+              HasSubstr("runs on node n1, not on n2"));
+  EXPECT_THAT(Admit({"sa", "", ""}, {"phoenix", "n2"}).message(), HasSubstr("not bound to a pod"));
+}
+
+TEST(ReviewPool, AnswersEveryJobOnceEvenWhenFullOrStopping) {
+  std::mutex gate;
+  std::atomic<int> ran{0}, full{0}, stopped{0};
+  gate.lock();
+  ReviewPool pool(1, 2);
+  const auto job = [&](const base::Status& status) {
+    if (status.ok()) {
+      const std::lock_guard lock(gate);
+      ++ran;
+    } else {
+      ++(status.code() == base::Code::kResourceExhausted ? full : stopped);
+    }
+  };
+  for (int i = 0; i < 10; ++i) pool.Submit(job);
+  EXPECT_GE(full, 7);
+  gate.unlock();
+  pool.Stop();
+  pool.Submit(job);
+  EXPECT_EQ(ran + full + stopped, 11);
+  EXPECT_GE(stopped, 1);
+}
+
+}  // namespace
+}  // namespace sluice::agents
