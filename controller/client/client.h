@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "controller/meta/object.h"
 #include "controller/meta/resource.h"
@@ -29,14 +30,18 @@ struct ListOptions {
   std::string ns;  // empty: all namespaces
   std::string label_selector;
   std::string field_selector;
-  int limit = 500;  // page size; List follows the pages itself
+  int limit = 500;  // page size; List follows the pages itself; 0: one page
   std::string resource_version;
+  bool metadata_only = false;  // PartialObjectMetadata
 };
 
 struct ObjectList {
   std::vector<meta::ObjectPtr> items;
   std::string resource_version;
 };
+
+// Takes one page of a list; returning false ends it (Cancelled).
+using PageSink = std::function<bool(ObjectList page)>;
 
 struct Preconditions {
   std::string uid;
@@ -65,6 +70,16 @@ class Reader {
                                               const meta::Key& key) = 0;
   virtual base::StatusOr<ObjectList> List(const meta::Resource& resource,
                                           const ListOptions& options) = 0;
+  // Page by page, so that a large list is never held twice. Returns the list's resourceVersion.
+  // OutOfRange when the server forgot the list between two pages: pages given so far are void.
+  virtual base::StatusOr<std::string> ListPages(const meta::Resource& resource,
+                                                const ListOptions& options, const PageSink& sink) {
+    base::StatusOr<ObjectList> whole = List(resource, options);
+    if (!whole.ok()) return whole.status();
+    std::string version = whole->resource_version;
+    if (!sink(std::move(whole).value())) return base::Cancelled("the list was not wanted further");
+    return version;
+  }
 };
 
 class Writer {
@@ -121,16 +136,40 @@ class Watcher {
                              const WatchLine& line, std::stop_token stop) = 0;
 };
 
+// One exchange with the server, for rest_client_requests_total and its like.
+struct RequestRecord {
+  std::string_view method;                // "GET"
+  std::string_view host;                  // "10.0.0.1:443"
+  int code = 0;                           // HTTP status; 0: no answer came
+  std::chrono::nanoseconds duration{0};   // until the whole answer; of a watch until its end
+  std::chrono::nanoseconds throttled{0};  // the server's Retry-After waited before this exchange
+};
+// Called on the calling thread; must not block or call the client.
+using RequestObserver = std::function<void(const RequestRecord&)>;
+
 class Client : public Reader, public Writer, public StatusWriter, public Watcher {
  public:
   // Any other call: TokenReview, TokenRequest, /version. Body and answer are whole JSON texts.
   virtual base::StatusOr<std::string> Raw(std::string_view method, std::string_view path,
                                           std::string_view body) = 0;
+  // One observer at most; set it before the first call.
+  virtual void Observe(RequestObserver observer) { static_cast<void>(observer); }
   virtual void Stop() = 0;
 };
 
 // Makes the Client for where we are. Errors: InvalidArgument naming the file and field.
 struct Config;  // config.h: kubeconfig files, in-cluster files
 base::StatusOr<std::unique_ptr<Client>> NewClient(const Config& config);
+// The same with a clock for waits and rotations; it must outlive the client.
+base::StatusOr<std::unique_ptr<Client>> NewClient(const Config& config, base::Clock& clock);
+
+struct ServerVersion {
+  int major = 0;
+  int minor = 0;
+  // Since 1.35 every conformant server's resourceVersions may be compared as numbers (KEP-5504).
+  bool ComparableVersions() const { return major > 1 || (major == 1 && minor >= 35); }
+};
+// Errors: those of Raw; DataLoss when the answer is no version.
+base::StatusOr<ServerVersion> GetServerVersion(Client& client);
 
 }  // namespace sluice::client

@@ -59,7 +59,8 @@ class Reader {
 
 base::StatusOr<Config> Reader::Read(const YAML::Node& root) {
   if (!root.IsMap()) return Bad("text", "not a mapping");
-  const std::string name = options_.context.empty() ? Text(root, "current-context") : options_.context;
+  const std::string name =
+      options_.context.empty() ? Text(root, "current-context") : options_.context;
   if (name.empty()) return Bad("current-context", "empty, and no context was chosen");
   const YAML::Node context = Named(root, "contexts", "context", name);
   if (!context.IsMap()) return Bad("contexts", fmt::format("no context \"{}\"", name));
@@ -93,7 +94,8 @@ base::Status Reader::ReadCluster(const YAML::Node& cluster) {
   SLUICE_RETURN_IF_ERROR(
       DataOrFile(cluster, "certificate-authority", &config_.ca_pem, &config_.ca_file));
   if (config_.insecure_skip_verify && !(config_.ca_pem.empty() && config_.ca_file.empty())) {
-    return Bad("cluster", "insecure-skip-tls-verify and a certificate authority exclude each other");
+    return Bad("cluster",
+               "insecure-skip-tls-verify and a certificate authority exclude each other");
   }
   return base::OkStatus();
 }
@@ -178,6 +180,8 @@ base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOp
   } catch (const YAML::Exception& error) {
     // The message holds a place, never the text: kubeconfigs hold secrets.
     return Bad("text", fmt::format("bad YAML at line {}", error.mark.line + 1));
+  } catch (const std::exception&) {
+    return Bad("text", "bad YAML");
   }
 }
 
@@ -185,7 +189,8 @@ base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string
   SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
   const std::size_t slash = path.rfind('/');
   auto config = ParseKubeconfig(
-      text, {.context = context, .folder = slash == std::string::npos ? "" : path.substr(0, slash)});
+      text,
+      {.context = context, .folder = slash == std::string::npos ? "" : path.substr(0, slash)});
   if (!config.ok()) return config.status().Annotate(path);
   return config;
 }

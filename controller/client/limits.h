@@ -6,18 +6,18 @@
 
 namespace sluice::client {
 
-inline constexpr std::chrono::seconds kRequestTimeout{30};        // of a call, retries included
-inline constexpr std::chrono::seconds kWatchGrace{30};            // beyond a watch's own timeout
-inline constexpr int kMaxThrottledRetries = 10;                   // of one call, on 429/503
-inline constexpr std::size_t kMaxAnswerBytes = 256 << 20;         // one page of a list
-inline constexpr std::size_t kMaxErrorBytes = 64 << 10;           // of an error's message we keep
-inline constexpr std::size_t kMaxWatchLineBytes = 16 << 20;       // one event
-inline constexpr std::size_t kMaxListItems = 5'000'000;           // of a list followed over its pages
+inline constexpr std::chrono::seconds kRequestTimeout{30};   // of a call, retries included
+inline constexpr std::chrono::seconds kWatchGrace{30};       // beyond a watch's own timeout
+inline constexpr int kMaxThrottledRetries = 10;              // of one call, on 429/503
+inline constexpr std::size_t kMaxAnswerBytes = 256 << 20;    // one page of a list
+inline constexpr std::size_t kMaxErrorBytes = 64 << 10;      // of an error's message we keep
+inline constexpr std::size_t kMaxWatchLineBytes = 16 << 20;  // one event
+inline constexpr std::size_t kMaxListItems = 5'000'000;      // of a list followed over its pages
 inline constexpr std::size_t kMaxKubeconfigBytes = 4 << 20;
 inline constexpr std::size_t kMaxCredentialFileBytes = 1 << 20;
 inline constexpr std::size_t kMaxExecOutputBytes = 1 << 20;
-inline constexpr std::chrono::seconds kExecTimeout{30};           // of a credential plugin
-inline constexpr std::chrono::seconds kFileRecheck{10};           // token and certificate files
-inline constexpr std::size_t kMaxWarningsRemembered = 64;         // logged once each
+inline constexpr std::chrono::seconds kExecTimeout{30};    // of a credential plugin
+inline constexpr std::chrono::seconds kFileRecheck{10};    // token and certificate files
+inline constexpr std::size_t kMaxWarningsRemembered = 64;  // logged once each
 
 }  // namespace sluice::client

@@ -1,0 +1,224 @@
+#include "controller/client/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "controller/base/digest.h"
+#include "controller/client/credentials.h"
+#include "controller/client/testing_support.h"
+
+namespace sluice::client {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Code;
+using http::testing::Answer;
+using http::testing::Imposter;
+using http::testing::ImposterConnection;
+using http::testing::ImposterTls;
+using http::testing::TestCa;
+using ::testing::HasSubstr;
+
+std::string Kubeconfig(const std::string& cluster, const std::string& user) {
+  return "apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+         "contexts:\n- name: a\n  context: {cluster: c, user: u, namespace: n}\n"
+         "- name: b\n  context: {cluster: c}\n"
+         "clusters:\n- name: c\n  cluster: {" +
+         cluster +
+         "}\n"
+         "users:\n- name: u\n  user: {" +
+         user + "}\n";
+}
+
+TEST(Kubeconfig, IsReadWithContextDataAndFiles) {
+  const std::string text = Kubeconfig(
+      "server: https://h:6443, tls-server-name: api, certificate-authority: ca.pem, proxy-url: "
+      "http://p:1",
+      "client-certificate-data: " + base::Base64Encode("CERT") +
+          ", client-key: /k.pem, tokenFile: t");
+  const auto config = ParseKubeconfig(text, {.folder = "/etc/x"});
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->server, "https://h:6443");
+  EXPECT_EQ(config->tls_server_name, "api");
+  EXPECT_EQ(config->ca_file, "/etc/x/ca.pem");
+  EXPECT_EQ(config->cert_pem, "CERT");
+  EXPECT_EQ(config->key_file, "/k.pem");
+  EXPECT_EQ(config->token_file, "/etc/x/t");
+  EXPECT_EQ(config->ns, "n");
+  EXPECT_EQ(ParseKubeconfig(text, {.context = "b"})->ns, "");
+}
+
+TEST(Kubeconfig, JsonIsYamlToo) {
+  EXPECT_EQ(
+      ParseKubeconfig(
+          R"({"current-context":"a","contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}],
+      "clusters":[{"name":"c","cluster":{"server":"https://h"}}],"users":[{"name":"u","user":{"token":"t"}}]})",
+          {})
+          ->token,
+      "t");
+}
+
+TEST(Kubeconfig, FromASecretMayHoldDataOnly) {
+  const auto inline_only = [](const std::string& cluster, const std::string& user) {
+    return ParseKubeconfig(Kubeconfig("server: https://h, " + cluster, user), {.inline_only = true})
+        .status();
+  };
+  EXPECT_TRUE(inline_only("certificate-authority-data: QQ==", "token: t").ok());
+  EXPECT_THAT(inline_only("certificate-authority: /x", "token: t").message(), HasSubstr("refused"));
+  EXPECT_THAT(inline_only("proxy-url: http://p", "token: t").message(), HasSubstr("proxy-url"));
+  EXPECT_THAT(inline_only("insecure-skip-tls-verify: true", "token: t").message(),
+              HasSubstr("insecure"));
+  EXPECT_THAT(inline_only("", "tokenFile: /x").message(), HasSubstr("tokenFile"));
+  EXPECT_THAT(inline_only("", "client-key: /x, client-certificate-data: QQ==").message(),
+              HasSubstr("client-key"));
+  EXPECT_THAT(
+      inline_only("", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}").message(),
+      HasSubstr("exec"));
+  EXPECT_FALSE(
+      ParseKubeconfig(Kubeconfig("server: http://h", "token: t"), {.inline_only = true}).ok());
+}
+
+TEST(Kubeconfig, ErrorsNameTheFieldAndNeverTheSecret) {
+  for (const auto& [cluster, user, field] : std::vector<std::array<std::string, 3>>{
+           {"server: ftp://h", "token: SECRET", "cluster.server"},
+           {"server: https://h, certificate-authority-data: '!'", "token: SECRET",
+            "certificate-authority-data"},
+           {"server: https://h", "username: u, password: SECRET", "user.username"},
+           {"server: https://h", "client-key-data: U0VDUkVU", "client-certificate"},
+           {"server: https://h", "exec: {apiVersion: v1alpha1, command: c}", "exec.apiVersion"},
+           {"server: https://h, insecure-skip-tls-verify: true, certificate-authority: x",
+            "token: SECRET", "insecure"}}) {
+    const auto config = ParseKubeconfig(Kubeconfig(cluster, user), {});
+    EXPECT_EQ(config.status().code(), Code::kInvalidArgument) << field;
+    EXPECT_THAT(config.status().message(), HasSubstr(field));
+    EXPECT_EQ(config.status().message().find("SECRET"), std::string::npos);
+  }
+  for (const char* text :
+       {"", "[]", "a: [", "x", "current-context: z", "token: SECRET\n  bad: : x"}) {
+    EXPECT_EQ(ParseKubeconfig(text, {}).status().code(), Code::kInvalidArgument) << text;
+  }
+}
+
+TEST(InCluster, NeedsItsEnvironment) {
+  unsetenv("KUBERNETES_SERVICE_HOST");
+  EXPECT_EQ(InClusterConfig().status().code(), Code::kNotFound);
+  ScratchFolder folder;
+  folder.Write("namespace", "sluice");
+  setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
+  setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+  const auto config = InClusterConfig(folder.File(""));
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->server, "https://[fd00::1]:443");
+  EXPECT_EQ(config->ns, "sluice");
+  unsetenv("KUBERNETES_SERVICE_HOST");
+}
+
+TEST(Rotation, ARefusedTokenIsReadAgainFromItsFile) {
+  ScratchFolder folder;
+  folder.Write("token", "old\n");
+  Imposter server([](ImposterConnection& c) {
+    while (const auto request = c.ReadRequest()) {
+      const bool known = http::FindHeader(request->headers, "Authorization") == "Bearer new";
+      c.Send(known ? Answer(200, kSiteAnswer)
+                   : Answer(401, R"({"kind":"Status","reason":"Unauthorized"})"));
+    }
+  });
+  Config config;
+  config.server = server.url();
+  config.token_file = folder.File("token");
+  const auto client = NewClient(config).value();
+  EXPECT_EQ(client->Get(kSites, {"", "x"}).status().code(), Code::kUnauthenticated);
+  EXPECT_EQ(server.requests().size(), 1u) << "the same token is not tried twice";
+  folder.Write("token", "new");
+  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
+  std::filesystem::remove(folder.File("token"));
+  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok()) << "a lost file leaves the token as it was";
+}
+
+TEST(Rotation, ATokenFileIsReadAgainWithoutARefusal) {
+  ScratchFolder folder;
+  folder.Write("token", "one");
+  base::FakeClock clock;
+  Config config;
+  config.server = "https://h";
+  config.token_file = folder.File("token");
+  const auto credentials = Credentials::Make(config, clock).value();
+  folder.Write("token", "two");
+  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->token, "one");
+  clock.Advance(10s);
+  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->token, "two");
+  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->tls_version, 1u);
+}
+
+TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
+  TestCa first;
+  TestCa second;
+  const TestCa::Issued cert = second.Issue("api", "IP:127.0.0.1");
+  Imposter server(AnswerWithSite, ImposterTls{cert.cert_pem, cert.key_pem, ""});
+  ScratchFolder folder;
+  folder.Write("ca.pem", first.cert_pem());
+  Config config;
+  config.server = server.url();
+  config.ca_file = folder.File("ca.pem");
+  const auto client = NewClient(config).value();
+  EXPECT_EQ(client->Get(kSites, {"", "x"}).status().reason(), "CertificateInvalid");
+  folder.Write("ca.pem", second.cert_pem());
+  const auto answer = client->Get(kSites, {"", "x"});
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+}
+
+TEST(Rotation, AMissingFileIsNamedAtTheStart) {
+  Config config;
+  config.server = "https://h";
+  config.ca_file = "/nowhere/ca.pem";
+  EXPECT_THAT(NewClient(config).status().message(), HasSubstr("/nowhere/ca.pem"));
+}
+
+class ExecTest : public ::testing::Test {
+ protected:
+  Config ConfigFor(const std::string& script) {
+    folder_.Write("plugin", "#!/bin/sh\n" + script, 0700);
+    Config config;
+    config.server = "https://h";
+    config.exec =
+        ExecPlugin{.command = folder_.File("plugin"), .args = {"arg"}, .env = {{"E", "v"}}};
+    return config;
+  }
+  ScratchFolder folder_;
+};
+
+constexpr char kPrint[] =
+    R"(printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s","expirationTimestamp":"2023-11-14T22:20:00Z"}}' )";
+
+TEST_F(ExecTest, APluginIsAskedOnceUntilItsCredentialExpires) {
+  base::FakeClock clock;  // stands at 2023-11-14T22:13:20Z
+  const Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint +
+                                  "\"$1-$E-$(wc -l < " + folder_.File("runs") + " | tr -d ' ')\"");
+  const auto credentials = Credentials::Make(config, clock).value();
+  const auto token = [&] { return credentials->Current(false, clock.Mono() + 20s)->token; };
+  EXPECT_EQ(token(), "arg-v-1");
+  clock.Advance(60s);
+  EXPECT_EQ(token(), "arg-v-1");
+  clock.Advance(400s);
+  EXPECT_EQ(token(), "arg-v-2");
+}
+
+TEST_F(ExecTest, APluginThatFailsHangsOrBabblesIsAnError) {
+  EXPECT_THAT(RunExecPlugin(ConfigFor("exit 3"), 10s).status().message(),
+              HasSubstr("exited with 3"));
+  EXPECT_EQ(RunExecPlugin(ConfigFor("sleep 60"), 50ms).status().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(RunExecPlugin(ConfigFor("echo SECRET"), 10s).status().code(), Code::kInvalidArgument);
+  Config missing = ConfigFor("");
+  missing.exec->command = "/nowhere/plugin";
+  EXPECT_FALSE(RunExecPlugin(missing, 10s).ok());
+}
+
+TEST_F(ExecTest, ACallSaysThatThePluginFailed) {
+  const auto client = NewClient(ConfigFor("exit 1")).value();
+  const auto answer = client->Get(kSites, {"", "x"});
+  EXPECT_EQ(answer.status().reason(), "CredentialPlugin");
+  EXPECT_EQ(answer.status().code(), Code::kUnauthenticated);
+}
+
+}  // namespace
+}  // namespace sluice::client

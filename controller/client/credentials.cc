@@ -1,0 +1,127 @@
+#include "controller/client/credentials.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "controller/base/file.h"
+#include "controller/base/log.h"
+#include "controller/base/time_format.h"
+#include "controller/client/limits.h"
+
+namespace sluice::client {
+namespace {
+
+// `*pem` from its file, unless the configuration holds the text itself.
+base::Status Load(const std::string& text, const std::string& file, std::string* out) {
+  *out = text;
+  if (!text.empty() || file.empty()) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(*out, base::ReadFile(file, kMaxCredentialFileBytes));
+  return base::OkStatus();
+}
+
+bool Same(const http::TlsOptions& a, const http::TlsOptions& b) {
+  return a.ca_pem == b.ca_pem && a.cert_pem == b.cert_pem && a.key_pem == b.key_pem;
+}
+
+}  // namespace
+
+base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  try {
+    if (!json.is_object() || json.at("kind") != "ExecCredential" ||
+        json.at("apiVersion") != "client.authentication.k8s.io/v1") {
+      return base::InvalidArgument("the plugin printed no ExecCredential of v1");
+    }
+    const nlohmann::json& status = json.at("status");
+    ExecCredential out;
+    out.token = status.value("token", "");
+    out.cert_pem = status.value("clientCertificateData", "");
+    out.key_pem = status.value("clientKeyData", "");
+    if (out.cert_pem.empty() != out.key_pem.empty()) {
+      return base::InvalidArgument("the plugin gave half of a certificate and key");
+    }
+    if (out.token.empty() && out.cert_pem.empty()) {
+      return base::InvalidArgument("the plugin gave neither token nor certificate");
+    }
+    if (const std::string at = status.value("expirationTimestamp", ""); !at.empty()) {
+      SLUICE_ASSIGN_OR_RETURN(out.expires, base::ParseRfc3339(at));
+    }
+    return out;
+  } catch (const nlohmann::json::exception&) {  // its text may quote the credential
+    return base::InvalidArgument("the plugin printed no ExecCredential of v1");
+  }
+}
+
+base::StatusOr<std::unique_ptr<Credentials>> Credentials::Make(const Config& config,
+                                                               base::Clock& clock) {
+  std::unique_ptr<Credentials> made(new Credentials(config, clock));
+  SLUICE_RETURN_IF_ERROR(made->ReadFiles());
+  return made;
+}
+
+void Credentials::SetTls(http::TlsOptions tls) {
+  if (material_.tls != nullptr && Same(*material_.tls, tls)) return;
+  material_.tls = std::make_shared<const http::TlsOptions>(std::move(tls));
+  ++material_.tls_version;
+}
+
+base::Status Credentials::ReadFiles() {
+  read_at_ = clock_.Mono();
+  http::TlsOptions tls;
+  std::string token;
+  SLUICE_RETURN_IF_ERROR(Load(config_.ca_pem, config_.ca_file, &tls.ca_pem));
+  SLUICE_RETURN_IF_ERROR(Load(config_.cert_pem, config_.cert_file, &tls.cert_pem));
+  SLUICE_RETURN_IF_ERROR(Load(config_.key_pem, config_.key_file, &tls.key_pem));
+  SLUICE_RETURN_IF_ERROR(Load(config_.token, config_.token_file, &token));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) {
+    token.pop_back();
+  }
+  tls.server_name = config_.tls_server_name;
+  tls.insecure_skip_verify = config_.insecure_skip_verify;
+  if (config_.exec && exec_ran_) {  // what the plugin gave stands
+    token = material_.token;
+    tls.cert_pem = material_.tls->cert_pem;
+    tls.key_pem = material_.tls->key_pem;
+  }
+  material_.token = std::move(token);
+  SetTls(std::move(tls));
+  return base::OkStatus();
+}
+
+base::Status Credentials::ReadExec(base::MonoTime deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.Mono());
+  SLUICE_ASSIGN_OR_RETURN(
+      ExecCredential credential,
+      RunExecPlugin(config_, std::min<std::chrono::milliseconds>(left, kExecTimeout)));
+  exec_ran_ = true;
+  exec_expires_ = credential.expires;
+  material_.token = std::move(credential.token);
+  http::TlsOptions tls = *material_.tls;
+  tls.cert_pem = std::move(credential.cert_pem);
+  tls.key_pem = std::move(credential.key_pem);
+  SetTls(std::move(tls));
+  return base::OkStatus();
+}
+
+base::StatusOr<Credentials::Material> Credentials::Current(bool refresh, base::MonoTime deadline) {
+  const auto left = std::max(deadline - clock_.Mono(), base::Duration(0));
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (!lock.try_lock_for(left)) {
+    return base::DeadlineExceeded("waited for credentials to be refreshed").WithReason("Total");
+  }
+  if (refresh || clock_.Mono() - read_at_ >= kFileRecheck) {
+    if (const base::Status status = ReadFiles(); !status.ok()) {
+      base::log::Warn("credential file was not readable, kept the old one", {{"error", status}});
+    }
+  }
+  if (config_.exec && (!exec_ran_ || refresh || clock_.Wall() >= exec_expires_)) {
+    if (const base::Status status = ReadExec(deadline); !status.ok()) {
+      const base::Status told = status.Annotate("credential plugin " + config_.exec->command);
+      if (!exec_ran_) return base::Unauthenticated(told.message()).WithReason("CredentialPlugin");
+      base::log::Warn("credential plugin failed, kept the old credential", {{"error", told}});
+    }
+  }
+  return material_;
+}
+
+}  // namespace sluice::client

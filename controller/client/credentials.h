@@ -1,0 +1,65 @@
+// Who we are to one API server, kept fresh: token and certificate files are read again as they
+// rotate, exec plugins are run when their credential has expired.
+//
+// Thread rule: all methods from any thread; one thread refreshes, others wait at most until their
+// deadline. A refresh that fails keeps what it had, and logs; the server decides whether it is
+// still good. Errors: InvalidArgument naming the file (first load only), DeadlineExceeded,
+// Unauthenticated when a plugin gives nothing.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/base/status.h"
+#include "controller/client/config.h"
+#include "controller/http/client.h"
+
+namespace sluice::client {
+
+// What a plugin answered.
+struct ExecCredential {
+  std::string token;
+  std::string cert_pem;
+  std::string key_pem;
+  base::WallTime expires = base::WallTime::max();
+};
+// Parses an ExecCredential (client.authentication.k8s.io/v1). Errors: InvalidArgument. Pure.
+base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json);
+// Runs the plugin without a terminal, kills it at the time limit. Its output is never logged.
+base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
+                                             std::chrono::milliseconds timeout);
+
+class Credentials {
+ public:
+  struct Material {
+    std::string token;  // empty: none
+    std::shared_ptr<const http::TlsOptions> tls;
+    std::uint64_t tls_version = 0;  // changes when *tls does
+  };
+
+  // Reads the files once. Errors: as above.
+  static base::StatusOr<std::unique_ptr<Credentials>> Make(const Config& config,
+                                                           base::Clock& clock);
+  // What is good now. `refresh` reads files and runs the plugin even when it is too early for that:
+  // after the server refused.
+  base::StatusOr<Material> Current(bool refresh, base::MonoTime deadline);
+
+ private:
+  Credentials(const Config& config, base::Clock& clock) : config_(config), clock_(clock) {}
+  base::Status ReadFiles();
+  base::Status ReadExec(base::MonoTime deadline);
+  void SetTls(http::TlsOptions tls);
+
+  const Config config_;
+  base::Clock& clock_;
+  std::timed_mutex mutex_;  // guards what follows
+  Material material_;
+  base::MonoTime read_at_{};
+  bool exec_ran_ = false;
+  base::WallTime exec_expires_{};
+};
+
+}  // namespace sluice::client

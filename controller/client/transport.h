@@ -1,0 +1,68 @@
+// One exchange with an API server, whatever it is about: credentials, 401 and rotation, 429/503
+// with Retry-After inside the deadline, warnings, typed errors, the observer. The verbs stand above
+// it (client.cc). Thread rule and stop: as client.h.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/client/client.h"
+#include "controller/client/credentials.h"
+#include "controller/http/client.h"
+
+namespace sluice::client {
+
+class Transport {
+ public:
+  struct Call {
+    std::string method = "GET";
+    std::string target;
+    std::string accept = "application/json";
+    std::string content_type;  // empty: no body
+    std::string_view body;
+    std::chrono::milliseconds timeout{0};  // 0: the configured one
+    std::stop_token stop;
+  };
+
+  static base::StatusOr<std::unique_ptr<Transport>> Make(const Config& config, base::Clock& clock);
+
+  // The answer of a 2xx; errors are typed as client.h says. Any thread.
+  base::StatusOr<http::Response> Send(const Call& call, const http::BodySink& sink = nullptr);
+  void Observe(RequestObserver observer) { observer_ = std::move(observer); }
+  void Stop();
+
+ private:
+  Transport(const Config& config, base::Clock& clock) : config_(config), clock_(clock) {}
+
+  struct Attempt {
+    base::StatusOr<http::Response> answer = base::Internal("not tried");
+    std::string token;  // it was made with
+    std::uint64_t tls_version = 0;
+  };
+  Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline,
+              std::chrono::nanoseconds throttled);
+  // False when the time asked for is beyond the deadline; else waits for it, or for Stop, which the
+  // next try then notices.
+  bool WaitAsAsked(const base::Status& refusal, const Call& call, base::MonoTime deadline);
+  void UseTls(const Credentials::Material& material);
+  void LogWarnings(const http::Response& response);
+
+  const Config config_;
+  base::Clock& clock_;
+  std::string host_;
+  std::unique_ptr<Credentials> credentials_;
+  std::unique_ptr<http::Client> http_;
+  RequestObserver observer_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  bool stopped_ = false;
+  std::uint64_t tls_version_ = 0;  // of the TLS material http_ uses
+  std::set<std::string> warnings_;
+};
+
+}  // namespace sluice::client
