@@ -54,7 +54,8 @@ class ApiServer:
             pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + b"\n" +
                              base64.b64decode(user["client-key-data"]))
             context.load_cert_chain(pair)
-        self._headers = {"Accept": "application/json"}
+        self._headers = {}
+        self.accept = None  # another form of answer than JSON, such as a Table
         if "token" in user:
             self._headers["Authorization"] = "Bearer " + user["token"]
         address = urllib.parse.urlsplit(cluster["server"])
@@ -68,7 +69,7 @@ class ApiServer:
     def call(self, method, path, body=None, content_type="application/json", user=None, **query):
         """Sends one request. `user` is impersonated, in system:masters: it may do whatever RBAC
         guards, so a refusal comes from the rule under test."""
-        headers = dict(self._headers)
+        headers = {**self._headers, "Accept": self.accept or "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
             if not isinstance(body, (str, bytes)):
