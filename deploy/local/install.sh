@@ -7,8 +7,8 @@
 #     tools  helm, versitygw, coredns                         -> build/local/bin
 #     venv   Python packages of requirements.txt              -> build/venv
 #
-# Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are built
-# from, so that a second clone on the same machine does not build them again.
+# Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are
+# built from, so that a second clone on the same machine does not build them again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,9 +18,13 @@ cache=${SLUICE_CACHE:-$HOME/.cache/sluice}/local-bin
 
 kube_version=1.36.3
 version=k8s.io/component-base/version
-kube_ldflags="-s -w -X $version.gitVersion=v$kube_version -X $version.gitMajor=1 -X $version.gitMinor=36"
+stamp="-X $version.gitVersion=v$kube_version -X $version.gitMajor=1 -X $version.gitMinor=36"
+kube_ldflags="-s -w $stamp"
 tools_ldflags="-s -w"
 kube_names=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
+# Static programs that depend on nothing around this checkout.
+# GOGC: the compiler collects its garbage less often, an eighth less CPU for some memory.
+export GOGC=400 CGO_ENABLED=0 GOWORK=off GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 
 say() { echo "install: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -37,9 +41,12 @@ install_apt() {
   say "apt: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q >/dev/null
-  # A package's service must not start: the machine may have no service manager, and its ports are ours.
+  # A package's service must not start: the machine may have no service manager, and its ports are
+  # ours.
   local policy=/usr/sbin/policy-rc.d made=
-  if [ ! -e $policy ]; then printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && made=1; fi
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && made=1
+  fi
   local status=0
   apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null || status=$?
   if [ -n "$made" ]; then rm -f $policy; fi
@@ -53,7 +60,8 @@ need_go() {
   [ "$minor" -ge 26 ] || die "Go 1.26 or newer is needed; this is $(go env GOVERSION)"
 }
 
-# build_cached NAME FLAGS: runs build_NAME into a cache folder once per content of NAME/, links it to $out.
+# build_cached NAME FLAGS: runs build_NAME into a cache folder once per content of NAME/, links it
+# to $out.
 build_cached() {
   local name=$1 flags=$2 key dir
   key=$( (cd "$here/$name" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$flags"
@@ -81,12 +89,12 @@ build_cached() {
 }
 
 build_kube() {
-  CGO_ENABLED=0 go build -trimpath -ldflags "$kube_ldflags" -o "$1/kube" .
+  go build -trimpath -ldflags "$kube_ldflags" -o "$1/kube" .
   "${CC:-cc}" -Os -static -Wall -Wextra -o "$1/pause" "$here/pause.c"
 }
 
 build_tools() {
-  CGO_ENABLED=0 go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool ./...
+  go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool ./...
 }
 
 install_kube() {

@@ -1,7 +1,7 @@
 """One cgroup per node, so that the kubelets of one machine leave each other's pods alone.
 
-cgroup v1: a folder in every hierarchy (cpuset needs its cpus and mems copied). cgroup v2: a folder in
-the one hierarchy, with the controllers a kubelet wants passed down to it.
+cgroup v1: a folder in every hierarchy (cpuset needs its cpus and mems copied). cgroup v2: a folder
+in the one hierarchy, with the controllers a kubelet wants passed down to it.
 """
 
 import os
@@ -42,14 +42,17 @@ def make(name: str) -> None:
 
 def named(prefix: str) -> set[str]:
     """Names of the top cgroups with this prefix, over all hierarchies."""
-    return {entry.name for root, _ in roots() for entry in root.iterdir()
-            if entry.is_dir() and entry.name.startswith(prefix)}
+    return {
+        entry.name
+        for root, _ in roots()
+        for entry in root.iterdir()
+        if entry.is_dir() and entry.name.startswith(prefix)
+    }
 
 
 def _folders(name: str) -> list[str]:
     """Every folder under the top cgroup `name`, children before parents."""
-    return [folder for root, _ in roots()
-            for folder, _, _ in os.walk(root / name, topdown=False)]
+    return [folder for root, _ in roots() for folder, _, _ in os.walk(root / name, topdown=False)]
 
 
 def processes(name: str) -> dict[int, str]:
@@ -67,6 +70,7 @@ def processes(name: str) -> dict[int, str]:
 
 def remove(name: str) -> None:
     """Removes the top cgroup `name` in every hierarchy; its processes must be gone."""
+
     def gone() -> bool:
         for folder in _folders(name):
             try:
@@ -75,5 +79,9 @@ def remove(name: str) -> None:
                 pass
         return not _folders(name)
 
-    until(f"removal of cgroup {name}", Deadline(limits.CGROUP_DEADLINE), gone,
-          lambda: f"processes: {processes(name)}")
+    until(
+        f"removal of cgroup {name}",
+        Deadline(limits.CGROUP_DEADLINE),
+        gone,
+        lambda: f"processes: {processes(name)}",
+    )

@@ -1,5 +1,6 @@
-"""Settings of the whole machine that a kubelet changes: remembered before the first cluster, put back
-after the last one. The caller holds the registry lock."""
+"""Settings of the whole machine that a kubelet changes: remembered before the first cluster, put
+back after the last one. The caller holds the registry lock.
+"""
 
 import json
 from pathlib import Path
@@ -7,8 +8,14 @@ from pathlib import Path
 from . import instance
 
 # What kubelet sets at start-up (it has no switch for leaving them alone).
-SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
-            "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
+SETTINGS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
 
 
 def _file() -> Path:
@@ -17,7 +24,9 @@ def _file() -> Path:
 
 def remember() -> None:
     if not _file().exists():
-        _file().write_text(json.dumps({s: Path("/proc/sys", s).read_text().strip() for s in SETTINGS}))
+        _file().write_text(
+            json.dumps({s: Path("/proc/sys", s).read_text().strip() for s in SETTINGS})
+        )
 
 
 def restore() -> None:

@@ -1,4 +1,4 @@
-"""Image archives made from files on this machine: no base image can be pulled, so none is needed."""
+"""Image archives made from files on this machine, on no base image (none can be pulled)."""
 
 import hashlib
 import io
@@ -19,8 +19,9 @@ def with_libraries(*programs: Path) -> dict[str, Path]:
     files = {}
     for program in programs:
         files[str(program).lstrip("/")] = program
-        listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True,
-                                timeout=limits.COMMAND_DEADLINE)  # fails on a static program: no libraries
+        listed = subprocess.run(
+            ["ldd", str(program)], capture_output=True, text=True, timeout=limits.COMMAND_DEADLINE
+        )  # fails on a static program: no libraries
         for library in re.findall(r"(?:=> |^\s*)(/\S+)", listed.stdout, re.MULTILINE):
             files[library.lstrip("/")] = Path(library)
     return files
@@ -33,7 +34,8 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> Non
 
 
 def write(archive: Path, name: str, files: Mapping[str, Path], entrypoint: Sequence[str]) -> None:
-    """Writes a one-layer image `name` to `archive` (docker-archive form, as `cluster load-image` takes).
+    """Writes a one-layer image `name` to `archive` (docker-archive form, as `cluster load-image`
+    takes).
 
     `files` maps a path in the image, without the leading slash, to a file here; all are executable.
     """
@@ -47,9 +49,13 @@ def write(archive: Path, name: str, files: Mapping[str, Path], entrypoint: Seque
         for path, source in files.items():
             _add(tar, path, source.read_bytes(), 0o755)
     diff_id = "sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()
-    config = {"architecture": "amd64", "os": "linux",
-              "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/bin:/usr/bin"]},
-              "rootfs": {"type": "layers", "diff_ids": [diff_id]}, "history": [{"created_by": "sluice"}]}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/bin:/usr/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [{"created_by": "sluice"}],
+    }
     manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, mode="w") as tar:

@@ -1,9 +1,9 @@
 """Which instances exist on this machine, who owns each, and which names and addresses are whose.
 
-An instance is known by six hexadecimal digits of its state directory's path. Before it makes anything
-it takes a record in the registry directory, and the record goes last: so whatever bears an id on this
-machine (process, network namespace, link, cgroup, mount) and has no record, or a record of somebody
-who is gone, is a leftover.
+An instance is known by six hexadecimal digits of its state directory's path. Before it makes
+anything it takes a record in the registry directory, and the record goes last: so whatever bears an
+id on this machine (process, network namespace, link, cgroup, mount) and has no record, or a record
+of somebody who is gone, is a leftover.
 """
 
 import fcntl
@@ -27,12 +27,12 @@ STATE_MARKER = ".sluice-local"  # in a state directory: its contents are ours to
 
 
 def process_start(pid: int) -> Optional[int]:
-    """Start time of a living process in clock ticks since boot; None when it is gone or a zombie."""
+    """Start of a living process in clock ticks since boot; None when it is gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat[stat.rindex(")") + 2:].split()
+    fields = stat[stat.rindex(")") + 2 :].split()
     return None if fields[0] in "ZX" else int(fields[19])
 
 
@@ -41,7 +41,7 @@ class Instance:
     id: str
     slot: int
     state: str
-    owner_pid: int = 0    # 0: nobody; lives until `down` or until its core processes are gone
+    owner_pid: int = 0  # 0: nobody; lives until `down` or until its core processes are gone
     owner_start: int = 0  # tells a reused process id apart
     starter_pid: int = 0  # the `up` that makes it; stands behind it until it is complete
     starter_start: int = 0
@@ -112,12 +112,14 @@ def id_of(state: Path) -> str:
 def registry_lock() -> Iterator[None]:
     REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
     with open(REGISTRY / "lock", "w") as f:
+
         def taken() -> bool:
             try:
                 fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
                 return False
+
         until("the registry's lock", Deadline(limits.LOCK_DEADLINE), taken)
         yield
 
@@ -139,8 +141,13 @@ def find(state: Path) -> Instance:
 
 
 def _routed(net: str) -> bool:
-    routes = subprocess.run(["ip", "-4", "route"], capture_output=True, text=True,
-                            timeout=limits.COMMAND_DEADLINE, check=True).stdout
+    routes = subprocess.run(
+        ["ip", "-4", "route"],
+        capture_output=True,
+        text=True,
+        timeout=limits.COMMAND_DEADLINE,
+        check=True,
+    ).stdout
     return any(line.startswith(net + ".") for line in routes.splitlines())
 
 
@@ -157,6 +164,9 @@ def set_complete(instance: Instance) -> None:
 
 def claim(state: Path, owner_pid: int) -> Instance:
     """Takes the record of a new instance; the directory must be empty or left by an earlier one."""
+    owner_start = process_start(owner_pid) if owner_pid else 0
+    if owner_start is None:
+        raise LocalClusterError(f"owner {owner_pid} is not a living process")
     state.mkdir(parents=True, exist_ok=True)
     strangers = {e.name for e in state.iterdir()} - {"logs"}
     if strangers and not (state / STATE_MARKER).exists():
@@ -169,13 +179,21 @@ def claim(state: Path, owner_pid: int) -> Instance:
         (state / STATE_MARKER).touch()
         taken = {i.slot for i in known.values()}
         for slot in range(limits.MAX_SLOTS):
-            candidate = Instance(id_, slot, str(state.resolve()), owner_pid,
-                                 process_start(owner_pid) or 0 if owner_pid else 0,
-                                 os.getpid(), process_start(os.getpid()) or 0)
+            candidate = Instance(
+                id_,
+                slot,
+                str(state.resolve()),
+                owner_pid,
+                owner_start,
+                os.getpid(),
+                process_start(os.getpid()) or 0,
+            )
             if slot not in taken and not _routed(candidate.net):
                 _write(candidate)
                 return candidate
-    raise LocalClusterError(f"all {limits.MAX_SLOTS} slots are taken; `cluster sweep` clears leftovers")
+    raise LocalClusterError(
+        f"all {limits.MAX_SLOTS} slots are taken; `cluster sweep` clears leftovers"
+    )
 
 
 def release(id_: str) -> None:

@@ -1,103 +1,36 @@
 """One node: its namespaces, a containerd, a kubelet and a kube-proxy.
 
 A node is the network namespace net.py made plus mount, process and host-name namespaces of its own
-(node_init.sh). Inside, everything stands where it stands on any node (/run/containerd, /var/lib/kubelet,
-/var/log/pods); on the host it is under STATE/nodes/NAME: `lib`, `log`. Its first process ends → the
-kernel ends all of its processes and mounts: SIGKILL on NAME/init is the node losing power.
+(node_init.sh). Inside, everything stands where it stands on any node (/run/containerd,
+/var/lib/kubelet, /var/log/pods); on the host it is under STATE/nodes/NAME: `lib`, `log`. Its first
+process ends → the kernel ends all of its processes and mounts: SIGKILL on NAME/init is the node
+losing power.
 """
 
 import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from . import cgroups, images, limits, pki, procs
-from .control import Api, ControlPlane, http_ok, wait_healthy
+from . import cgroups, images, limits, procs
+from .control import ControlPlane
+from .health import Api, http_ok, wait_healthy
 from .instance import Instance
+from .node_config import CNI, CONTAINERD, KUBELET, KUBE_PROXY
 from .procs import Component
 from .wait import Deadline, LocalClusterError, tail, until
 
 HERE = Path(__file__).resolve().parent
 
-CONTAINERD = """version = 2
-root = "/var/lib/containerd"
-state = "/run/containerd"
-oom_score = 0
-[grpc]
-  address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{pause}"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "{snapshotter}"
-    default_runtime_name = "runc"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        SystemdCgroup = false
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "/run/kube/cni"
-"""
-
-CNI = """{{
-  "cniVersion": "0.4.0", "name": "pods",
-  "plugins": [
-    {{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
-      "ipam": {{"type": "host-local", "ranges": [[{{"subnet": "{cidr}"}}]],
-                "routes": [{{"dst": "0.0.0.0/0"}}]}}}},
-    {{"type": "portmap", "capabilities": {{"portMappings": true}}}}
-  ]
-}}
-"""
-
-KUBELET = """apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-authentication:
-  anonymous: {{enabled: false}}
-  webhook: {{enabled: true, cacheTTL: 10s}}
-  x509: {{clientCAFile: /run/kube/ca.crt}}
-authorization: {{mode: Webhook}}
-tlsCertFile: /run/kube/kubelet-server.crt
-tlsPrivateKeyFile: /run/kube/kubelet-server.key
-containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
-cgroupDriver: cgroupfs
-cgroupRoot: /{cgroup}
-failCgroupV1: false
-failSwapOn: false
-enforceNodeAllocatable: []
-oomScoreAdj: 0
-clusterDomain: cluster.local
-clusterDNS: [{dns_ip}]
-resolvConf: ""
-volumePluginDir: /var/lib/kubelet/volumeplugins
-syncFrequency: 10s
-nodeStatusReportFrequency: 1m
-nodeLeaseDurationSeconds: 12
-imageGCHighThresholdPercent: 100
-evictionHard: {{memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%",
-               imagefs.available: "0%"}}
-"""
-
-KUBE_PROXY = """apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-mode: nftables
-clientConnection: {{kubeconfig: /run/kube/kube-proxy.kubeconfig}}
-clusterCIDR: {pods_cidr}
-hostnameOverride: {node}
-oomScoreAdj: 0
-bindAddress: {ip}
-healthzBindAddress: {ip}:10256
-metricsBindAddress: 127.0.0.1:10249
-nftables: {{syncPeriod: 10s, minSyncPeriod: 0s}}
-conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
-"""
-
 
 def snapshotter(state: Path) -> str:
     """overlayfs where the state directory's file system can carry it, else plain copies."""
-    kind = subprocess.run(["stat", "-f", "-c", "%T", str(state)], capture_output=True, text=True,
-                          timeout=limits.COMMAND_DEADLINE, check=True).stdout.strip()
+    kind = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(state)],
+        capture_output=True,
+        text=True,
+        timeout=limits.COMMAND_DEADLINE,
+        check=True,
+    ).stdout.strip()
     return "native" if kind == "overlayfs" else "overlayfs"
 
 
@@ -120,41 +53,81 @@ class Node:
         keys.client(f"{self.name}-kube-proxy", "system:kube-proxy")
         for name in ("kubelet", "kube-proxy"):
             self.control.kubeconfig(f"{self.name}-{name}", seed / f"{name}.kubeconfig")
-        for source, target in ((keys.crt("ca"), "ca.crt"),
-                               (keys.crt(f"{self.name}-server"), "kubelet-server.crt"),
-                               (keys.key(f"{self.name}-server"), "kubelet-server.key")):
+        for source, target in (
+            (keys.crt("ca"), "ca.crt"),
+            (keys.crt(f"{self.name}-server"), "kubelet-server.crt"),
+            (keys.key(f"{self.name}-server"), "kubelet-server.key"),
+        ):
             (seed / target).write_bytes(Path(source).read_bytes())
         (seed / "containerd.toml").write_text(
-            CONTAINERD.format(pause=images.PAUSE_IMAGE, snapshotter=snapshotter(self.i.state_dir)))
+            CONTAINERD.format(pause=images.PAUSE_IMAGE, snapshotter=snapshotter(self.i.state_dir))
+        )
         (seed / "cni" / "10-pods.conflist").write_text(CNI.format(cidr=i.pod_cidr(self.index)))
         (seed / "kubelet.yaml").write_text(
-            KUBELET.format(cgroup=i.cgroup(self.index), dns_ip=i.dns_ip))
+            KUBELET.format(cgroup=i.cgroup(self.index), dns_ip=i.dns_ip)
+        )
         (seed / "kube-proxy.yaml").write_text(
-            KUBE_PROXY.format(pods_cidr=i.pods_cidr, node=self.name, ip=ip))
-        images.write(seed / "pause.tar", images.PAUSE_IMAGE, {"pause": self.control.bin / "pause"},
-                     ["/pause"])
+            KUBE_PROXY.format(pods_cidr=i.pods_cidr, node=self.name, ip=ip)
+        )
+        images.write(
+            seed / "pause.tar",
+            images.PAUSE_IMAGE,
+            {"pause": self.control.bin / "pause"},
+            ["/pause"],
+        )
         cgroups.make(i.cgroup(self.index))
         for component in self.components():
             procs.save(i, component)
 
     def components(self) -> list[Component]:
         ip = self.i.node_ip(self.index)
-        inside = {"inside": self.init}
         return [
-            Component(self.init, [
-                "nsenter", f"--net=/run/netns/{self.i.netns(self.index)}", "unshare", "--mount", "--uts",
-                "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-                "sh", str(HERE / "node_init.sh"), str(self.dir), self.name, str(self.control.bin),
-                limits.NODE_RUN_BYTES], wraps=True),
-            Component(f"{self.name}/containerd",
-                      ["containerd", "--config", "/run/kube/containerd.toml"], **inside),
-            Component(f"{self.name}/kubelet", [
-                "/run/kube/bin/kubelet", "--config=/run/kube/kubelet.yaml",
-                "--kubeconfig=/run/kube/kubelet.kubeconfig", f"--hostname-override={self.name}",
-                f"--node-ip={ip}", "--root-dir=/var/lib/kubelet", "--cert-dir=/var/lib/kubelet/pki"],
-                **inside),
-            Component(f"{self.name}/kube-proxy",
-                      ["/run/kube/bin/kube-proxy", "--config=/run/kube/kube-proxy.yaml"], **inside),
+            Component(
+                self.init,
+                [
+                    "nsenter",
+                    f"--net=/run/netns/{self.i.netns(self.index)}",
+                    "unshare",
+                    "--mount",
+                    "--uts",
+                    "--pid",
+                    "--fork",
+                    "--kill-child",
+                    "--mount-proc",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    str(HERE / "node_init.sh"),
+                    str(self.dir),
+                    self.name,
+                    str(self.control.bin),
+                    limits.NODE_RUN_BYTES,
+                ],
+                wraps=True,
+            ),
+            Component(
+                f"{self.name}/containerd",
+                ["containerd", "--config", "/run/kube/containerd.toml"],
+                inside=self.init,
+            ),
+            Component(
+                f"{self.name}/kubelet",
+                [
+                    "/run/kube/bin/kubelet",
+                    "--config=/run/kube/kubelet.yaml",
+                    "--kubeconfig=/run/kube/kubelet.kubeconfig",
+                    f"--hostname-override={self.name}",
+                    f"--node-ip={ip}",
+                    "--root-dir=/var/lib/kubelet",
+                    "--cert-dir=/var/lib/kubelet/pki",
+                ],
+                inside=self.init,
+            ),
+            Component(
+                f"{self.name}/kube-proxy",
+                ["/run/kube/bin/kube-proxy", "--config=/run/kube/kube-proxy.yaml"],
+                inside=self.init,
+            ),
         ]
 
     def start_runtime(self, deadline: Deadline) -> None:
@@ -171,8 +144,12 @@ class Node:
 
     def wait_ready(self, api: Api, deadline: Deadline) -> None:
         wait_node_ready(self.i, self.name, api, deadline)
-        wait_healthy(self.i, f"{self.name}/kube-proxy", deadline,
-                     lambda: http_ok(self.i.node_ip(self.index), 10256, "/healthz"))
+        wait_healthy(
+            self.i,
+            f"{self.name}/kube-proxy",
+            deadline,
+            lambda: http_ok(self.i.node_ip(self.index), 10256, "/healthz"),
+        )
 
 
 def start_init(i: Instance, init: Component, deadline: Deadline) -> None:
@@ -194,9 +171,16 @@ def run_inside(i: Instance, node: str, argv: list[str], **options) -> subprocess
 
 def wait_containerd(i: Instance, node: str, deadline: Deadline) -> None:
     def probe() -> tuple[bool, str]:
-        done = run_inside(i, node, ["ctr", "version"], capture_output=True, text=True,
-                          timeout=limits.COMMAND_DEADLINE)
+        done = run_inside(
+            i,
+            node,
+            ["ctr", "version"],
+            capture_output=True,
+            text=True,
+            timeout=limits.COMMAND_DEADLINE,
+        )
         return done.returncode == 0, done.stderr.strip()
+
     wait_healthy(i, f"{node}/containerd", deadline, probe)
 
 
@@ -215,14 +199,22 @@ def wait_node_ready(i: Instance, node: str, api: Api, deadline: Deadline) -> Non
                     return False, "no report from this kubelet yet"
                 return condition["status"] == "True", condition["message"]
         return False, "no Ready condition yet"
+
     wait_healthy(i, f"{node}/kubelet", deadline, probe)
 
 
 def load_image(i: Instance, node: str, archive: Path) -> str:
-    """Imports an image archive (docker-archive or OCI) into a node's containerd; ctr's own words."""
+    """Imports an image archive (docker-archive or OCI) into a node's containerd. ctr's words."""
     with open(archive, "rb") as data:
-        done = run_inside(i, node, ["ctr", "-n", "k8s.io", "images", "import", "-"], stdin=data,
-                          capture_output=True, text=True, timeout=limits.IMAGE_DEADLINE)
+        done = run_inside(
+            i,
+            node,
+            ["ctr", "-n", "k8s.io", "images", "import", "-"],
+            stdin=data,
+            capture_output=True,
+            text=True,
+            timeout=limits.IMAGE_DEADLINE,
+        )
     if done.returncode != 0:
         raise LocalClusterError(f"import of {archive} into {node}: {done.stderr.strip()}")
     return done.stdout.strip()

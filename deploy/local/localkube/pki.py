@@ -12,8 +12,9 @@ NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
 
 def _openssl(*args: str) -> None:
-    done = subprocess.run(["openssl", *args], capture_output=True, text=True,
-                          timeout=limits.COMMAND_DEADLINE)
+    done = subprocess.run(
+        ["openssl", *args], capture_output=True, text=True, timeout=limits.COMMAND_DEADLINE
+    )
     if done.returncode != 0:
         raise LocalClusterError(f"openssl {args[0]} failed: {done.stderr.strip()}")
 
@@ -24,9 +25,21 @@ class Pki:
     def __init__(self, directory: Path) -> None:
         self.dir = directory
         self.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _openssl("req", "-x509", *NEW_KEY, "-subj", "/CN=sluice-local-ca", "-days", "3650",
-                 "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
-                 "-keyout", self.key("ca"), "-out", self.crt("ca"))
+        _openssl(
+            "req",
+            "-x509",
+            *NEW_KEY,
+            "-subj",
+            "/CN=sluice-local-ca",
+            "-days",
+            "3650",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+            "-keyout",
+            self.key("ca"),
+            "-out",
+            self.crt("ca"),
+        )
 
     def crt(self, name: str) -> str:
         return str(self.dir / f"{name}.crt")
@@ -41,16 +54,40 @@ class Pki:
         self._sign(name, subject, "serverAuth", ["-addext", "subjectAltName=" + ",".join(sans)])
 
     def _sign(self, name: str, subject: str, usage: str, extra: list[str]) -> None:
-        _openssl("req", "-x509", *NEW_KEY, "-subj", subject, "-days", "3650",
-                 "-CA", self.crt("ca"), "-CAkey", self.key("ca"),
-                 "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-addext", f"extendedKeyUsage={usage}", *extra,
-                 "-keyout", self.key(name), "-out", self.crt(name))
+        _openssl(
+            "req",
+            "-x509",
+            *NEW_KEY,
+            "-subj",
+            subject,
+            "-days",
+            "3650",
+            "-CA",
+            self.crt("ca"),
+            "-CAkey",
+            self.key("ca"),
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-addext",
+            f"extendedKeyUsage={usage}",
+            *extra,
+            "-keyout",
+            self.key(name),
+            "-out",
+            self.crt(name),
+        )
 
     def signing_pair(self, name: str) -> None:
         """A bare key pair, NAME.key and NAME.pub (service-account tokens)."""
-        _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
-                 "-out", self.key(name))
+        _openssl(
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-out",
+            self.key(name),
+        )
         _openssl("pkey", "-in", self.key(name), "-pubout", "-out", str(self.dir / f"{name}.pub"))
 
 
@@ -84,14 +121,18 @@ current-context: local
 
 
 def tokens(directory: Path, users: dict[str, list[str]]) -> Path:
-    """Static bearer tokens: one file per user, and the API server's token-auth-file, which is returned."""
+    """Static bearer tokens: one file per user, and the API server's token-auth-file, which is
+    returned.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     rows = []
     for user, groups in users.items():
         token = secrets.token_hex(20)
         (directory / user).touch(mode=0o600)
         (directory / user).write_text(token)
-        rows.append(f'{token},{user},{user},"{",".join(groups)}"' if groups else f"{token},{user},{user}")
+        rows.append(
+            f'{token},{user},{user},"{",".join(groups)}"' if groups else f"{token},{user},{user}"
+        )
     table = directory / "tokens.csv"
     table.touch(mode=0o600)
     table.write_text("\n".join(rows) + "\n")

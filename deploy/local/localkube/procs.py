@@ -17,17 +17,20 @@ from . import limits
 from .instance import ENV_MARKER, Instance, process_start
 from .wait import Deadline, LocalClusterError, tail, until
 
-BASE_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-            "LANG": "C.UTF-8"}
+BASE_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
 
 
 @dataclass
 class Component:
-    name: str                 # "etcd", "node-0/kubelet"
+    name: str  # "etcd", "node-0/kubelet"
     argv: list[str]
     env: dict[str, str] = field(default_factory=dict)
     inside: Optional[str] = None  # component whose namespaces it runs in (a node's init)
-    wraps: bool = False           # argv[0] forks the real program and waits for it
+    wraps: bool = False  # argv[0] forks the real program and waits for it
 
 
 def _file(instance: Instance, name: str, suffix: str) -> Path:
@@ -99,14 +102,23 @@ def start(instance: Instance, component: Component) -> int:
     log.parent.mkdir(exist_ok=True)
     env = BASE_ENV | component.env | {ENV_MARKER: instance.id}
     with open(log, "ab") as out:
-        child = subprocess.Popen(prefix + component.argv, env=env, stdin=subprocess.DEVNULL, stdout=out,
-                                 stderr=out, start_new_session=True, cwd="/")
+        child = subprocess.Popen(
+            prefix + component.argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            cwd="/",
+        )
     pid = child.pid
     if component.inside or component.wraps:  # nsenter --pid and unshare --fork stay as wrappers
+
         def real() -> Optional[int]:
             if child.poll() is not None:
                 raise LocalClusterError(f"{component.name} did not start:\n{tail(log)}")
             return _child_of(child.pid)
+
         pid = until(f"the process of {component.name}", Deadline(limits.STOP_GRACE), real)
     started = process_start(pid)
     if started is None:
@@ -123,7 +135,11 @@ def stop(instance: Instance, name: str, sig: signal.Signals) -> None:
     for each in (sig, signal.SIGKILL):
         try:
             os.kill(pid, each)
-            until(f"{name} to end", Deadline(limits.STOP_GRACE), lambda: pid_of(instance, name) is None)
+            until(
+                f"{name} to end",
+                Deadline(limits.STOP_GRACE),
+                lambda: pid_of(instance, name) is None,
+            )
             return
         except ProcessLookupError:
             return
@@ -133,7 +149,7 @@ def stop(instance: Instance, name: str, sig: signal.Signals) -> None:
 
 
 def marked(id_: Optional[str] = None) -> dict[int, str]:
-    """Living processes that bear an instance's marker: pid → id. Of one instance when id_ is given."""
+    """Living processes that bear a marker (of one instance when id_ is given): pid → id."""
     found = {}
     needle = (ENV_MARKER + "=").encode()
     for entry in os.listdir("/proc"):
@@ -145,7 +161,7 @@ def marked(id_: Optional[str] = None) -> dict[int, str]:
             continue
         for variable in environ:
             if variable.startswith(needle) and process_start(int(entry)) is not None:
-                value = variable[len(needle):].decode("ascii", "replace")
+                value = variable[len(needle) :].decode("ascii", "replace")
                 if id_ in (None, value):
                     found[int(entry)] = value
     return found
@@ -165,6 +181,10 @@ def kill_all(find, what: str) -> int:
                 pass
         return not pids
 
-    until(f"the end of {what}", Deadline(limits.KILL_DEADLINE), none_left,
-          lambda: f"left: {sorted(find())}")
+    until(
+        f"the end of {what}",
+        Deadline(limits.KILL_DEADLINE),
+        none_left,
+        lambda: f"left: {sorted(find())}",
+    )
     return len(seen)

@@ -1,8 +1,9 @@
 """Finding and clearing what belongs to an instance that is gone.
 
 What a run leaves is told by names only: processes by the marker in their environment or by their
-cgroup, network namespaces, links and cgroups by the instance's id, mounts by its state directory. So a
-run that was killed at any instruction is cleared by the next one, and a living neighbour is not touched.
+cgroup, network namespaces, links and cgroups by the instance's id, mounts by its state directory.
+So a run that was killed at any instruction is cleared by the next one, and a living neighbour is
+not touched.
 """
 
 import re
@@ -21,6 +22,7 @@ CORE = ("etcd", "apiserver")
 @dataclass
 class Leftovers:
     """What of one instance exists on this machine right now."""
+
     processes: list[int] = field(default_factory=list)
     cgroups: list[str] = field(default_factory=list)
     netns: list[str] = field(default_factory=list)
@@ -41,15 +43,20 @@ def of(id_: str, state: Optional[str]) -> Leftovers:
     pids = set(procs.marked(id_))
     for group in groups:
         pids |= set(cgroups.processes(group))
-    return Leftovers(sorted(pids), groups,
-                     [n for n in net.namespaces() if n.startswith(prefix)],
-                     [l for l in net.links() if l.startswith(f"slk{id_}")],
-                     _mounts_under(state) if state else [])
+    return Leftovers(
+        sorted(pids),
+        groups,
+        [n for n in net.namespaces() if n.startswith(prefix)],
+        [l for l in net.links() if l.startswith(f"slk{id_}")],
+        _mounts_under(state) if state else [],
+    )
 
 
 def _mounts_under(state: str) -> list[str]:
-    points = [line.split()[4].encode().decode("unicode_escape")
-              for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    points = [
+        line.split()[4].encode().decode("unicode_escape")
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
     return [p for p in points if p.startswith(state + "/")]
 
 
@@ -68,8 +75,12 @@ def clear(id_: str, state: Optional[str]) -> Leftovers:
 
     procs.kill_all(living, f"the processes of cluster {id_}")
     for point in reversed(_mounts_under(state) if state else []):
-        subprocess.run(["umount", "-l", point], check=False, capture_output=True,
-                       timeout=limits.COMMAND_DEADLINE)
+        subprocess.run(
+            ["umount", "-l", point],
+            check=False,
+            capture_output=True,
+            timeout=limits.COMMAND_DEADLINE,
+        )
     for name in found.netns:
         net.ip("netns", "delete", name, check=False)
     for link in found.links:  # removing a veth end removes its peer: some are gone by now
@@ -102,7 +113,7 @@ def is_living(i: Instance) -> bool:
 
 
 def dead_ids() -> dict[str, Optional[Instance]]:
-    """Ids seen anywhere on this machine that nobody stands behind, with their record where one is."""
+    """Ids seen anywhere on this machine that nobody stands behind, with their record if any."""
     known = instance.records()
     ids = set(known) | set(procs.marked().values())
     for name in cgroups.named("sluice-") | set(net.namespaces()):
@@ -111,15 +122,17 @@ def dead_ids() -> dict[str, Optional[Instance]]:
     for link in net.links():
         if match := re.fullmatch(rf"slk({ID_PATTERN})(v\d+)?", link):
             ids.add(match[1])
-    return {id_: known.get(id_) for id_ in sorted(ids)
-            if id_ not in known or not is_living(known[id_])}
+    return {
+        id_: known.get(id_) for id_ in sorted(ids) if id_ not in known or not is_living(known[id_])
+    }
 
 
 def sweep() -> dict[str, Leftovers]:
     """Clears every dead instance. Serialised over the machine."""
     with instance.registry_lock():
-        return {id_: clear(id_, record.state if record else None)
-                for id_, record in dead_ids().items()}
+        return {
+            id_: clear(id_, record.state if record else None) for id_, record in dead_ids().items()
+        }
 
 
 def down(state: Path) -> Leftovers:

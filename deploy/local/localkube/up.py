@@ -7,14 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import dns, host, instance, limits, net, node, procs, sweep
-from .control import Api, ControlPlane, api_ready, http_ok, wait_healthy
+from .control import ControlPlane
+from .health import Api, api_ready, http_ok, wait_healthy
 from .instance import Instance
 from .wait import Deadline, LocalClusterError
 
 PROGRAMS = {
     "api": ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"),
-    "full": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
-             "kube-proxy", "kubectl", "pause", "coredns"),
+    "full": (
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+        "pause",
+        "coredns",
+    ),
 }
 
 
@@ -31,10 +41,14 @@ class Options:
 
 
 def up(options: Options, say) -> dict:
-    """Brings a cluster up and returns what env.json holds. On failure everything is taken down again."""
+    """Brings a cluster up and returns what env.json holds. On failure everything is taken down
+    again.
+    """
     missing = [p for p in PROGRAMS[options.profile] if not (options.bin / p).exists()]
     if missing:
-        raise LocalClusterError(f"{options.bin} lacks {', '.join(missing)}: run deploy/local/install.sh")
+        raise LocalClusterError(
+            f"{options.bin} lacks {', '.join(missing)}: run deploy/local/install.sh"
+        )
     if os.geteuid() != 0 and options.profile == "full":
         raise LocalClusterError("nodes need root (network namespaces, cgroups)")
     for id_, found in sweep.sweep().items():
@@ -75,8 +89,12 @@ def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
         each.prepare()
     environment = _environment(i, o, control, nodes)
     if full:
-        environment["dns"] = {"ip": i.dns_ip, "hostIP": i.bridge_ip, "port": names.port,
-                              "readyPort": names.ready_port}
+        environment["dns"] = {
+            "ip": i.dns_ip,
+            "hostIP": i.bridge_ip,
+            "port": names.port,
+            "readyPort": names.ready_port,
+        }
     (i.state_dir / "env.json").write_text(json.dumps(environment, indent=1) + "\n")
 
     api = Api(i.state_dir, control.api_ip, control.api_port)
@@ -105,23 +123,40 @@ def _environment(i: Instance, o: Options, control: ControlPlane, nodes: int) -> 
     """What tests and the demo need to know, as it stands in STATE/env.json."""
     state = i.state_dir
     return {
-        "id": i.id, "profile": o.profile, "state": str(state), "bin": str(o.bin),
-        "kubectl": str(o.bin / "kubectl"), "kubeconfig": str(state / "kubeconfig"),
-        "logs": str(state / "logs"), "auditLog": str(state / "logs" / "audit.log"),
-        "caFile": str(state / "pki" / "ca.crt"), "pki": str(state / "pki"),
+        "id": i.id,
+        "profile": o.profile,
+        "state": str(state),
+        "bin": str(o.bin),
+        "kubectl": str(o.bin / "kubectl"),
+        "kubeconfig": str(state / "kubeconfig"),
+        "logs": str(state / "logs"),
+        "auditLog": str(state / "logs" / "audit.log"),
+        "caFile": str(state / "pki" / "ca.crt"),
+        "pki": str(state / "pki"),
         "apiServer": {"url": control.server, "ip": control.api_ip, "port": control.api_port},
-        "etcd": {"url": f"http://{i.loopback}:{control.etcd_port}", "ip": i.loopback,
-                 "port": control.etcd_port},
+        "etcd": {
+            "url": f"http://{i.loopback}:{control.etcd_port}",
+            "ip": i.loopback,
+            "port": control.etcd_port,
+        },
         "tokens": {user: str(state / "tokens" / user) for user in {"admin"} | set(o.users or {})},
         "hostIP": control.api_ip,  # where pods and nodes reach processes of the host
         "bridge": i.bridge if nodes else None,
-        "podsCIDR": i.pods_cidr, "servicesCIDR": i.services_cidr,
-        "nodes": [{
-            "name": i.node(n), "ip": i.node_ip(n), "netns": i.netns(n), "podCIDR": i.pod_cidr(n),
-            "netnsPath": f"/run/netns/{i.netns(n)}", "cgroup": i.cgroup(n),
-            "varLib": str(state / "nodes" / i.node(n) / "lib"),
-            "varLog": str(state / "nodes" / i.node(n) / "log"),
-        } for n in range(nodes)],
+        "podsCIDR": i.pods_cidr,
+        "servicesCIDR": i.services_cidr,
+        "nodes": [
+            {
+                "name": i.node(n),
+                "ip": i.node_ip(n),
+                "netns": i.netns(n),
+                "podCIDR": i.pod_cidr(n),
+                "netnsPath": f"/run/netns/{i.netns(n)}",
+                "cgroup": i.cgroup(n),
+                "varLib": str(state / "nodes" / i.node(n) / "lib"),
+                "varLog": str(state / "nodes" / i.node(n) / "log"),
+            }
+            for n in range(nodes)
+        ],
     }
 
 
@@ -141,8 +176,9 @@ def wait_component(i: Instance, name: str, environment: dict, deadline: Deadline
     """Until one component, started by `up` or again by `start`, is healthy."""
     api = Api(i.state_dir, environment["apiServer"]["ip"], environment["apiServer"]["port"])
     if name == "etcd":
-        wait_healthy(i, name, deadline,
-                     lambda: http_ok(i.loopback, environment["etcd"]["port"], "/health"))
+        wait_healthy(
+            i, name, deadline, lambda: http_ok(i.loopback, environment["etcd"]["port"], "/health")
+        )
     elif name == "apiserver":
         wait_healthy(i, name, deadline, lambda: api_ready(api))
     elif name in ("controller-manager", "scheduler"):

@@ -26,8 +26,12 @@ class Deadline:
         return Deadline(min(seconds, self.left()))
 
 
-def until(what: str, deadline: Deadline, probe: Callable[[], Optional[T]],
-          why: Callable[[], str] = lambda: "") -> T:
+def until(
+    what: str,
+    deadline: Deadline,
+    probe: Callable[[], Optional[T]],
+    why: Callable[[], str] = lambda: "",
+) -> T:
     """Calls `probe` until it returns something true and returns that.
 
     `why` is asked for the last known reason when the deadline passes. Exceptions of `probe` pass
@@ -39,7 +43,9 @@ def until(what: str, deadline: Deadline, probe: Callable[[], Optional[T]],
             return value
         if deadline.left() <= 0:
             reason = why()
-            raise LocalClusterError(f"timed out waiting for {what}" + (f": {reason}" if reason else ""))
+            raise LocalClusterError(
+                f"timed out waiting for {what}" + (f": {reason}" if reason else "")
+            )
         time.sleep(min(limits.POLL_INTERVAL, deadline.left() + 0.001))
 
 

@@ -1,44 +1,76 @@
 """Tests of the local Kubernetes, on the real thing."""
 
+import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 import threading
 import unittest
 from http.client import HTTPSConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from harness import CLUSTER, GET, PROBE_IMAGE, Cluster, eventually, run, traces
+from harness import BIN, CLUSTER, GET, PROBE_IMAGE, Cluster, eventually, id_of, run, traces
 
 WEB = {
-    "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "web", "namespace": "default"},
+    "apiVersion": "apps/v1",
+    "kind": "DaemonSet",
+    "metadata": {"name": "web", "namespace": "default"},
     "spec": {
         "selector": {"matchLabels": {"app": "web"}},
         "template": {
             "metadata": {"labels": {"app": "web"}},
             "spec": {
                 "terminationGracePeriodSeconds": 1,
-                "volumes": [{"name": "state", "hostPath": {
-                    "path": "/run/sluice", "type": "DirectoryOrCreate"}}],
-                "containers": [{
-                    "name": "web", "image": PROBE_IMAGE, "imagePullPolicy": "Never",
-                    "args": ["-c", "busybox mkdir /tmp/web; echo from-$NODE > /tmp/web/index.html; "
-                                   "echo $NODE >> /run/sluice/seen; echo serving; "
-                                   "exec busybox httpd -f -p 8080 -h /tmp/web"],
-                    "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
-                    "volumeMounts": [{"name": "state", "mountPath": "/run/sluice"}],
-                    "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
-                }]}}}}
-SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"},
-           "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}
+                "volumes": [
+                    {
+                        "name": "state",
+                        "hostPath": {"path": "/run/sluice", "type": "DirectoryOrCreate"},
+                    }
+                ],
+                "containers": [
+                    {
+                        "name": "web",
+                        "image": PROBE_IMAGE,
+                        "imagePullPolicy": "Never",
+                        "args": [
+                            "-c",
+                            "busybox mkdir /tmp/web; echo from-$NODE > /tmp/web/index.html; "
+                            "echo $NODE >> /run/sluice/seen; echo serving; "
+                            "exec busybox httpd -f -p 8080 -h /tmp/web",
+                        ],
+                        "env": [
+                            {
+                                "name": "NODE",
+                                "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}},
+                            }
+                        ],
+                        "volumeMounts": [{"name": "state", "mountPath": "/run/sluice"}],
+                        "readinessProbe": {
+                            "httpGet": {"path": "/", "port": 8080},
+                            "periodSeconds": 1,
+                        },
+                    }
+                ],
+            },
+        },
+    },
+}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
 
 
 class ApiProfile(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.cluster = cls.enterClassContext(
-            Cluster("--profile", "api", "--token-user", "alice:readers"))
+            Cluster("--profile", "api", "--token-user", "alice:readers")
+        )
         cls.api = cls.cluster.api
 
     def post(self, path: str, body: dict) -> dict:
@@ -57,8 +89,9 @@ class ApiProfile(unittest.TestCase):
     def test_service_account_tokens_are_issued_and_reviewed(self) -> None:
         accounts = "/api/v1/namespaces/default/serviceaccounts"
         self.post(accounts, {"metadata": {"name": "agent"}})
-        issued = self.post(f"{accounts}/agent/token",
-                           {"spec": {"audiences": ["sluice"], "expirationSeconds": 600}})
+        issued = self.post(
+            f"{accounts}/agent/token", {"spec": {"audiences": ["sluice"], "expirationSeconds": 600}}
+        )
         review = {"spec": {"token": issued["status"]["token"], "audiences": ["sluice"]}}
         status = self.post("/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
         self.assertTrue(status["authenticated"])
@@ -82,23 +115,55 @@ class ApiProfile(unittest.TestCase):
 
         self.assertEqual(as_alice("/api/v1/namespaces/default/secrets"), 403)
         self.cluster.kubectl("create", "clusterrole", "reader", "--verb=list", "--resource=secrets")
-        self.cluster.kubectl("create", "clusterrolebinding", "r", "--clusterrole=reader", "--group=readers")
-        eventually("the role is seen", lambda: as_alice("/api/v1/namespaces/default/secrets") == 200)
+        self.cluster.kubectl(
+            "create", "clusterrolebinding", "r", "--clusterrole=reader", "--group=readers"
+        )
+        eventually(
+            "the role is seen", lambda: as_alice("/api/v1/namespaces/default/secrets") == 200
+        )
 
     def test_a_validating_admission_policy_refuses_with_its_message(self) -> None:
         root = "/apis/admissionregistration.k8s.io/v1"
-        self.post(f"{root}/validatingadmissionpolicies", {"metadata": {"name": "short"}, "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
-                "resources": ["configmaps"]}]},
-            "validations": [{"expression": "size(object.metadata.name) < 5", "message": "name is too long"}]}})
-        self.post(f"{root}/validatingadmissionpolicybindings", {"metadata": {"name": "short"}, "spec": {
-            "policyName": "short", "validationActions": ["Deny"]}})
+        self.post(
+            f"{root}/validatingadmissionpolicies",
+            {
+                "metadata": {"name": "short"},
+                "spec": {
+                    "matchConstraints": {
+                        "resourceRules": [
+                            {
+                                "apiGroups": [""],
+                                "apiVersions": ["v1"],
+                                "operations": ["CREATE"],
+                                "resources": ["configmaps"],
+                            }
+                        ]
+                    },
+                    "validations": [
+                        {
+                            "expression": "size(object.metadata.name) < 5",
+                            "message": "name is too long",
+                        }
+                    ],
+                },
+            },
+        )
+        self.post(
+            f"{root}/validatingadmissionpolicybindings",
+            {
+                "metadata": {"name": "short"},
+                "spec": {"policyName": "short", "validationActions": ["Deny"]},
+            },
+        )
 
         def refused() -> bool:
-            status, answer = self.api.request("POST", "/api/v1/namespaces/default/configmaps?dryRun=All",
-                                              {"metadata": {"name": "lengthy"}})
+            status, answer = self.api.request(
+                "POST",
+                "/api/v1/namespaces/default/configmaps?dryRun=All",
+                {"metadata": {"name": "lengthy"}},
+            )
             return status == 422 and "name is too long" in answer["message"]
+
         eventually("the policy is enforced", refused)
 
     def test_a_killed_api_server_comes_back_at_its_address_with_its_data(self) -> None:
@@ -124,31 +189,44 @@ class FullProfile(unittest.TestCase):
     def pods(cls) -> dict[str, str]:
         """Node → name of its ready pod."""
         _, found = cls.cluster.api.request("GET", "/api/v1/namespaces/default/pods")
-        return {p["spec"]["nodeName"]: p["metadata"]["name"] for p in found["items"]
-                if p["status"]["phase"] == "Running"
-                and any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"]["conditions"])}
+        return {
+            p["spec"]["nodeName"]: p["metadata"]["name"]
+            for p in found["items"]
+            if p["status"]["phase"] == "Running"
+            and any(
+                c["type"] == "Ready" and c["status"] == "True" for c in p["status"]["conditions"]
+            )
+        }
 
     def get_from_pod(self, pod: str, host: str, port: int) -> str:
         return self.cluster.kubectl("exec", pod, "--", "bash", "-c", GET, "get", host, str(port))
 
     def get_from_node(self, node: str, host: str, port: int) -> str:
-        return self.cluster.cmd("node-exec", node, "bash", "-c", GET, "get", host, str(port)).stdout.strip()
+        return self.cluster.cmd(
+            "node-exec", node, "bash", "-c", GET, "get", host, str(port)
+        ).stdout.strip()
 
     def service_ip(self) -> str:
         return self.cluster.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
 
     def test_both_nodes_are_ready(self) -> None:
         _, found = self.cluster.api.request("GET", "/api/v1/nodes")
-        ready = {n["metadata"]["name"] for n in found["items"] for c in n["status"]["conditions"]
-                 if c["type"] == "Ready" and c["status"] == "True"}
+        ready = {
+            n["metadata"]["name"]
+            for n in found["items"]
+            for c in n["status"]["conditions"]
+            if c["type"] == "Ready" and c["status"] == "True"
+        }
         self.assertEqual(ready, {"node-0", "node-1"})
 
     def test_a_cluster_ip_is_reached_from_pods_nodes_and_the_host(self) -> None:
         answers, ip = {"from-node-0", "from-node-1"}, self.service_ip()
         for pod in self.pods().values():
             seen = set()
-            eventually(f"both pods answer {pod}, itself among them",
-                       lambda: seen.add(self.get_from_pod(pod, ip, 80)) or seen == answers)
+            eventually(
+                f"both pods answer {pod}, itself among them",
+                lambda: seen.add(self.get_from_pod(pod, ip, 80)) or seen == answers,
+            )
         for node in ("node-0", "node-1"):
             self.assertIn(self.get_from_node(node, ip, 80), answers)
         self.assertIn(run("bash", "-c", GET, "get", ip, "80").stdout.strip(), answers)
@@ -190,29 +268,52 @@ class FullProfile(unittest.TestCase):
         before = self.pods()["node-1"]
         parts = [f"node-1/{p}" for p in ("init", "containerd", "kubelet", "kube-proxy")]
         self.cluster.cmd("stop", "--signal", "KILL", parts[0])
-        eventually("all of the node is gone", lambda: all(
-            f"{part:24} stopped" in self.cluster.cmd("status", check=False).stdout for part in parts))
+        eventually(
+            "all of the node is gone",
+            lambda: all(
+                f"{part:24} stopped" in self.cluster.cmd("status", check=False).stdout
+                for part in parts
+            ),
+        )
         self.cluster.cmd("start", *parts)
 
         def restarted() -> bool:
             _, pod = self.cluster.api.request("GET", f"/api/v1/namespaces/default/pods/{before}")
-            return pod["status"]["containerStatuses"][0]["restartCount"] > 0 and "node-1" in self.pods()
+            return (
+                pod["status"]["containerStatuses"][0]["restartCount"] > 0
+                and "node-1" in self.pods()
+            )
+
         eventually("the pod runs again", restarted, 90)
-        self.assertIn(self.get_from_node("node-1", self.service_ip(), 80), {"from-node-0", "from-node-1"})
+        self.assertIn(
+            self.get_from_node("node-1", self.service_ip(), 80), {"from-node-0", "from-node-1"}
+        )
 
 
 class Leftovers(unittest.TestCase):
-    def test_sweep_clears_a_cluster_whose_owner_and_daemons_were_killed_and_spares_the_living(self) -> None:
+    def test_sweep_clears_a_cluster_whose_owner_and_daemons_were_killed_and_spares_the_living(
+        self,
+    ) -> None:
         owner = subprocess.Popen(["sleep", "600"])
         self.addCleanup(owner.kill)
         neighbour = self.enterContext(Cluster("--profile", "api"))
         dead = Cluster(owner=owner.pid)
         with dead:
-            self.assertGreater(len(traces(dead.id, dead.state)), 20, "the traces are looked for wrongly")
+            self.assertGreater(
+                len(traces(dead.id, dead.state)), 20, "the traces are looked for wrongly"
+            )
             run(CLUSTER, "sweep")
-            self.assertEqual(dead.api.request("GET", "/readyz")[0], 200, "a living cluster was swept")
+            self.assertEqual(
+                dead.api.request("GET", "/readyz")[0], 200, "a living cluster was swept"
+            )
 
-            for name in ("etcd", "apiserver", "node-0/containerd", "node-0/kubelet", "node-1/kubelet"):
+            for name in (
+                "etcd",
+                "apiserver",
+                "node-0/containerd",
+                "node-0/kubelet",
+                "node-1/kubelet",
+            ):
                 dead.cmd("stop", "--signal", "KILL", name)
             owner.kill()
             owner.wait()
@@ -224,8 +325,11 @@ class Leftovers(unittest.TestCase):
 
     def test_an_up_that_was_killed_midway_is_cleared_by_the_next_one(self) -> None:
         half = Cluster()
-        up = subprocess.Popen([CLUSTER, "up", "--state", str(half.state)], stderr=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL)
+        up = subprocess.Popen(
+            [CLUSTER, "up", "--state", str(half.state)],
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
         run_dir = half.state / "run"
         eventually("a node exists", lambda: (run_dir / "node-0.init.pid").exists())
         up.send_signal(signal.SIGKILL)
@@ -233,6 +337,22 @@ class Leftovers(unittest.TestCase):
         with half:  # its `up` clears first, in the same directory
             self.assertEqual(half.api.request("GET", "/readyz")[0], 200)
         self.assertEqual(traces(half.id, half.state), [])
+
+    def test_an_up_that_fails_says_why_and_leaves_nothing(self) -> None:
+        failing = Cluster()
+        self.addCleanup(shutil.rmtree, failing.state)
+        programs = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for program in BIN.iterdir():
+            (programs / program.name).symlink_to(program)
+        (programs / "kubelet").unlink()
+        (programs / "kubelet").write_text("#!/bin/sh\necho no kubelet today\nexit 3\n")
+        (programs / "kubelet").chmod(0o755)
+        failed = failing.cmd("up", "--bin", str(programs), check=False)
+        self.assertEqual(failed.returncode, 1)
+        self.assertRegex(failed.stderr, r"node-\d/kubelet (ended|did not start)")
+        self.assertIn("no kubelet today", failed.stderr)
+        self.assertEqual(traces(id_of(failing.state), failing.state), [])
+        self.assertTrue(list((failing.state / "logs").glob("node-*.kubelet.log")))
 
     def test_up_refuses_a_directory_that_is_not_its_own(self) -> None:
         stranger = Cluster("--profile", "api")

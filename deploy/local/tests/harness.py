@@ -1,4 +1,5 @@
-"""What the tests of the local cluster share: one cluster as a context, and the machine as others see it.
+"""What the tests of the local cluster share: one cluster as a context, and the machine as others
+see it.
 
 `traces` looks at the machine on its own, not through the code under test.
 """
@@ -16,19 +17,25 @@ LOCAL = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(LOCAL))
 
 from localkube import images  # noqa: E402
-from localkube.control import Api  # noqa: E402
+from localkube.health import Api  # noqa: E402
+from localkube.instance import id_of  # noqa: E402, F401
 
 CLUSTER = str(LOCAL / "cluster")
+BIN = Path(os.environ.get("SLUICE_LOCAL_BIN", LOCAL.parents[1] / "build" / "local" / "bin"))
 PROBE_IMAGE = "localhost/sluice-probe:1"
 # One GET, last line of the answer. bash resolves names as any program of the image would.
-GET = ("exec 3<>/dev/tcp/$1/$2 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && "
-       "busybox timeout 5 busybox tail -n 1 <&3")
+GET = (
+    "exec 3<>/dev/tcp/$1/$2 && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && "
+    "busybox timeout 5 busybox tail -n 1 <&3"
+)
 
 
 def run(*argv: str, check: bool = True, timeout: float = 200) -> subprocess.CompletedProcess:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
     if check and done.returncode != 0:
-        raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done
 
 
@@ -68,13 +75,18 @@ class Cluster:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def kubectl(self, *args: str, check: bool = True) -> str:
-        return run(self.env["kubectl"], "--kubeconfig", self.env["kubeconfig"], *args,
-                   check=check).stdout.strip()
+        return run(
+            self.env["kubectl"], "--kubeconfig", self.env["kubeconfig"], *args, check=check
+        ).stdout.strip()
 
     def load_probe_image(self) -> None:
         archive = self.state / "nodes" / "probe.tar"
-        images.write(archive, PROBE_IMAGE,
-                     images.with_libraries(Path("/bin/busybox"), Path("/bin/bash")), ["/bin/bash"])
+        images.write(
+            archive,
+            PROBE_IMAGE,
+            images.with_libraries(Path("/bin/busybox"), Path("/bin/bash")),
+            ["/bin/bash"],
+        )
         self.cmd("load-image", str(archive))
 
 
@@ -96,6 +108,9 @@ def traces(id_: str, state: Path) -> list[str]:
     for what in (["ip", "-o", "link"], ["ip", "netns", "list"], ["ip", "-4", "route"]):
         found += [line for line in run(*what).stdout.splitlines() if id_ in line]
     found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/*{id_}*")]
-    found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines()
-              if id_ in line or str(state) in line]
+    found += [
+        line
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if id_ in line or str(state) in line
+    ]
     return found
