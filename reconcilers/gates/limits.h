@@ -47,7 +47,7 @@ inline constexpr int kMinWindowScrapes = 4;
 // 5,000 nodes over days exceed Prometheus's own limit on samples a query.
 inline constexpr base::Duration kDirectWindowLimit = std::chrono::hours(1);
 // Steps of the range query that asks whether a query ever returned data.
-inline constexpr int kLearningSteps = 60;
+inline constexpr int kLearningSteps = 300;
 inline constexpr base::Duration kLearningWindow = std::chrono::hours(1);
 inline constexpr base::Duration kValidFor = std::chrono::minutes(5);
 inline constexpr base::Duration kScrapeInterval = std::chrono::seconds(30);
