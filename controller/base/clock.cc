@@ -18,22 +18,27 @@ MonoTime FakeClock::Mono() const {
 
 bool FakeClock::WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& cv,
                           MonoTime deadline, const std::function<bool()>& ready) {
-  const Waiter self{lock.mutex(), &cv};
+  Waiter* self = nullptr;
   {
     std::lock_guard guard(mutex_);
-    waiters_.push_back(self);
+    self = &waiters_.emplace_back(Waiter{lock.mutex(), &cv, {}});
   }
-  cv.wait(lock, [&] { return ready() || Mono() >= deadline; });
+  cv.wait(lock, [&] {
+    if (ready()) return true;
+    std::lock_guard guard(mutex_);
+    if (mono_ >= deadline) return true;
+    self->looked_at = mono_;
+    return false;
+  });
   {
     std::lock_guard guard(mutex_);
-    waiters_.erase(std::find_if(waiters_.begin(), waiters_.end(),
-                                [&](const Waiter& w) { return w.cv == &cv; }));
+    waiters_.remove_if([&](const Waiter& waiter) { return &waiter == self; });
   }
   return ready();
 }
 
 void FakeClock::Advance(Duration by) {
-  std::vector<Waiter> waiters;
+  std::list<Waiter> waiters;
   {
     std::lock_guard lock(mutex_);
     wall_ += std::chrono::duration_cast<WallTime::duration>(by);
@@ -54,7 +59,9 @@ void FakeClock::StepWall(Duration by) {
 
 int FakeClock::waiters() const {
   std::lock_guard lock(mutex_);
-  return static_cast<int>(waiters_.size());
+  return static_cast<int>(
+      std::count_if(waiters_.begin(), waiters_.end(),
+                    [this](const Waiter& waiter) { return waiter.looked_at == mono_; }));
 }
 
 }  // namespace sluice::base

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <list>
 #include <mutex>
-#include <vector>
 
 namespace sluice::base {
 
@@ -49,18 +49,20 @@ class FakeClock final : public Clock {
   void Advance(Duration by);
   // Moves wall time alone, as a stepped system clock would.
   void StepWall(Duration by);
-  // Number of threads now inside WaitUntil; lets a test wait until its subject waits.
+  // Number of threads inside WaitUntil that have looked at the present time and still wait; lets a
+  // test wait until its subject has come to rest, after Advance() too.
   int waiters() const;
 
  private:
   struct Waiter {
     std::mutex* mutex;
     std::condition_variable* cv;
+    MonoTime looked_at;  // mono_ when it last decided to go on waiting
   };
   mutable std::mutex mutex_;
   WallTime wall_;
   MonoTime mono_;
-  std::vector<Waiter> waiters_;
+  std::list<Waiter> waiters_;
 };
 
 }  // namespace sluice::base

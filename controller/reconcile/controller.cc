@@ -63,26 +63,28 @@ Controller::Controller(ControllerOptions options, std::shared_ptr<Reconciler> re
                                      SecondsBounds(), {{"controller", options_.name}})),
       active_(registry.GetGauge("controller_runtime_active_workers",
                                 "Number of currently used workers per controller",
-                                {{"controller", options_.name}})) {
-  SLUICE_CHECK(options_.workers >= 1 && options_.workers <= kMaxWorkers);
-  registry
-      .GetGauge("controller_runtime_max_concurrent_reconciles",
-                "Maximum number of concurrent reconciles per controller",
-                {{"controller", options_.name}})
-      .Set(options_.workers);
-}
+                                {{"controller", options_.name}})),
+      max_workers_(registry.GetGauge("controller_runtime_max_concurrent_reconciles",
+                                     "Maximum number of concurrent reconciles per controller",
+                                     {{"controller", options_.name}})) {}
 
 Controller::~Controller() { Stop(); }
 
-void Controller::Start() {
+void Controller::Start(int workers) {
+  SLUICE_CHECK(workers >= 1 && workers <= kMaxWorkers);
   SLUICE_CHECK(workers_.empty() && !stop_.stop_requested());
-  for (int i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { Work(); });
-  log::Info("controller started", {{"controller", options_.name}, {"workers", options_.workers}});
+  max_workers_.Set(workers);
+  for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Work(); });
+  log::Info("controller started", {{"controller", options_.name}, {"workers", workers}});
+}
+
+void Controller::RequestStop() {
+  stop_.request_stop();
+  queue_.ShutDownNow();
 }
 
 void Controller::Stop() {
-  stop_.request_stop();
-  queue_.ShutDownNow();
+  RequestStop();
   if (workers_.empty()) return;
   for (auto& worker : workers_) worker.join();
   workers_.clear();

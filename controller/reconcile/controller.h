@@ -25,7 +25,6 @@ namespace sluice::reconcile {
 struct ControllerOptions {
   std::string name;
   std::string kind;  // for log lines: "Site"
-  int workers = 1;
   workqueue::Options queue;
   // Asked while a key waits for this replica's cache to hold our own last write; true delays it.
   std::function<bool(const meta::Key&)> is_stale;
@@ -48,7 +47,9 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  void Start();
+  void Start(int workers = 1);
+  // Asks the reconcilers to return and hands no key out any more; Stop() without the joining.
+  void RequestStop();
   void Stop();
 
   workqueue::Workqueue& queue() { return queue_; }
@@ -87,6 +88,7 @@ class Controller {
   base::metrics::Counter& exceptions_;
   base::metrics::Histogram& seconds_;
   base::metrics::Gauge& active_;
+  base::metrics::Gauge& max_workers_;
 };
 
 }  // namespace sluice::reconcile

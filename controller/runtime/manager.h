@@ -8,20 +8,30 @@
 //       .Workers(4);
 //   return manager.Run(stop);   // blocks
 //
-// Thread rule: build on one thread, then Run. Stores may be read from any thread after synced.
+// Order of Run: pages, caches, (synced) controllers that need no leader, election, on_lead, the
+// other controllers. A replica that does not lead keeps its caches warm and queues nothing: on
+// taking the lead it looks at every object once, at low priority. Order of stop: workers, lease
+// (given back), events, caches, pages. If that takes longer than stop_deadline, or work has not
+// stopped by the time another replica could lead, `end_process` is called.
+//
+// Thread rule: build on one thread, then Run. Stores may be read from any thread after synced;
+// StoreOf may also be called while running, and then starts its informer at once.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "controller/base/clock.h"
+#include "controller/base/metrics.h"
 #include "controller/base/status.h"
 #include "controller/cache/store.h"
 #include "controller/client/client.h"
 #include "controller/reconcile/reconcile.h"
+#include "controller/recorder/recorder.h"
 
 namespace sluice::runtime {
 
@@ -33,24 +43,45 @@ struct Options {
   std::chrono::milliseconds lease_duration{15000};
   std::chrono::milliseconds renew_deadline{10000};
   std::chrono::milliseconds retry_period{2000};
-  std::string metrics_address = "0.0.0.0:8080";  // /metrics and /debug
-  std::string health_address = "0.0.0.0:8081";   // /healthz and /readyz
+  std::string metrics_address = "0.0.0.0:8080";  // /metrics; empty: none
+  std::string health_address = "0.0.0.0:8081";   // /healthz and /readyz; empty: none
+  // /debug: queues, caches, last errors. Unauthenticated, so it belongs on loopback, where only
+  // whoever may port-forward or exec into the pod reaches it. Empty: none.
+  std::string debug_address;
   // Called when this replica starts to lead, before any reconciler runs; an error gives the lease
   // up.
   std::function<base::Status()> on_lead;
+  // Shared with the client's metrics; nullptr: the Manager's own.
+  base::metrics::Registry* registry = nullptr;
+  std::chrono::milliseconds stop_deadline{25000};
+  // Ends the process at once, without destructors; nullptr: _exit(1). Tests observe it.
+  std::function<void(std::string_view why)> end_process;
 };
 
 // Which keys of the controller's kind a change elsewhere concerns. Pure, must not block.
 using Mapper = std::function<std::vector<meta::Key>(const cache::Event&)>;
 // Whether an event matters. Default for the controller's own kind: spec, labels, annotations or
-// finalizers changed (never a status-only change: no hot loop on own writes).
+// finalizers changed (never a status-only change: no hot loop on own writes); see predicates.h.
 using Predicate = std::function<bool(const cache::Event&)>;
+
+// Which part of a kind a store keeps.
+struct StoreOptions {
+  std::string ns;              // empty: all namespaces
+  std::string label_selector;  // Secrets and Pods must be narrowed by one of the three
+  std::string field_selector;
+  bool metadata_only = false;
+  friend bool operator==(const StoreOptions&, const StoreOptions&) = default;
+};
 
 class ControllerBuilder {
  public:
   virtual ~ControllerBuilder() = default;
   virtual ControllerBuilder& Owns(const meta::Resource& resource) = 0;  // by controller ownerRef
   virtual ControllerBuilder& Watches(const meta::Resource& resource, Mapper mapper) = 0;
+  virtual ControllerBuilder& Watches(const meta::Resource& resource, const StoreOptions& options,
+                                     Mapper mapper) = 0;
+  // Owned objects in a narrowed store (by label, say).
+  virtual ControllerBuilder& Owns(const meta::Resource& resource, const StoreOptions& options) = 0;
   virtual ControllerBuilder& When(Predicate predicate) = 0;  // for its own kind
   virtual ControllerBuilder& Workers(int count) = 0;
   virtual ControllerBuilder& NeedsNoLeader() = 0;
@@ -64,16 +95,14 @@ class Manager {
   static std::unique_ptr<Manager> New(Options options, client::Client& client, base::Clock& clock);
   virtual ~Manager() = default;
 
-  struct StoreOptions {
-    std::string ns;              // empty: all namespaces
-    std::string label_selector;  // Secrets and Pods must be narrowed by one of the two
-    bool metadata_only = false;
-  };
+  using StoreOptions = runtime::StoreOptions;
   // The store of a kind; made, and its informer started by Run, on first use.
   virtual cache::Store& StoreOf(const meta::Resource& resource) = 0;
   virtual cache::Store& StoreOf(const meta::Resource& resource, const StoreOptions& options) = 0;
   virtual void AddIndex(const meta::Resource& resource, std::string index,
                         cache::IndexFunction function) = 0;
+  virtual void AddIndex(const meta::Resource& resource, const StoreOptions& options,
+                        std::string index, cache::IndexFunction function) = 0;
 
   virtual ControllerBuilder& NewController(std::string name, const meta::Resource& resource,
                                            std::shared_ptr<reconcile::Reconciler> reconciler) = 0;
@@ -81,7 +110,16 @@ class Manager {
 
   // A named check of /readyz; OK means ready.
   virtual void AddReadyCheck(std::string name, std::function<base::Status()> check) = 0;
+  // False at once when the lease could not be renewed in time, whatever threads still do.
   virtual bool leading() const = 0;
+  // The client to hand to reconcilers that need the lead: as Manager::New's, but writes fail with
+  // Aborted (reason "NotLeading") unless this replica holds the lease.
+  virtual client::Client& fenced_client() = 0;
+  virtual recorder::Recorder& recorder() = 0;
+  virtual base::metrics::Registry& metrics() = 0;
+  // Ports the pages are served on, after they started; 0 when there are none.
+  virtual int metrics_port() const = 0;
+  virtual int health_port() const = 0;
 
   // Runs until `stop` is requested (OK) or leadership is lost (Aborted: the process must end).
   virtual base::Status Run(std::stop_token stop) = 0;

@@ -1,0 +1,226 @@
+#include "controller/leader/elector.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "controller/testing/fake_api.h"
+#include "controller/testing/status_matchers.h"
+#include "controller/testing/wait.h"
+
+namespace sluice::leader {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing_kit::WaitUntil;
+
+const meta::Key kLease{"sluice", "controller"};
+
+TEST(Lease, ReadsAnythingWithoutComplaint) {
+  for (const char* text :
+       {"{}", "[]", "null", R"({"spec":null})", R"({"spec":{"holderIdentity":7}})",
+        R"({"spec":{"leaseDurationSeconds":"x","leaseTransitions":-4}})"}) {
+    const Record record = ReadRecord(json::parse(text));
+    EXPECT_EQ(record.holder, "") << text;
+    EXPECT_EQ(record.transitions, 0) << text;
+    EXPECT_EQ(record.duration, milliseconds(0)) << text;
+  }
+}
+
+TEST(Lease, AHoldShortenedByHandStillLastsOurOwnDuration) {
+  Record record;
+  record.holder = "other";
+  record.duration = seconds(1);
+  const Terms terms{"me", seconds(15)};
+  const base::MonoTime seen{seconds(100)};
+  EXPECT_EQ(Decide(record, seen, seen + seconds(14), terms).step, Step::kWait);
+  EXPECT_EQ(Decide(record, seen, seen + seconds(15), terms).step, Step::kTake);
+}
+
+TEST(Lease, AReleasedLeaseIsFreeAtOnce) {
+  const Terms other{"other", seconds(15)};
+  const base::WallTime now{seconds(1'700'000'000)};
+  json lease = WithHold(json::object(), kLease, other, now);
+  const base::MonoTime seen{seconds(1)};
+  const Terms me{"me", seconds(15)};
+  EXPECT_EQ(Decide(ReadRecord(lease), seen, seen, me).step, Step::kWait);
+  EXPECT_EQ(Decide(ReadRecord(Released(lease, now)), seen, seen, me).step, Step::kTake);
+}
+
+TEST(Lease, TakingOverKeepsForeignFieldsAndCountsTheTransition) {
+  json lease = {{"metadata",
+                 {{"name", "controller"}, {"resourceVersion", "7"}, {"labels", {{"a", "b"}}}}},
+                {"spec", {{"holderIdentity", "other"}, {"leaseTransitions", 3}, {"strategy", "x"}}}};
+  const json taken = WithHold(lease, kLease, {"me", seconds(15)}, base::WallTime(seconds(1)));
+  EXPECT_EQ(taken["metadata"]["labels"]["a"], "b");
+  EXPECT_EQ(taken["spec"]["strategy"], "x");
+  EXPECT_EQ(taken["spec"]["leaseTransitions"], 4);
+  EXPECT_EQ(taken["spec"]["holderIdentity"], "me");
+  EXPECT_EQ(taken["spec"]["leaseDurationSeconds"], 15);
+  const json renewed = WithHold(taken, kLease, {"me", seconds(15)}, base::WallTime(seconds(3)));
+  EXPECT_EQ(renewed["spec"]["acquireTime"], taken["spec"]["acquireTime"]);
+  EXPECT_EQ(renewed["spec"]["leaseTransitions"], 4);
+}
+
+TEST(Lease, OptionsMustRise) {
+  Options options{kLease, "me"};
+  EXPECT_THAT(Validate(options), testing_kit::IsOk());
+  options.renew_deadline = seconds(15);
+  EXPECT_THAT(Validate(options), testing_kit::HasCode(base::Code::kInvalidArgument));
+  options = {kLease, ""};
+  EXPECT_THAT(Validate(options), testing_kit::HasCode(base::Code::kInvalidArgument));
+}
+
+// One candidate on the shared fake API and clock.
+struct Candidate {
+  Candidate(const std::string& identity, client::Client& client, base::Clock& clock)
+      : elector({kLease, identity}, client, client, clock, registry,
+                {[this] { ++acquired; }, [this](const base::Status&) { ++lost; },
+                 [this] { ++overdue; }}) {}
+  base::metrics::Registry registry;
+  std::atomic<int> acquired{0}, lost{0}, overdue{0};
+  Elector elector;
+};
+
+class ElectorTest : public testing::Test {
+ protected:
+  ElectorTest() : api(clock) {}
+  // Moves time in small steps, letting the candidates' two threads each come to rest in between.
+  void Pass(base::Duration time, int threads) {
+    for (base::Duration gone{0}; gone < time; gone += milliseconds(250)) {
+      ASSERT_TRUE(WaitUntil([&] { return clock.waiters() >= threads; }));
+      clock.Advance(milliseconds(250));
+    }
+    ASSERT_TRUE(WaitUntil([&] { return clock.waiters() >= threads; }));
+  }
+  std::string Holder() {
+    const json lease = api.Look(LeaseResource(), kLease);
+    return lease.is_null() ? "" : lease["spec"]["holderIdentity"].get<std::string>();
+  }
+  base::FakeClock clock;
+  testing_kit::FakeApi api;
+};
+
+TEST_F(ElectorTest, TheFirstTakesTheLeaseAndTheSecondWaits) {
+  Candidate a("a", api, clock), b("b", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  b.elector.Start();
+  Pass(seconds(60), 4);
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_FALSE(b.elector.leading());
+  EXPECT_EQ(b.elector.holder(), "a");
+  EXPECT_EQ(a.acquired, 1);
+  EXPECT_EQ(a.lost, 0);
+  b.elector.Stop();
+  EXPECT_EQ(Holder(), "a") << "a standby that stops gives nothing back";
+}
+
+TEST_F(ElectorTest, StoppingTheLeaderHandsTheLeadOverAtOnce) {
+  Candidate a("a", api, clock), b("b", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  b.elector.Start();
+  Pass(seconds(4), 4);
+  a.elector.Stop();
+  EXPECT_FALSE(a.elector.leading());
+  EXPECT_EQ(Holder(), "");
+  Pass(seconds(3), 2);
+  EXPECT_TRUE(b.elector.leading());
+}
+
+TEST_F(ElectorTest, ALeaderCutOffStopsLeadingBeforeAnotherLeads) {
+  Candidate a("a", api, clock), b("b", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  b.elector.Start();
+  Pass(seconds(2), 4);
+  // From now on only b reaches the API server.
+  api.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.IsWrite() && a.lost == 0 && Holder() == "a" && !b.elector.leading() &&
+        a.elector.leading()) {
+      return base::Unavailable("cut off");
+    }
+    return std::nullopt;
+  });
+  bool both = false;
+  for (int i = 0; i < 100 && !b.elector.leading(); ++i) {
+    Pass(milliseconds(250), 2);
+    both = both || (a.elector.leading() && b.elector.leading());
+    if (a.lost == 1) a.elector.Stop();
+  }
+  EXPECT_TRUE(b.elector.leading());
+  EXPECT_FALSE(both);
+  EXPECT_EQ(a.lost, 1);
+  EXPECT_EQ(a.overdue, 0) << "its work had stopped in time";
+}
+
+TEST_F(ElectorTest, WorkThatDoesNotStopInTimeEndsTheProcessBeforeTheLeaseIsFree) {
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  api.FailBefore([](const auto&) { return base::Unavailable("cut off"); });
+  ASSERT_TRUE(WaitUntil([&] { return clock.waiters() >= 2; }));
+  clock.Advance(seconds(10));
+  ASSERT_TRUE(WaitUntil([&] { return a.lost == 1; }));
+  EXPECT_EQ(a.overdue, 0);
+  EXPECT_FALSE(a.elector.leading());
+  ASSERT_TRUE(WaitUntil([&] { return clock.waiters() >= 1; }));
+  clock.Advance(milliseconds(4000));
+  EXPECT_TRUE(WaitUntil([&] { return a.overdue == 1; })) << "14 s of 15 have passed";
+}
+
+TEST_F(ElectorTest, AProcessFrozenPastItsLeaseDoesNotLeadForAMoment) {
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  api.FailBefore([](const auto&) { return base::Unavailable("the network was gone too"); });
+  clock.Advance(seconds(30));  // as SIGSTOP and SIGCONT: time has passed in one jump
+  EXPECT_FALSE(a.elector.leading());
+  EXPECT_TRUE(WaitUntil([&] { return a.lost == 1; }));
+}
+
+TEST_F(ElectorTest, ALeaseDeletedByHandIsMadeAgainByItsHolder) {
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  ASSERT_THAT(api.Delete(LeaseResource(), kLease), testing_kit::IsOk());
+  Pass(seconds(4), 2);
+  EXPECT_EQ(Holder(), "a");
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_EQ(a.lost, 0);
+}
+
+TEST_F(ElectorTest, ALeaseTakenByAnotherEndsTheLead) {
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  json lease = api.Look(LeaseResource(), kLease);
+  lease["spec"]["holderIdentity"] = "thief";
+  api.Put(LeaseResource(), lease);
+  Pass(seconds(5), 1);
+  EXPECT_EQ(a.lost, 1);
+  EXPECT_EQ(Holder(), "thief");
+}
+
+TEST_F(ElectorTest, AWriteWhoseAnswerWasLostStillCountsAsOurs) {
+  Candidate a("a", api, clock);
+  std::atomic<int> lose{1};
+  api.FailAfter([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.IsWrite() && lose-- > 0) return base::DeadlineExceeded("no answer");
+    return std::nullopt;
+  });
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return clock.waiters() >= 2; }));
+  EXPECT_FALSE(a.elector.leading());
+  Pass(seconds(3), 2);
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_EQ(api.Look(LeaseResource(), kLease)["spec"]["leaseTransitions"], 0);
+}
+
+}  // namespace
+}  // namespace sluice::leader
