@@ -165,7 +165,7 @@ def start_init(i: Instance, init: Component, deadline: Deadline) -> None:
 
 def run_inside(i: Instance, node: str, argv: list[str], **options) -> subprocess.CompletedProcess:
     """Runs a command in a node's namespaces; `options` go to subprocess.run."""
-    env = procs.BASE_ENV | {procs.ENV_MARKER: i.id}
+    env = options.pop("env", procs.BASE_ENV) | {procs.ENV_MARKER: i.id}
     return subprocess.run(procs.enter_argv(i, f"{node}/init") + argv, env=env, **options)
 
 

@@ -1,5 +1,6 @@
 """Tests of the local Kubernetes, on the real thing."""
 
+import os
 import shutil
 import signal
 import ssl
@@ -253,6 +254,15 @@ class FullProfile(unittest.TestCase):
         for node, pod in self.pods().items():
             self.assertEqual(self.get_from_pod(pod, *server.server_address), "from-host")
             self.assertEqual(self.get_from_node(node, *server.server_address), "from-host")
+
+    def test_a_command_in_a_node_gets_arguments_environment_and_exit_code_through(self) -> None:
+        os.environ["SLUICE_TEST_WORD"] = "kept"
+        self.addCleanup(os.environ.pop, "SLUICE_TEST_WORD")
+        script = 'echo "$(hostname) $1 $SLUICE_TEST_WORD"; exit 7'
+        done = self.cluster.cmd(
+            "node-exec", "node-1", "--", "sh", "-c", script, "sh", "--an-option", check=False
+        )
+        self.assertEqual((done.returncode, done.stdout.strip()), (7, "node-1 --an-option kept"))
 
     def test_logs_come_through_the_api_server(self) -> None:
         for pod in self.pods().values():
