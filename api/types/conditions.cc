@@ -6,22 +6,12 @@
 
 #include "api/types/kinds.h"
 #include "api/types/limits.h"
+#include "api/types/text.h"
 #include "api/v1alpha1/common.pb.h"
 #include "controller/base/check.h"
 #include "controller/base/time_format.h"
 
 namespace sluice::types {
-namespace {
-
-std::string_view Cut(std::string_view text, std::size_t limit_bytes) {
-  if (text.size() <= limit_bytes) return text;
-  std::size_t end = limit_bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
-}  // namespace
-
 bool SetCondition(ConditionList* conditions, const ConditionValue& value, base::WallTime now) {
   SLUICE_CHECK(!value.type.empty() && !value.reason.empty());
   SLUICE_CHECK(value.status == kTrue || value.status == kFalse || value.status == kUnknown);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/markers/markers.pb.h"
+#include "api/types/text.h"
 #include "controller/base/check.h"
 
 namespace sluice::types {
@@ -215,7 +216,7 @@ json WriteString(const FieldDescriptor* field, const std::string& text) {
   if (IsIntOrString(field)) {
     if (const auto number = PlainInteger(text)) return *number;
   }
-  return text;
+  return ValidUtf8(text);
 }
 
 json WriteOne(const Message& message, const FieldDescriptor* field) {
@@ -273,7 +274,7 @@ json WriteRepeated(const Message& message, const FieldDescriptor* field) {
     const Message& entry = reflection->GetRepeatedMessage(message, field, i);
     const std::string name =
         entry.GetReflection()->GetString(entry, field->message_type()->map_key());
-    out[name] = WriteOne(entry, field->message_type()->map_value());
+    out[ValidUtf8(name)] = WriteOne(entry, field->message_type()->map_value());
   }
   return out;
 }

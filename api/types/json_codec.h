@@ -27,7 +27,8 @@ namespace sluice::types {
 // and two members of one oneof. The message is cleared then.
 base::Status FromJson(const nlohmann::json& json, google::protobuf::Message* message);
 
-// Writes every set field. Total: there is no message it cannot write.
+// Writes every set field. Total: there is no message it cannot write; bytes in a string that are
+// not UTF-8 are written as U+FFFD, so that dump() of the result does not throw.
 nlohmann::json ToJson(const google::protobuf::Message& message);
 
 }  // namespace sluice::types
