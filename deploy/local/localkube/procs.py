@@ -19,7 +19,7 @@ from .wait import Deadline, LocalClusterError, tail, until
 
 BASE_ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
+    "HOME": os.environ.get("HOME", "/"),
     "LANG": "C.UTF-8",
 }
 
