@@ -1,8 +1,18 @@
 #include "datapath/control/channel.h"
 
+#include <grpc/support/log.h>
+
+#include "controller/base/log.h"
 #include "datapath/control/limits.h"
 
 namespace sluice::control {
+
+void RouteCoreLog() {
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    base::log::Debug("grpc core",
+                     {{"file", line->file}, {"line", line->line}, {"message", line->message}});
+  });
+}
 
 std::shared_ptr<grpc::Channel> Dial(const std::string& target, const std::string& server_name,
                                     const std::string& roots_pem, const std::string& key_pem,

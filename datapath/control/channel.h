@@ -16,6 +16,9 @@ std::shared_ptr<grpc::Channel> Dial(const std::string& target, const std::string
                                     const std::string& roots_pem, const std::string& key_pem,
                                     const std::string& certificate_pem);
 
+// Sends core's own log lines through ours, at debug level. Idempotent.
+void RouteCoreLog();
+
 // Codes are the same canonical ones.
 base::Status FromGrpc(const grpc::Status& status);
 

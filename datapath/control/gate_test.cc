@@ -211,7 +211,8 @@ TEST_F(GateTest, ADamagedFileIsNotServed) {
 }
 
 TEST_F(GateTest, AVersionCannotNameAFileOutside) {
-  EXPECT_TRUE(gate_->Take(Message("/../../outside-of-the-gate", 1, 1)).ok()) << "in force, though not on disk";
+  EXPECT_TRUE(gate_->Take(Message("/../../outside-of-the-gate", 1, 1)).ok())
+      << "in force, though not on disk";
   EXPECT_THAT(gate_->view().disk_problem, HasSubstr("not a hash"));
   EXPECT_FALSE(fs::exists(root_ + "/outside-of-the-gate"));
 }

@@ -79,7 +79,7 @@ struct StreamOptions {
 
 // What the stream does now; for /healthz, metrics and tests.
 struct StreamState {
-  int connected = 0;            // streams on which the controller said Welcome
+  int connected = 0;            // streams on which the controller said Welcome, a tick ago
   std::string applied_version;  // empty: nothing is in force
   Order applied_order;
   Order seen_order;        // the fence: nothing below it is taken

@@ -13,6 +13,7 @@
 #include "controller/base/file.h"
 #include "controller/base/log.h"
 #include "datapath/control/backoff.h"
+#include "datapath/control/channel.h"
 #include "datapath/control/enrol.h"
 #include "datapath/control/limits.h"
 #include "datapath/control/link.h"
@@ -71,6 +72,7 @@ class StreamSourceImpl final : public StreamSource {
     SLUICE_CHECK(!thread_.joinable());
     SLUICE_RETURN_IF_ERROR(CheckOptions(options_));
     SLUICE_RETURN_IF_ERROR(store_.Open());
+    RouteCoreLog();
     gate_ =
         std::make_unique<ConfigGate>(store_, options_.site, options_.node, std::move(on_config));
     gate_->Restore();

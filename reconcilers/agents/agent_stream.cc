@@ -264,8 +264,16 @@ void AgentStream::Pump() {
 }
 
 void AgentStream::Drain(std::chrono::seconds grace) {
+  const EpochRecord record = context_.publisher.record();
+  auto message = std::make_unique<agent::v1::ControllerMessage>();
+  message->mutable_drain()->set_grace_seconds(static_cast<std::uint32_t>(grace.count()));
+  auto& order = *message->mutable_drain()->mutable_order();
+  order.set_lineage(record.lineage);
+  order.set_epoch(record.epoch);
+  order.set_revision(record.revision);
+  for (const auto& old : record.supersedes) order.add_supersedes(old);
   const std::lock_guard lock(mutex_);
-  drain_ = grace;
+  drain_ = std::move(message);
   PumpLocked();
 }
 
@@ -285,16 +293,8 @@ void AgentStream::PumpLocked() {
     return WriteLocked(message);
   }
   if (drain_) {
-    const EpochRecord record = context_.publisher.record();
-    agent::v1::ControllerMessage message;
-    message.mutable_drain()->set_grace_seconds(static_cast<std::uint32_t>(drain_->count()));
-    auto& order = *message.mutable_drain()->mutable_order();
-    order.set_lineage(record.lineage);
-    order.set_epoch(record.epoch);
-    order.set_revision(record.revision);
-    for (const auto& old : record.supersedes) order.add_supersedes(old);
-    drain_.reset();
-    return WriteLocked(message);
+    const auto drain = std::move(drain_);
+    return WriteLocked(*drain);
   }
   auto offer = context_.publisher.OfferFor(identity_.site, identity_.node);
   if (!offer || (offer->order == sent_order_ && offer->version == sent_version_)) return;

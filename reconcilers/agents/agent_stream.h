@@ -99,7 +99,7 @@ class AgentStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool closed_ = false;
   Order sent_order_;
   std::string sent_version_;
-  std::optional<std::chrono::seconds> drain_;
+  std::unique_ptr<agent::v1::ControllerMessage> drain_;  // to be sent, under the order it was said
   base::MonoTime last_heard_;
 };
 

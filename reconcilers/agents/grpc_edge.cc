@@ -1,11 +1,21 @@
 #include "reconcilers/agents/grpc_edge.h"
 
 #include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 
 #include <mutex>
 #include <utility>
 
+#include "controller/base/log.h"
+
 namespace sluice::agents {
+
+void RouteCoreLog() {
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    base::log::Debug("grpc core",
+                     {{"file", line->file}, {"line", line->line}, {"message", line->message}});
+  });
+}
 
 grpc::ByteBuffer SharedBuffer(std::shared_ptr<const std::string> bytes) {
   auto* held = new std::shared_ptr<const std::string>(std::move(bytes));
@@ -46,8 +56,7 @@ struct CertificateSlot::Shared {
 // can. It has no C++ face in gRPC 1.51, so this is one.
 class CertificateSlot::Reloading final : public grpc::ServerCredentials {
  public:
-  Reloading(std::shared_ptr<Shared> shared, bool require_client)
-      : shared_(std::move(shared)), require_client_(require_client) {
+  Reloading(std::shared_ptr<Shared> shared, bool require_client) : shared_(std::move(shared)) {
     auto* options = grpc_ssl_server_credentials_create_options_using_config_fetcher(
         require_client ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
                        : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
@@ -77,14 +86,13 @@ class CertificateSlot::Reloading final : public grpc::ServerCredentials {
     if (shared_->generation == fetched_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair{shared_->server.key_pem.c_str(),
                                           shared_->server.certificate_pem.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(
-        require_client_ ? shared_->client_roots.c_str() : nullptr, &pair, 1);
+    // Core wants roots even where it asks for no certificate.
+    *config = grpc_ssl_server_certificate_config_create(shared_->client_roots.c_str(), &pair, 1);
     fetched_ = shared_->generation;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
   const std::shared_ptr<Shared> shared_;
-  const bool require_client_;
   long fetched_ = 0;  // guarded by shared_->mutex
   grpc_server_credentials* credentials_;
 };

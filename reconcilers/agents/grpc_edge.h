@@ -16,6 +16,10 @@ inline grpc::Status ToGrpc(const base::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), status.message()};
 }
 
+// Sends core's own log lines through ours, at debug level: a stranger's failed handshake is not
+// news, and must not fill the log. Idempotent.
+void RouteCoreLog();
+
 // A message whose bytes are shared by every stream it is sent on.
 grpc::ByteBuffer SharedBuffer(std::shared_ptr<const std::string> bytes);
 

@@ -267,6 +267,7 @@ Status AgentServer::Start(CertificateAuthority authority, std::string trust_pem)
   Impl& impl = *impl_;
   SLUICE_CHECK(!impl.control_server && !impl.house.joinable());
   SLUICE_CHECK(!impl.options.names.empty());
+  RouteCoreLog();
   impl.issuer.Set(std::move(authority), std::move(trust_pem));
   SLUICE_RETURN_IF_ERROR(impl.RotateServerCertificate());
   impl.pool = std::make_unique<ReviewPool>(impl.options.review_threads, kMaxEnrolmentsWaiting);
