@@ -1,0 +1,54 @@
+// Server-side apply that writes only what differs from the cache.
+//
+// Two things make a write necessary: the live object lacks something wanted (drift), or what is
+// wanted is not what this process applied last (so that fields we stopped wanting are given up).
+// The second is a memory: after a start every object is applied once, which changes nothing at the
+// API server if nothing changed here.
+//
+// Thread rule: any thread; a key is applied by one thread at a time (the queue's guarantee).
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <unordered_map>
+
+#include "controller/base/status.h"
+#include "controller/client/client.h"
+#include "controller/meta/object.h"
+#include "controller/meta/resource.h"
+
+namespace sluice::common {
+
+class Applier {
+ public:
+  Applier(client::Client& api, std::string field_manager)
+      : api_(api), field_manager_(std::move(field_manager)) {}
+
+  struct Written {
+    meta::ObjectPtr object;  // the answer, or `live` when nothing had to be written
+    bool wrote = false;
+  };
+
+  // Makes `wanted` so. `live` is the cached object, nullptr when there is none.
+  base::StatusOr<Written> Apply(const meta::Resource& resource, const nlohmann::json& wanted,
+                                const meta::ObjectPtr& live);
+  // The same for the status subresource; `status` is what stands under "status". Fails with
+  // Conflict when the object was deleted and made anew (uid).
+  base::StatusOr<Written> ApplyStatus(const meta::Resource& resource, const meta::Object& live,
+                                      const nlohmann::json& status);
+  // Forgets what was applied to objects of this name; call when an object is gone.
+  void Forget(const meta::Resource& resource, const meta::Key& key);
+
+ private:
+  bool Remembered(const std::string& id, std::size_t hash) const;
+  void Remember(const std::string& id, std::size_t hash);
+
+  client::Client& api_;
+  const std::string field_manager_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::size_t> applied_;  // guarded by mutex_; one entry an object
+};
+
+}  // namespace sluice::common

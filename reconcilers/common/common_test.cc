@@ -1,0 +1,141 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/v1alpha1/stage_plan.pb.h"
+#include "controller/base/clock.h"
+#include "controller/base/digest.h"
+#include "controller/testing/fake_api.h"
+#include "controller/testing/status_matchers.h"
+#include "reconcilers/common/applier.h"
+#include "reconcilers/common/binding.h"
+#include "reconcilers/common/credentials.h"
+#include "reconcilers/common/resources.h"
+
+namespace sluice::common {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing_kit::IsOk;
+
+v1alpha1::StagePlan Ladder() {
+  v1alpha1::StagePlan plan;
+  v1alpha1::Stage& crawl = *plan.mutable_spec()->add_stages();
+  crawl.set_name("Crawl");
+  crawl.set_tenancy("SingleTenant");
+  v1alpha1::Stage& walk = *plan.mutable_spec()->add_stages();
+  walk.set_name("Walk");
+  walk.set_tenancy("CustomerTenant");
+  walk.set_max_tenants(2);
+  return plan;
+}
+
+TEST(BindTenants, CrawlTakesTheOldestAndSaysWhoHoldsThePlace) {
+  const v1alpha1::StagePlan plan = Ladder();
+  const auto bindings =
+      BindTenants("phoenix", "Crawl", &plan,
+                  {{"later", "2026-01-02T00:00:00Z"}, {"falcon", "2026-01-01T00:00:00Z"}});
+  ASSERT_EQ(bindings.size(), 2u);
+  EXPECT_EQ(bindings[0].tenant, "falcon");
+  EXPECT_TRUE(bindings[0].bound);
+  EXPECT_FALSE(bindings[1].bound);
+  EXPECT_EQ(bindings[1].reason, "StageFull");
+  EXPECT_EQ(bindings[1].message, "stage Crawl of site phoenix takes 1 tenant, held by falcon");
+}
+
+TEST(BindTenants, ABoundTenantKeepsItsPlaceBeforeAnOlderOne) {
+  const v1alpha1::StagePlan plan = Ladder();
+  const auto bindings = BindTenants("phoenix", "Crawl", &plan,
+                                    {{"older", "2026-01-01T00:00:00Z", false},
+                                     {"holder", "2026-01-02T00:00:00Z", true}});
+  EXPECT_EQ(bindings[0].tenant, "holder");
+  EXPECT_FALSE(bindings[1].bound);
+}
+
+TEST(BindTenants, AStepDownNamesTheTenantsBeyondButKeepsThem) {
+  const v1alpha1::StagePlan plan = Ladder();
+  const auto bindings = BindTenants("phoenix", "Crawl", &plan,
+                                    {{"a", "2026-01-01T00:00:00Z", true},
+                                     {"b", "2026-01-02T00:00:00Z", true}});
+  EXPECT_TRUE(bindings[1].bound);
+  EXPECT_TRUE(bindings[1].beyond);
+  EXPECT_EQ(bindings[1].reason, "BeyondStage");
+}
+
+TEST(BindTenants, BeforeTheFirstStageNobodyIsBound) {
+  const v1alpha1::StagePlan plan = Ladder();
+  EXPECT_EQ(BindTenants("phoenix", "", &plan, {{"a", ""}})[0].reason, "NoStageReached");
+  EXPECT_EQ(BindTenants("phoenix", "Gone", &plan, {{"a", ""}})[0].reason, "StageUnknown");
+  EXPECT_EQ(BindTenants("phoenix", "Crawl", nullptr, {{"a", ""}})[0].reason, "StageUnknown");
+}
+
+json SecretOf(json data) {
+  for (auto& [key, value] : data.items()) value = base::Base64Encode(value.get<std::string>());
+  return {{"apiVersion", "v1"},
+          {"kind", "Secret"},
+          {"metadata", {{"name", "keys"}, {"namespace", "ns"}}},
+          {"data", data}};
+}
+
+TEST(S3Keys, AreReadWithThePreviousOnesWhileTheyRotate) {
+  const auto secret = meta::Object::FromJson(SecretOf({{"AWS_ACCESS_KEY_ID", "new"},
+                                                       {"AWS_SECRET_ACCESS_KEY", "s1"},
+                                                       {"AWS_ACCESS_KEY_ID_PREVIOUS", "old"},
+                                                       {"AWS_SECRET_ACCESS_KEY_PREVIOUS", "s2"}}));
+  const auto keys = ParseS3Keys(**secret);
+  ASSERT_THAT(keys, IsOk());
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0].access_key_id, "new");
+  EXPECT_EQ((*keys)[1].secret_access_key, "s2");
+}
+
+TEST(S3Keys, AMissingKeyIsNamedAndNoValueIsTold) {
+  const auto secret = meta::Object::FromJson(SecretOf({{"AWS_ACCESS_KEY_ID", "verysecret"}}));
+  const auto keys = ParseS3Keys(**secret);
+  ASSERT_FALSE(keys.ok());
+  EXPECT_THAT(keys.status().message(), HasSubstr("AWS_SECRET_ACCESS_KEY is missing"));
+  EXPECT_THAT(keys.status().message(), Not(HasSubstr("verysecret")));
+  EXPECT_FALSE(ParseS3Keys(**meta::Object::FromJson(SecretOf(json::object()))).ok());
+}
+
+class ApplierTest : public ::testing::Test {
+ protected:
+  json Wanted(const std::string& value) {
+    return {{"apiVersion", "v1"},
+            {"kind", "ConfigMap"},
+            {"metadata", {{"name", "x"}, {"namespace", "ns"}}},
+            {"data", {{"key", value}}}};
+  }
+  meta::ObjectPtr Live() {
+    const auto live = api_.Get(kConfigMaps, {"ns", "x"});
+    return live.ok() ? *live : nullptr;
+  }
+  base::FakeClock clock_;
+  testing_kit::FakeApi api_{clock_};
+  Applier applier_{api_, "test"};
+};
+
+TEST_F(ApplierTest, WritesOnceAndThenOnlyWhatDiffers) {
+  ASSERT_TRUE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+  EXPECT_FALSE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+  EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("b"), Live())->wrote);
+}
+
+TEST_F(ApplierTest, RepairsDriftAndLeavesForeignFieldsAlone) {
+  ASSERT_THAT(applier_.Apply(kConfigMaps, Wanted("a"), Live()), IsOk());
+  json edited = api_.Look(kConfigMaps, {"ns", "x"});
+  edited["data"]["key"] = "drifted";
+  edited["metadata"]["labels"] = {{"team", "theirs"}};
+  api_.Put(kConfigMaps, edited);
+  EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+  const json now = api_.Look(kConfigMaps, {"ns", "x"});
+  EXPECT_EQ(now["data"]["key"], "a");
+  EXPECT_EQ(now["metadata"]["labels"]["team"], "theirs");
+  EXPECT_FALSE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+}
+
+}  // namespace
+}  // namespace sluice::common

@@ -1,0 +1,92 @@
+#include "reconcilers/site/inputs.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/v1alpha1/site.pb.h"
+#include "api/v1alpha1/site_class.pb.h"
+#include "api/v1alpha1/stage_plan.pb.h"
+#include "api/v1alpha1/tenant.pb.h"
+#include "reconcilers/common/decode.h"
+#include "reconcilers/site/hardware.h"
+
+namespace sluice::site {
+namespace {
+
+bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
+  const nlohmann::json labels =
+      node.value(nlohmann::json::json_pointer("/metadata/labels"), nlohmann::json::object());
+  for (const auto& [key, value] : site.spec().node_selector()) {
+    const auto found = labels.find(key);
+    if (found == labels.end() || *found != value) return false;
+  }
+  return !site.spec().node_selector().empty();
+}
+
+void ReadClass(const Stores& stores, Inputs& in) {
+  const std::string& name = in.site->spec().class_ref().name();
+  const meta::ObjectPtr object = stores.classes.Get({"", name});
+  if (object == nullptr) {
+    in.class_status = base::NotFound(
+        fmt::format("SiteClass \"{}\", named by spec.classRef, does not exist", name));
+    return;
+  }
+  auto site_class = common::Decode<v1alpha1::SiteClass>(*object);
+  if (!site_class.ok()) {
+    in.class_status = site_class.status().Annotate("SiteClass " + name);
+    return;
+  }
+  in.site_class = *site_class;
+  // Without its plan agents run all the same; the class's own condition tells.
+  in.plan = common::PlanOfClass(name, stores.classes, stores.plans);
+}
+
+base::StatusOr<OriginSecrets> ReadOrigin(const v1alpha1::S3Origin& origin,
+                                         common::SecretReader& secrets) {
+  OriginSecrets out;
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr secret,
+                          secrets.Get(secrets.own_namespace(), origin.credentials_ref().name()));
+  SLUICE_ASSIGN_OR_RETURN(std::vector<common::S3Keys> keys, common::ParseS3Keys(*secret));
+  out.keys = std::move(keys.front());
+  if (origin.has_ca_ref()) {
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr ca,
+                            secrets.Get(secrets.own_namespace(), origin.ca_ref().name()));
+    const std::string key = origin.ca_ref().key().empty() ? "ca.crt" : origin.ca_ref().key();
+    SLUICE_ASSIGN_OR_RETURN(out.ca_pem, common::SecretValue(*ca, key));
+  }
+  return out;
+}
+
+}  // namespace
+
+base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& stores,
+                                  common::SecretReader& secrets) {
+  Inputs in;
+  in.object = object;
+  in.name = std::string(object->name());
+  SLUICE_ASSIGN_OR_RETURN(in.site, common::Decode<v1alpha1::Site>(*object));
+  ReadClass(stores, in);
+  for (const meta::ObjectPtr& node : stores.nodes.List()) {
+    const nlohmann::json json = node->ToJson();
+    if (!Selects(*in.site, json)) continue;
+    in.nodes.push_back({std::string(node->name()),
+                        in.site_class ? Mismatch(in.site_class->spec().hardware(), json) : ""});
+  }
+  for (const v1alpha1::Origin& origin : in.site->spec().origins()) {
+    in.origin_secrets.emplace(origin.name(), ReadOrigin(origin.s3(), secrets));
+  }
+  common::SiteTenants tenants =
+      common::ReadTenants(in.name, in.site->status().stage(), in.plan.get(), stores.tenants);
+  in.bindings = std::move(tenants.bindings);
+  in.tenants = std::move(tenants.tenants);
+  for (const common::Binding& binding : in.bindings) {
+    if (!binding.bound) continue;
+    in.tenant_keys.emplace(
+        binding.tenant,
+        common::KeysOfTenant(binding.tenant, *in.tenants.at(binding.tenant), secrets));
+  }
+  return in;
+}
+
+}  // namespace sluice::site

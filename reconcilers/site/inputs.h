@@ -1,0 +1,67 @@
+// Everything a Site's plan looks at, read once, so that what follows is pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/base/status.h"
+#include "controller/cache/store.h"
+#include "controller/meta/object.h"
+#include "reconcilers/common/credentials.h"
+#include "reconcilers/common/tenants.h"
+
+namespace sluice::v1alpha1 {
+class Site;
+class SiteClass;
+class StagePlan;
+class Tenant;
+}  // namespace sluice::v1alpha1
+
+namespace sluice::site {
+
+struct OriginSecrets {
+  common::S3Keys keys;
+  std::string ca_pem;
+};
+
+struct Inputs {
+  meta::ObjectPtr object;
+  std::shared_ptr<const v1alpha1::Site> site;
+  std::string name;
+  // Not OK: why the class or its plan cannot be used; the pointer is empty then.
+  base::Status class_status;
+  std::shared_ptr<const v1alpha1::SiteClass> site_class;
+  std::shared_ptr<const v1alpha1::StagePlan> plan;
+
+  // The site's nodes, by name.
+  struct Node {
+    std::string name;
+    std::string mismatch;  // empty: it matches its class
+  };
+  std::vector<Node> nodes;
+
+  std::vector<common::Binding> bindings;
+  std::map<std::string, std::shared_ptr<const v1alpha1::Tenant>>
+      tenants;                                                          // those that name the site
+  std::map<std::string, base::StatusOr<OriginSecrets>> origin_secrets;  // by origin name
+  std::map<std::string, base::StatusOr<std::vector<common::S3Keys>>> tenant_keys;  // bound ones
+};
+
+// The caches a Site is read from.
+struct Stores {
+  cache::Store& sites;
+  cache::Store& classes;
+  cache::Store& plans;
+  cache::Store& tenants;
+  cache::Store& nodes;
+};
+
+// Errors: Internal when the cached Site is not what its schema says (terminal).
+base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& site, const Stores& stores,
+                                  common::SecretReader& secrets);
+
+}  // namespace sluice::site

@@ -1,0 +1,110 @@
+#include "reconcilers/site/objects.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/types/json_codec.h"
+#include "api/types/kinds.h"
+#include "api/v1alpha1/site.pb.h"
+#include "api/v1alpha1/site_class.pb.h"
+#include "controller/meta/owner.h"
+#include "controller/meta/quantity.h"
+#include "reconcilers/common/resources.h"
+#include "reconcilers/site/pod.h"
+
+namespace sluice::site {
+namespace {
+
+using nlohmann::json;
+
+json Metadata(const Inputs& in, const std::string& name, bool namespaced) {
+  json metadata = {{"name", name},
+                   {"labels",
+                    {{common::kManagedByLabel, common::kManagedBy},
+                     {"app.kubernetes.io/name", kAgentName},
+                     {std::string(types::kSiteLabel), in.name}}},
+                   {"ownerReferences",
+                    json::array({meta::MakeControllerReference(common::kSites, *in.object)})}};
+  if (namespaced) metadata["namespace"] = NamespaceOf(in.name);
+  return metadata;
+}
+
+WantedObject Make(const Inputs& in, const meta::Resource& resource, const std::string& name,
+                  json rest) {
+  json object = {{"apiVersion", resource.ApiVersion()},
+                 {"kind", resource.kind},
+                 {"metadata", Metadata(in, name, resource.namespaced)}};
+  if (rest.contains("labels")) {
+    object["metadata"]["labels"].update(rest["labels"]);
+    rest.erase("labels");
+  }
+  object.update(rest);
+  return {resource, {resource.namespaced ? NamespaceOf(in.name) : "", name}, object.dump()};
+}
+
+json Selector(const Inputs& in) {
+  return {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}};
+}
+
+json Services(const Inputs& in, int port, const char* name, json extra) {
+  json spec = {
+      {"selector", Selector(in)},
+      {"ports",
+       json::array({{{"name", name}, {"port", port}, {"protocol", "TCP"}, {"targetPort", port}}})}};
+  spec.update(extra);
+  return {{"spec", std::move(spec)}};
+}
+
+json DaemonSet(const Inputs& in, const AgentOptions& options) {
+  const v1alpha1::UpdatePolicy& updates = in.site->spec().updates();
+  const std::string& text = updates.max_unavailable();
+  json max_unavailable = 1;
+  if (!text.empty() && text.back() == '%') {
+    max_unavailable = text;
+  } else if (const auto count = meta::Quantity::Parse(text); count.ok()) {
+    max_unavailable = count->CeilValue();
+  }
+  return {{"spec",
+           {{"selector", {{"matchLabels", Selector(in)}}},
+            {"updateStrategy",
+             {{"type", "RollingUpdate"},
+              {"rollingUpdate", {{"maxUnavailable", max_unavailable}, {"maxSurge", 0}}}}},
+            {"template", AgentPod(in, options)}}}};
+}
+
+}  // namespace
+
+std::string NamespaceOf(const std::string& site) { return "sluice-site-" + site; }
+
+std::vector<WantedObject> WantedObjects(const Inputs& in, const AgentOptions& options) {
+  const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
+  std::vector<WantedObject> out;
+  // Agents use the node's network and folders, which the stricter pod security levels forbid.
+  out.push_back(Make(in, common::kNamespaces, NamespaceOf(in.name),
+                     {{"labels", {{"pod-security.kubernetes.io/enforce", "privileged"}}}}));
+  out.push_back(
+      Make(in, common::kServiceAccounts, kAgentName, {{"automountServiceAccountToken", false}}));
+  out.push_back(
+      Make(in, common::kConfigMaps, "sluice-ca", {{"data", {{"ca.crt", options.trust_pem}}}}));
+  out.push_back(Make(in, common::kDaemonSets, kAgentName, DaemonSet(in, options)));
+  // For a pod that knows only names: routed to the agent of its own node, or nowhere.
+  out.push_back(Make(in, common::kServices, "s3",
+                     Services(in, profile.s3_port(), "s3", {{"internalTrafficPolicy", "Local"}})));
+  out.push_back(Make(in, common::kServices, "metrics",
+                     Services(in, profile.metrics_port(), "metrics", {{"clusterIP", "None"}})));
+  return out;
+}
+
+std::vector<WantedObject> WantedObjectives(const Inputs& in) {
+  std::vector<WantedObject> out;
+  if (in.site_class == nullptr) return out;
+  for (const v1alpha1::SloTemplate& objective : in.site_class->spec().slo_templates()) {
+    json spec = types::ToJson(objective);
+    spec.erase("name");
+    spec["subjectRef"] = {{"kind", "Site"}, {"name", in.name}};
+    out.push_back(Make(in, common::kObjectives, in.name + "-" + objective.name(),
+                       {{"spec", std::move(spec)}}));
+  }
+  return out;
+}
+
+}  // namespace sluice::site

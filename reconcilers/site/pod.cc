@@ -1,0 +1,158 @@
+#include "reconcilers/site/pod.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/types/kinds.h"
+#include "api/v1alpha1/site.pb.h"
+#include "api/v1alpha1/site_class.pb.h"
+#include "controller/base/digest.h"
+#include "controller/meta/quantity.h"
+
+namespace sluice::site {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kMi = 1 << 20;
+// Beside the cache's own pool: program, connections, TLS, configuration.
+constexpr std::int64_t kOverheadBytes = 256 * kMi;
+// Beyond the agent's own drain: for the kubelet's rounds and the last write to disk.
+constexpr int kGraceBeyondDrain = 15;
+
+json HostFolder(const std::string& name, const std::string& path) {
+  return {{"name", name}, {"hostPath", {{"path", path}, {"type", "DirectoryOrCreate"}}}};
+}
+
+json Mount(const std::string& name, const std::string& path, bool read_only = false) {
+  json mount = {{"name", name}, {"mountPath", path}};
+  if (read_only) mount["readOnly"] = true;
+  return mount;
+}
+
+json Volumes(const v1alpha1::AgentProfile& profile) {
+  json volumes = json::array({HostFolder("state", "/var/lib/sluice"),
+                              HostFolder("run", "/run/sluice"),
+                              {{"name", "ca"}, {"configMap", {{"name", "sluice-ca"}}}},
+                              {{"name", "token"},
+                               {"projected",
+                                {{"sources", json::array({{{"serviceAccountToken",
+                                                            {{"audience", "sluice"},
+                                                             {"expirationSeconds", 3600},
+                                                             {"path", "token"}}}}})}}}}});
+  for (int i = 0; i < profile.disk_paths_size(); ++i) {
+    volumes.push_back(HostFolder(fmt::format("disk-{}", i), profile.disk_paths(i)));
+  }
+  return volumes;
+}
+
+json Mounts(const v1alpha1::AgentProfile& profile) {
+  json mounts = json::array({Mount("state", "/var/lib/sluice"), Mount("run", "/run/sluice"),
+                             Mount("ca", "/etc/sluice/ca", true),
+                             Mount("token", "/var/run/secrets/sluice", true)});
+  for (int i = 0; i < profile.disk_paths_size(); ++i) {
+    mounts.push_back(Mount(fmt::format("disk-{}", i), profile.disk_paths(i)));
+  }
+  return mounts;
+}
+
+json Probe(int port, const char* path, int period, int failures) {
+  return {{"httpGet", {{"path", path}, {"port", port}, {"scheme", "HTTP"}}},
+          {"periodSeconds", period},
+          {"timeoutSeconds", 2},
+          {"failureThreshold", failures}};
+}
+
+json Tolerations(const v1alpha1::AgentProfile& profile) {
+  // GPU nodes are tainted so that only GPU work lands there; the agent serves that work.
+  json out = json::array({{{"key", "nvidia.com/gpu"}, {"operator", "Exists"}}});
+  for (const v1alpha1::Toleration& from : profile.tolerations()) {
+    json toleration = {{"operator", from.operator_().empty() ? "Equal" : from.operator_()}};
+    if (!from.key().empty()) toleration["key"] = from.key();
+    if (!from.value().empty()) toleration["value"] = from.value();
+    if (!from.effect().empty()) toleration["effect"] = from.effect();
+    out.push_back(std::move(toleration));
+  }
+  return out;
+}
+
+json Container(const Inputs& in, const AgentOptions& options) {
+  const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
+  const v1alpha1::AgentRelease& release = in.site->spec().release();
+  const auto memory = meta::Quantity::Parse(profile.memory());
+  const std::int64_t bytes = (memory.ok() ? memory->CeilValue() : 0) + kOverheadBytes;
+  const std::string memory_text = fmt::format("{}Mi", (bytes + kMi - 1) / kMi);
+  return {{"name", "agent"},
+          {"image", release.image().empty() ? options.image : release.image()},
+          {"imagePullPolicy", release.image_pull_policy().empty() ? options.image_pull_policy
+                                                                  : release.image_pull_policy()},
+          {"args", json::array({"--site",
+                                in.name,
+                                "--node",
+                                "$(NODE_NAME)",
+                                "--control",
+                                options.control_endpoint,
+                                "--enrolment",
+                                options.enrolment_endpoint,
+                                "--ca-file",
+                                "/etc/sluice/ca/ca.crt",
+                                "--token-file",
+                                "/var/run/secrets/sluice/token",
+                                "--state-dir",
+                                "/var/lib/sluice",
+                                "--run-dir",
+                                "/run/sluice",
+                                "--metrics",
+                                fmt::format("0.0.0.0:{}", profile.metrics_port()),
+                                "--drain-seconds",
+                                std::to_string(in.site->spec().updates().drain_seconds() > 0
+                                                   ? in.site->spec().updates().drain_seconds()
+                                                   : 30)})},
+          {"env", json::array({{{"name", "NODE_NAME"},
+                                {"valueFrom", {{"fieldRef", {{"fieldPath", "spec.nodeName"}}}}}}})},
+          {"resources",
+           {{"requests", {{"cpu", "100m"}, {"memory", memory_text}}},
+            {"limits", {{"memory", memory_text}}}}},
+          // Folders the kubelet makes on the node belong to root, so root it is, without any
+          // capability.
+          {"securityContext",
+           {{"runAsUser", 0},
+            {"runAsGroup", 0},
+            {"allowPrivilegeEscalation", false},
+            {"readOnlyRootFilesystem", true},
+            {"capabilities", {{"drop", json::array({"ALL"})}}},
+            {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+          {"startupProbe", Probe(profile.metrics_port(), "/healthz", 1, 60)},
+          {"livenessProbe", Probe(profile.metrics_port(), "/healthz", 10, 6)},
+          {"readinessProbe", Probe(profile.metrics_port(), "/readyz", 2, 2)},
+          {"volumeMounts", Mounts(profile)}};
+}
+
+}  // namespace
+
+json AgentPod(const Inputs& in, const AgentOptions& options) {
+  const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
+  const int drain = in.site->spec().updates().drain_seconds();
+  json node_selector = json::object();
+  for (const auto& [key, value] : in.site->spec().node_selector()) node_selector[key] = value;
+  return {{"metadata",
+           {{"labels",
+             {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}}},
+            {"annotations",
+             {{"prometheus.io/scrape", "true"},
+              {"prometheus.io/port", std::to_string(profile.metrics_port())}}}}},
+          {"spec",
+           {{"serviceAccountName", kAgentName},
+            {"automountServiceAccountToken", false},
+            {"hostNetwork", true},
+            {"dnsPolicy", "ClusterFirstWithHostNet"},
+            {"priorityClassName", "system-node-critical"},
+            {"terminationGracePeriodSeconds", (drain > 0 ? drain : 30) + kGraceBeyondDrain},
+            {"nodeSelector", std::move(node_selector)},
+            {"tolerations", Tolerations(profile)},
+            {"containers", json::array({Container(in, options)})},
+            {"volumes", Volumes(profile)}}}};
+}
+
+}  // namespace sluice::site

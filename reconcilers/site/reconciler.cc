@@ -1,0 +1,192 @@
+#include "reconcilers/site/reconciler.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "api/v1alpha1/site.pb.h"
+#include "reconcilers/common/resources.h"
+
+namespace sluice::site {
+namespace {
+
+using nlohmann::json;
+using reconcile::Result;
+
+constexpr std::chrono::milliseconds kTearDownLook{1000};
+
+// The condition of that type in a status; null when it is not there.
+json ConditionOf(const json& status, const std::string& type) {
+  for (const json& condition : status.value("conditions", json::array())) {
+    if (condition.value("type", "") == type) return condition;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
+                               client::Client& api, agents::ConfigPublisher& publisher,
+                               agents::FleetView& fleet, DerivedConfigs& derived,
+                               AgentOptions options, recorder::Recorder& recorder,
+                               base::metrics::Registry& registry, base::Clock& clock)
+    : stores_(stores),
+      owned_(owned),
+      secrets_(secrets),
+      api_(api),
+      publisher_(publisher),
+      fleet_(fleet),
+      derived_(derived),
+      options_(std::move(options)),
+      recorder_(recorder),
+      metrics_(registry),
+      clock_(clock),
+      applier_(api, kFieldManager) {}
+
+Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_token) {
+  const meta::ObjectPtr site = stores_.sites.Get(request.key);
+  if (site == nullptr) {
+    metrics_.Remove(request.key.name);
+    applier_.Forget(common::kSites, request.key);
+    return Result::Done();
+  }
+  if (site->deleting()) return TearDown(site);
+  if (!site->HasFinalizer(kFinalizer)) {
+    if (base::Status status = SetFinalizer(*site, true); !status.ok()) {
+      return Result::Retry(std::move(status));
+    }
+  }
+  auto in = ReadInputs(site, stores_, secrets_);
+  if (!in.ok()) return Result::Terminal(in.status());
+
+  Observed observed;
+  observed.apply_error = Converge(*in, observed);
+  metrics_.Set(*in, observed);
+  const json status = BuildStatus(*in, derived_.Get(in->name), observed, clock_.Wall());
+  const auto written = applier_.ApplyStatus(common::kSites, *site, status);
+  if (!written.ok()) return Result::Retry(written.status());
+  if (written->wrote) {
+    RecordTransition(*site, site->ToJson().value("status", json::object()), status);
+  }
+  if (!observed.apply_error.ok()) return Result::Retry(observed.apply_error);
+  return Result::Done();
+}
+
+base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
+  const meta::ObjectPtr daemon_set = owned_.daemon_sets.Get({NamespaceOf(in.name), kAgentName});
+  if (daemon_set != nullptr) observed.agents = CountsOf(daemon_set->ToJson());
+  observed.version = publisher_.OfferedVersion(in.name);
+  const agents::EpochRecord record = publisher_.record();
+  if (const auto found = record.sites.find(in.name); found != record.sites.end()) {
+    observed.order = {record.lineage, found->second.epoch, found->second.revision};
+  }
+  observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
+  if (in.site_class == nullptr) return base::OkStatus();  // what runs goes on; the status tells
+  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_)));
+  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in)));
+  return DropStaleObjectives(in);
+}
+
+base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted) {
+  for (const WantedObject& each : wanted) {
+    const cache::Store* store = StoreOf(each.resource);
+    const auto written = applier_.Apply(each.resource, json::parse(each.json),
+                                        store == nullptr ? nullptr : store->Get(each.key));
+    if (!written.ok()) {
+      return written.status().Annotate(
+          fmt::format("{} {}", each.resource.kind, each.key.ToString()));
+    }
+  }
+  return base::OkStatus();
+}
+
+base::Status SiteReconciler::DropStaleObjectives(const Inputs& in) {
+  std::set<std::string> wanted;
+  for (const WantedObject& objective : WantedObjectives(in)) wanted.insert(objective.key.name);
+  for (const meta::ObjectPtr& objective : owned_.objectives.List()) {
+    if (objective->Label(common::kManagedByLabel) != common::kManagedBy ||
+        objective->Label("sluice.dev/site") != in.name ||
+        wanted.count(std::string(objective->name())) != 0) {
+      continue;
+    }
+    const base::Status status =
+        api_.Delete(common::kObjectives, objective->key(),
+                    {{std::string(objective->uid()), ""}, client::Propagation::kBackground});
+    if (!status.ok() && status.code() != base::Code::kNotFound) return status;
+    applier_.Forget(common::kObjectives, objective->key());
+  }
+  return base::OkStatus();
+}
+
+base::Status SiteReconciler::SetFinalizer(const meta::Object& site, bool present) {
+  json body = {{"apiVersion", common::kSites.ApiVersion()},
+               {"kind", common::kSites.kind},
+               {"metadata", {{"name", site.name()}, {"uid", site.uid()}}}};
+  if (present) body["metadata"]["finalizers"] = json::array({kFinalizer});
+  client::ApplyOptions options;
+  options.field_manager = kFieldManager;
+  options.force = true;
+  const auto answer = api_.Apply(common::kSites, body, options);
+  if (answer.status().code() == base::Code::kNotFound) return base::OkStatus();
+  return answer.status();
+}
+
+Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
+  if (!site->HasFinalizer(kFinalizer)) return Result::Done();
+  const std::string name(site->name());
+  const std::string ns = NamespaceOf(name);
+  const auto remove = [&](const meta::Resource& resource, const cache::Store& store,
+                          const meta::Key& key, client::Propagation how) -> base::StatusOr<bool> {
+    const meta::ObjectPtr live = store.Get(key);
+    if (live == nullptr) return false;
+    if (live->deleting()) return true;
+    const base::Status status = api_.Delete(resource, key, {{std::string(live->uid()), ""}, how});
+    if (!status.ok() && status.code() != base::Code::kNotFound) return status;
+    return true;
+  };
+  auto waits = remove(common::kDaemonSets, owned_.daemon_sets, {ns, kAgentName},
+                      client::Propagation::kForeground);
+  if (waits.ok() && !*waits) {
+    waits =
+        remove(common::kNamespaces, owned_.namespaces, {"", ns}, client::Propagation::kBackground);
+  }
+  if (!waits.ok()) return Result::Retry(waits.status());
+  if (*waits) return Result::After(kTearDownLook);
+  if (base::Status status = publisher_.Retire(name); !status.ok()) {
+    return Result::Retry(std::move(status));
+  }
+  for (const agents::NodeState& node : fleet_.Nodes(name)) fleet_.Forget(node.identity);
+  metrics_.Remove(name);
+  if (base::Status status = SetFinalizer(*site, false); !status.ok()) {
+    return Result::Retry(std::move(status));
+  }
+  return Result::Done();
+}
+
+void SiteReconciler::RecordTransition(const meta::Object& site, const json& before,
+                                      const json& after) {
+  const json now = ConditionOf(after, "Ready");
+  const json then = ConditionOf(before, "Ready");
+  if (now.is_null()) return;
+  if (!then.is_null() && then.value("status", "") == now.value("status", "") &&
+      then.value("reason", "") == now.value("reason", "")) {
+    return;
+  }
+  const bool ready = now.value("status", "") == "True";
+  recorder_.Record(recorder::ReferenceTo(common::kSites, site),
+                   ready ? recorder::Type::kNormal : recorder::Type::kWarning,
+                   now.value("reason", "Unknown"), now.value("message", ""));
+}
+
+const cache::Store* SiteReconciler::StoreOf(const meta::Resource& resource) const {
+  if (resource == common::kNamespaces) return &owned_.namespaces;
+  if (resource == common::kServiceAccounts) return &owned_.accounts;
+  if (resource == common::kConfigMaps) return &owned_.config_maps;
+  if (resource == common::kDaemonSets) return &owned_.daemon_sets;
+  if (resource == common::kServices) return &owned_.services;
+  if (resource == common::kObjectives) return &owned_.objectives;
+  return nullptr;
+}
+
+}  // namespace sluice::site

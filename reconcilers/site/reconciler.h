@@ -1,0 +1,73 @@
+// Makes a Site so, in the leader: objects, status, metrics; and on deletion, nothing left.
+//
+// Deletion, each step once the one before is seen done: the DaemonSet goes in the foreground (its
+// agents drain), then the namespace with what is left in it, then the published configuration, then
+// our finalizer. What the Site owns besides (objectives) the garbage collector takes.
+#pragma once
+
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/base/metrics.h"
+#include "controller/client/client.h"
+#include "controller/reconcile/reconcile.h"
+#include "controller/recorder/recorder.h"
+#include "reconcilers/agents/fleet.h"
+#include "reconcilers/agents/publisher.h"
+#include "reconcilers/common/applier.h"
+#include "reconcilers/common/credentials.h"
+#include "reconcilers/site/config_reconciler.h"
+#include "reconcilers/site/inputs.h"
+#include "reconcilers/site/metrics.h"
+#include "reconcilers/site/objects.h"
+#include "reconcilers/site/status.h"
+
+namespace sluice::site {
+
+inline constexpr const char* kFinalizer = "sluice.dev/site";
+inline constexpr const char* kFieldManager = "sluice-site";
+
+// What the Site owns, as cached.
+struct OwnedStores {
+  cache::Store& namespaces;
+  cache::Store& accounts;
+  cache::Store& config_maps;
+  cache::Store& daemon_sets;
+  cache::Store& services;
+  cache::Store& objectives;
+};
+
+class SiteReconciler final : public reconcile::Reconciler {
+ public:
+  SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
+                 client::Client& api, agents::ConfigPublisher& publisher, agents::FleetView& fleet,
+                 DerivedConfigs& derived, AgentOptions options, recorder::Recorder& recorder,
+                 base::metrics::Registry& registry, base::Clock& clock);
+
+  reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
+
+ private:
+  base::Status Converge(const Inputs& in, Observed& observed);
+  base::Status ApplyAll(const std::vector<WantedObject>& wanted);
+  base::Status DropStaleObjectives(const Inputs& in);
+  base::Status SetFinalizer(const meta::Object& site, bool present);
+  reconcile::Result TearDown(const meta::ObjectPtr& site);
+  void RecordTransition(const meta::Object& site, const nlohmann::json& before,
+                        const nlohmann::json& after);
+  const cache::Store* StoreOf(const meta::Resource& resource) const;
+
+  Stores stores_;
+  OwnedStores owned_;
+  common::SecretReader& secrets_;
+  client::Client& api_;
+  agents::ConfigPublisher& publisher_;
+  agents::FleetView& fleet_;
+  DerivedConfigs& derived_;
+  const AgentOptions options_;
+  recorder::Recorder& recorder_;
+  SiteMetrics metrics_;
+  base::Clock& clock_;
+  common::Applier applier_;
+};
+
+}  // namespace sluice::site

@@ -1,0 +1,28 @@
+// Puts the Site's two controllers into a Manager.
+#pragma once
+
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/client/client.h"
+#include "controller/runtime/manager.h"
+#include "reconcilers/agents/fleet.h"
+#include "reconcilers/agents/publisher.h"
+#include "reconcilers/common/credentials.h"
+#include "reconcilers/site/objects.h"
+
+namespace sluice::site {
+
+struct Deps {
+  client::Client& api;  // the Manager's fenced client
+  agents::ConfigPublisher& publisher;
+  agents::FleetView& fleet;
+  common::SecretReader& secrets;
+  base::Clock& clock;
+  AgentOptions options;
+};
+
+// Call before Run. `deps` must outlive the Manager.
+void Register(runtime::Manager& manager, const Deps& deps);
+
+}  // namespace sluice::site

@@ -1,0 +1,240 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/agent/v1/agent.pb.h"
+#include "api/v1alpha1/site.pb.h"
+#include "api/v1alpha1/site_class.pb.h"
+#include "api/v1alpha1/tenant.pb.h"
+#include "controller/testing/status_matchers.h"
+#include "reconcilers/site/config.h"
+#include "reconcilers/site/hardware.h"
+#include "reconcilers/site/objects.h"
+#include "reconcilers/site/status.h"
+
+namespace sluice::site {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using testing_kit::IsOk;
+
+constexpr auto kNow = base::WallTime(std::chrono::seconds(1'800'000'000));
+
+v1alpha1::SiteClass Class() {
+  v1alpha1::SiteClass out;
+  v1alpha1::SiteClassSpec& spec = *out.mutable_spec();
+  spec.mutable_hardware()->set_gpus_per_node(8);
+  spec.mutable_hardware()->set_dram("100Gi");
+  v1alpha1::DiskProfile& disk = *spec.mutable_hardware()->add_disks();
+  disk.set_kind("NVMe");
+  disk.set_count(2);
+  disk.set_size("1Ti");
+  spec.mutable_agent()->set_memory("64Mi");
+  spec.mutable_agent()->set_disk("1Gi");
+  spec.mutable_agent()->set_s3_port(9000);
+  spec.mutable_agent()->set_metrics_port(9464);
+  return out;
+}
+
+json Node(const std::string& gpus, const std::string& memory) {
+  return {{"metadata",
+           {{"name", "n1"},
+            {"labels",
+             {{"hardware.sluice.dev/nvme-count", "2"}, {"hardware.sluice.dev/nvme-size", "1Ti"}}}}},
+          {"status", {{"capacity", {{"nvidia.com/gpu", gpus}, {"memory", memory}}}}}};
+}
+
+TEST(Hardware, ANodeThatHasWhatTheClassSaysMatches) {
+  EXPECT_EQ(Mismatch(Class().spec().hardware(), Node("8", "100Gi")), "");
+  EXPECT_EQ(Mismatch(Class().spec().hardware(), Node("9", "200Gi")), "");
+  EXPECT_EQ(Mismatch(Class().spec().hardware(), Node("8", "96Gi")), "") << "firmware keeps some";
+}
+
+TEST(Hardware, EveryLackIsNamed) {
+  json node = Node("4", "90Gi");
+  node["metadata"]["labels"].erase("hardware.sluice.dev/nvme-size");
+  EXPECT_EQ(Mismatch(Class().spec().hardware(), node),
+            "gpus: 4 of nvidia.com/gpu, the class says 8; dram: 90Gi, the class says 100Gi; "
+            "disks: label hardware.sluice.dev/nvme-size is missing");
+  node["metadata"]["labels"]["hardware.sluice.dev/nvme-count"] = "many";
+  EXPECT_THAT(Mismatch(Class().spec().hardware(), node), HasSubstr("is \"many\", not a quantity"));
+}
+
+class SiteTest : public ::testing::Test {
+ protected:
+  SiteTest() {
+    in_.name = "phoenix";
+    in_.object = *meta::Object::FromJson({{"apiVersion", "sluice.dev/v1alpha1"},
+                                          {"kind", "Site"},
+                                          {"metadata",
+                                           {{"name", "phoenix"},
+                                            {"uid", "u1"},
+                                            {"resourceVersion", "1"},
+                                            {"generation", 3}}}});
+    auto site = std::make_shared<v1alpha1::Site>();
+    (*site->mutable_spec()->mutable_node_selector())["sluice.dev/site"] = "phoenix";
+    v1alpha1::Origin& origin = *site->mutable_spec()->add_origins();
+    origin.set_name("lake");
+    origin.mutable_s3()->set_endpoint("https://lake:9000");
+    v1alpha1::Mount& mount = *site->mutable_spec()->add_mounts();
+    mount.set_path("/datasets");
+    mount.set_origin("lake");
+    mount.set_bucket("training");
+    in_.site = site;
+    in_.site_class = std::make_shared<v1alpha1::SiteClass>(Class());
+    in_.nodes = {{"n1", ""}, {"n2", ""}};
+    in_.origin_secrets.emplace("lake", OriginSecrets{{"ORIGINKEY", "originsecret", ""}, ""});
+    AddTenant("falcon", "FALCON");
+    observed_.agents = {true, 2, 2, 2};
+    observed_.fleet.in_step = 2;
+    observed_.version = "abc";
+    options_.image = "sluice/sluice-agent:1";
+  }
+
+  void AddTenant(const std::string& name, const std::string& key) {
+    in_.bindings.push_back({name, true, false, "Bound", ""});
+    auto tenant = std::make_shared<v1alpha1::Tenant>();
+    v1alpha1::Access& access = *tenant->mutable_spec()->add_access();
+    access.set_mount("/datasets");
+    access.add_verbs("Read");
+    in_.tenants[name] = tenant;
+    in_.tenant_keys.emplace(name,
+                            std::vector<common::S3Keys>{{key, "secret-of-" + name, ""}});
+  }
+
+  json ConditionOf(const json& status, const std::string& type) {
+    for (const json& condition : status["conditions"]) {
+      if (condition["type"] == type) return condition;
+    }
+    return nullptr;
+  }
+  json Status() { return BuildStatus(in_, DeriveConfig(in_, {}), observed_, kNow); }
+
+  Inputs in_;
+  Observed observed_;
+  AgentOptions options_;
+};
+
+TEST_F(SiteTest, ConfigurationHoldsWhatTheSiteSaysAndSecretsApart) {
+  const Derived derived = DeriveConfig(in_, {});
+  ASSERT_THAT(derived.status, IsOk());
+  EXPECT_EQ(derived.config->cache().memory_bytes(), 64u << 20);
+  EXPECT_EQ(derived.config->cache().disk_paths(0), "/var/lib/sluice/cache");
+  ASSERT_EQ(derived.config->tenants_size(), 1);
+  EXPECT_EQ(derived.config->tenants(0).grants(0).verbs(0), agent::v1::READ);
+  EXPECT_THAT(derived.config->DebugString(), Not(HasSubstr("secret")));
+  EXPECT_EQ(derived.credentials->credentials_size(), 2);
+}
+
+TEST_F(SiteTest, WithoutTheOriginsKeysNothingIsPublished) {
+  in_.origin_secrets.insert_or_assign("lake", base::NotFound("Secret ns/lake does not exist"));
+  const Derived derived = DeriveConfig(in_, {});
+  EXPECT_EQ(derived.status.message(),
+            "spec.origins[lake].s3.credentialsRef: Secret ns/lake does not exist");
+}
+
+TEST_F(SiteTest, ATenantWithABrokenSecretIsLeftOutAndTheOthersServed) {
+  AddTenant("hawk", "HAWK");
+  in_.tenant_keys.insert_or_assign("falcon", base::InvalidArgument("key X is missing"));
+  const Derived derived = DeriveConfig(in_, {});
+  ASSERT_THAT(derived.status, IsOk());
+  ASSERT_EQ(derived.config->tenants_size(), 1);
+  EXPECT_EQ(derived.config->tenants(0).name(), "hawk");
+  EXPECT_EQ(derived.left_out.count("falcon"), 1u);
+}
+
+TEST_F(SiteTest, AMalformedSecretKeepsTheKeysThatWorkedButAMissingOneDoesNot) {
+  const std::map<std::string, std::vector<common::S3Keys>> good = {{"falcon", {{"OLD", "s", ""}}}};
+  in_.tenant_keys.insert_or_assign("falcon", base::InvalidArgument("key X is missing"));
+  EXPECT_EQ(DeriveConfig(in_, good).config->tenants_size(), 1);
+  in_.tenant_keys.insert_or_assign("falcon", base::NotFound("gone"));
+  EXPECT_EQ(DeriveConfig(in_, good).config->tenants_size(), 0);
+}
+
+TEST_F(SiteTest, TwoTenantsWithOneKeyIdAreNotMixedUp) {
+  AddTenant("hawk", "FALCON");
+  const Derived derived = DeriveConfig(in_, {});
+  ASSERT_EQ(derived.config->tenants_size(), 1);
+  EXPECT_EQ(derived.config->tenants(0).name(), "falcon");
+  EXPECT_EQ(derived.left_out.count("hawk"), 1u);
+}
+
+TEST_F(SiteTest, AgentsRunWithoutPrivilegesAndDeclareNoPorts) {
+  const auto objects = WantedObjects(in_, options_);
+  json daemon_set;
+  for (const WantedObject& object : objects) {
+    EXPECT_THAT(object.json, Not(HasSubstr("secret-of-"))) << "no secret in an object";
+    if (object.resource.kind == "DaemonSet") daemon_set = json::parse(object.json);
+  }
+  const json container = daemon_set.at("/spec/template/spec/containers/0"_json_pointer);
+  EXPECT_EQ(container["securityContext"]["capabilities"]["drop"], json::array({"ALL"}));
+  EXPECT_EQ(container["securityContext"]["readOnlyRootFilesystem"], true);
+  EXPECT_FALSE(container.contains("ports"));
+  EXPECT_EQ(container["image"], "sluice/sluice-agent:1");
+  EXPECT_EQ(daemon_set.at("/metadata/ownerReferences/0/uid"_json_pointer), "u1");
+}
+
+TEST_F(SiteTest, ASiteWithEverythingInPlaceIsReady) {
+  const json status = Status();
+  EXPECT_EQ(ConditionOf(status, "Ready")["status"], "True") << status.dump(1);
+  EXPECT_FALSE(status.contains("blockedBy"));
+  EXPECT_EQ(status["nodes"]["matched"], 2);
+}
+
+TEST_F(SiteTest, AMismatchIsNamedInTheStatusAndBlocks) {
+  in_.nodes[1].mismatch = "gpus: 4 of nvidia.com/gpu, the class says 8";
+  const json status = Status();
+  EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "HardwareMismatch");
+  EXPECT_EQ(status["nodes"]["mismatches"][0]["node"], "n2");
+  EXPECT_EQ(status["blockedBy"][0]["gate"], "nodes");
+  EXPECT_THAT(status["blockedBy"][0]["message"].get<std::string>(), HasSubstr("n2: gpus: 4"));
+}
+
+TEST_F(SiteTest, AMissingClassIsAConditionAndAgentsKeepRunning) {
+  in_.class_status = base::NotFound("SiteClass \"x\", named by spec.classRef, does not exist");
+  in_.site_class = nullptr;
+  const json status = Status();
+  EXPECT_EQ(ConditionOf(status, "ClassResolved")["reason"], "ClassMissing");
+  EXPECT_EQ(ConditionOf(status, "Ready")["status"], "False");
+}
+
+TEST_F(SiteTest, ARefusedConfigurationIsTold) {
+  observed_.fleet.in_step = 1;
+  observed_.fleet.nacked = 1;
+  observed_.fleet.example_nack = "node n1: disk_paths[0] cannot be written";
+  const json status = Status();
+  EXPECT_EQ(ConditionOf(status, "Configured")["reason"], "Refused");
+  EXPECT_EQ(status["agents"]["refusal"], "node n1: disk_paths[0] cannot be written");
+}
+
+TEST_F(SiteTest, AStatusBuiltAgainFromItsOwnOutcomeDoesNotChange) {
+  const json first = Status();
+  auto site = std::make_shared<v1alpha1::Site>(*in_.site);
+  json object = in_.object->ToJson();
+  object["status"] = first;
+  in_.object = *meta::Object::FromJson(object);
+  v1alpha1::SiteStatus& status = *site->mutable_status();
+  for (const json& condition : first["conditions"]) {
+    v1alpha1::Condition& out = *status.add_conditions();
+    out.set_type(condition["type"]);
+    out.set_status(condition["status"]);
+    out.set_reason(condition["reason"]);
+    out.set_message(condition.value("message", ""));
+    out.set_observed_generation(condition["observedGeneration"]);
+    out.set_last_transition_time(condition["lastTransitionTime"]);
+  }
+  status.mutable_config()->set_version(first["config"]["version"]);
+  status.mutable_config()->set_since(first["config"]["since"]);
+  in_.site = site;
+  const json second =
+      BuildStatus(in_, DeriveConfig(in_, {}), observed_, kNow + std::chrono::hours(1));
+  EXPECT_EQ(first, second);
+}
+
+}  // namespace
+}  // namespace sluice::site

@@ -1,0 +1,245 @@
+#include "reconcilers/site/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/types/conditions.h"
+#include "api/types/json_codec.h"
+#include "api/types/kinds.h"
+#include "api/types/text.h"
+#include "api/v1alpha1/common.pb.h"
+#include "api/v1alpha1/site.pb.h"
+#include "controller/base/time_format.h"
+
+namespace sluice::site {
+namespace {
+
+constexpr int kMaxMismatches = 16;
+
+// One part of Ready: a condition, and the blocker it becomes while it is not True.
+struct Part {
+  std::string_view type;
+  std::string_view gate;
+  std::string_view status;
+  std::string reason;
+  std::string message;
+  std::string unblocked_by;
+};
+
+Part ClassPart(const Inputs& in) {
+  if (in.class_status.ok()) return {"ClassResolved", "class", types::kTrue, "Resolved", "", ""};
+  return {"ClassResolved",
+          "class",
+          types::kFalse,
+          in.class_status.code() == base::Code::kNotFound ? "ClassMissing" : "ClassInvalid",
+          in.class_status.message(),
+          "whoever applies the SiteClass"};
+}
+
+Part NodesPart(const Inputs& in) {
+  if (in.nodes.empty()) {
+    return {"NodesMatched",
+            "nodes",
+            types::kFalse,
+            "NoNodes",
+            "no node carries the labels of spec.nodeSelector",
+            "whoever labels the nodes"};
+  }
+  const auto bad = std::count_if(in.nodes.begin(), in.nodes.end(),
+                                 [](const Inputs::Node& n) { return !n.mismatch.empty(); });
+  if (bad == 0) {
+    return {"NodesMatched",
+            "nodes",
+            types::kTrue,
+            "Matched",
+            fmt::format("{} nodes are what the class says", in.nodes.size()),
+            ""};
+  }
+  const auto first = std::find_if(in.nodes.begin(), in.nodes.end(),
+                                  [](const Inputs::Node& n) { return !n.mismatch.empty(); });
+  return {"NodesMatched",
+          "nodes",
+          types::kFalse,
+          "HardwareMismatch",
+          fmt::format("{} of {} nodes are not what the class says; {}: {}", bad, in.nodes.size(),
+                      first->name, first->mismatch),
+          "whoever equips or labels the nodes"};
+}
+
+Part CredentialsPart(const Inputs& in, const Derived& derived) {
+  for (const auto& [origin, secrets] : in.origin_secrets) {
+    if (!secrets.ok()) {
+      return {"CredentialsResolved",
+              "credentials",
+              types::kFalse,
+              "OriginCredentials",
+              fmt::format("origin {}: {}", origin, secrets.status().message()),
+              "whoever keeps the Secret"};
+    }
+  }
+  for (const auto& [tenant, why] : derived.left_out) {
+    return {"CredentialsResolved",
+            "credentials",
+            types::kFalse,
+            "TenantCredentials",
+            fmt::format("tenant {}: {}", tenant, why.message()),
+            "whoever keeps the Secret"};
+  }
+  return {"CredentialsResolved", "credentials", types::kTrue, "Resolved", "", ""};
+}
+
+Part AgentsPart(const Observed& observed) {
+  if (!observed.apply_error.ok()) {
+    return {"AgentsReady",
+            "agents",
+            types::kFalse,
+            "ApplyFailed",
+            observed.apply_error.ToString(),
+            "the message; it is tried again"};
+  }
+  const DaemonSetCounts& agents = observed.agents;
+  const std::string message = fmt::format("{} of {} agents are ready, {} run the wanted image",
+                                          agents.ready, agents.wanted, agents.updated);
+  if (agents.found && agents.wanted > 0 && agents.ready >= agents.wanted &&
+      agents.updated >= agents.wanted) {
+    return {"AgentsReady", "agents", types::kTrue, "Ready", message, ""};
+  }
+  return {"AgentsReady",
+          "agents",
+          types::kFalse,
+          agents.found && agents.ready >= agents.wanted && agents.wanted > 0 ? "RollingOut"
+                                                                             : "AgentsNotReady",
+          message,
+          "the agents' pods"};
+}
+
+Part ConfiguredPart(const Derived& derived, const Observed& observed) {
+  if (!derived.status.ok()) {
+    return {"Configured",
+            "config",
+            types::kFalse,
+            "NotDerived",
+            derived.status.message(),
+            "the message; agents keep what they run"};
+  }
+  if (observed.fleet.nacked > 0) {
+    return {"Configured",
+            "config",
+            types::kFalse,
+            "Refused",
+            observed.fleet.example_nack,
+            "a configuration the agents take; they keep what they run"};
+  }
+  const std::string message =
+      fmt::format("{} of {} agents run configuration {}", observed.fleet.in_step,
+                  observed.agents.wanted, observed.version.substr(0, 12));
+  if (observed.agents.wanted > 0 && observed.fleet.in_step >= observed.agents.wanted) {
+    return {"Configured", "config", types::kTrue, "InStep", message, ""};
+  }
+  return {"Configured", "config", types::kFalse, "Behind", message, "the agents' streams"};
+}
+
+void FillNodes(const Inputs& in, v1alpha1::NodeCounts& nodes) {
+  int bad = 0;
+  for (const Inputs::Node& node : in.nodes) {
+    if (node.mismatch.empty()) continue;
+    ++bad;
+    if (nodes.mismatches_size() == kMaxMismatches) continue;
+    v1alpha1::NodeMismatch& mismatch = *nodes.add_mismatches();
+    mismatch.set_node(node.name);
+    mismatch.set_message(std::string(types::Cut(node.mismatch, 512)));
+  }
+  nodes.set_selected(static_cast<int>(in.nodes.size()));
+  nodes.set_matched(static_cast<int>(in.nodes.size()) - bad);
+  nodes.set_mismatched(bad);
+}
+
+void FillAgents(const Observed& observed, v1alpha1::AgentCounts& agents) {
+  agents.set_wanted(observed.agents.wanted);
+  agents.set_ready(observed.agents.ready);
+  agents.set_updated(observed.agents.updated);
+  agents.set_configured(observed.fleet.in_step);
+  agents.set_refused(observed.fleet.nacked);
+  agents.set_refusal(std::string(types::Cut(observed.fleet.example_nack, 512)));
+}
+
+// `since` of a blocker is that of its condition.
+void FillConditions(const std::vector<Part>& parts, const Inputs& in, base::WallTime now,
+                    v1alpha1::SiteStatus& status) {
+  const std::int64_t generation = in.object->generation();
+  *status.mutable_conditions() = in.site->status().conditions();
+  std::string_view ready_reason = "Ready";
+  std::string ready_message = "agents run, are configured, and nodes match their class";
+  bool ready = true;
+  for (const Part& part : parts) {
+    types::SetCondition(status.mutable_conditions(),
+                        {part.type, part.status, part.reason, part.message, generation}, now);
+    if (part.status == types::kTrue) continue;
+    if (ready) {
+      ready = false;
+      ready_reason = part.reason;
+      ready_message = part.message;
+    }
+    v1alpha1::Blocker& blocker = *status.add_blocked_by();
+    blocker.set_gate(std::string(part.gate));
+    blocker.set_cause(part.reason);
+    blocker.set_message(std::string(types::Cut(part.message, 1024)));
+    blocker.set_since(types::FindCondition(status.conditions(), part.type)->last_transition_time());
+    blocker.set_unblocked_by(part.unblocked_by);
+  }
+  types::SetCondition(status.mutable_conditions(),
+                      {types::kReady, ready ? types::kTrue : types::kFalse, ready_reason,
+                       ready_message, generation},
+                      now);
+  // Conditions of other writers (the promotion's) are theirs to apply.
+  auto* conditions = status.mutable_conditions();
+  for (int i = conditions->size() - 1; i >= 0; --i) {
+    const std::string& type = conditions->Get(i).type();
+    const bool ours =
+        type == types::kReady ||
+        std::any_of(parts.begin(), parts.end(), [&](const Part& p) { return p.type == type; });
+    if (!ours) conditions->DeleteSubrange(i, 1);
+  }
+}
+
+}  // namespace
+
+DaemonSetCounts CountsOf(const nlohmann::json& daemon_set) {
+  DaemonSetCounts counts;
+  const auto metadata = daemon_set.find("metadata");
+  if (metadata == daemon_set.end()) return counts;
+  counts.found = true;
+  const auto status = daemon_set.find("status");
+  if (status == daemon_set.end()) return counts;
+  // Counts of an older generation say nothing of the image wanted now.
+  const bool current = status->value("observedGeneration", std::int64_t{0}) >=
+                       metadata->value("generation", std::int64_t{0});
+  counts.wanted = status->value("desiredNumberScheduled", 0);
+  counts.ready = status->value("numberReady", 0);
+  counts.updated = current ? status->value("updatedNumberScheduled", 0) : 0;
+  return counts;
+}
+
+nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Observed& observed,
+                           base::WallTime now) {
+  v1alpha1::SiteStatus status;
+  status.set_observed_generation(in.object->generation());
+  FillNodes(in, *status.mutable_nodes());
+  FillAgents(observed, *status.mutable_agents());
+  if (!observed.version.empty()) {
+    v1alpha1::ConfigStatus& config = *status.mutable_config();
+    const v1alpha1::ConfigStatus& before = in.site->status().config();
+    config.set_version(observed.version.substr(0, 64));
+    config.set_revision(observed.order.revision);
+    config.set_since(before.version() == config.version() ? before.since()
+                                                          : base::FormatRfc3339(now));
+  }
+  const std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
+                                   AgentsPart(observed), ConfiguredPart(derived, observed)};
+  FillConditions(parts, in, now, status);
+  return types::ToJson(status);
+}
+
+}  // namespace sluice::site
