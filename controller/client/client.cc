@@ -180,6 +180,7 @@ base::StatusOr<std::string> ClientImpl::ListPages(const Resource& resource,
   while (true) {
     Transport::Call call{.target = WithQuery(path, ListQuery(options, continue_token))};
     if (options.metadata_only) call.accept = kPartialList;
+    call.stop = options.stop;
     SLUICE_ASSIGN_OR_RETURN(const http::Response answer, transport_->Send(call));
     SLUICE_ASSIGN_OR_RETURN(ListPage page, ParseListPage(resource, answer.body));
     continue_token = std::move(page.continue_token);

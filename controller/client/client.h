@@ -33,6 +33,7 @@ struct ListOptions {
   int limit = 500;  // page size; List follows the pages itself; 0: one page
   std::string resource_version;
   bool metadata_only = false;  // PartialObjectMetadata
+  std::stop_token stop;        // Cancelled when it is requested
 };
 
 struct ObjectList {

@@ -144,6 +144,8 @@ bool ImposterConnection::Send(std::string_view bytes) {
   return true;
 }
 
+void ImposterConnection::Cut() { shutdown(fd_, SHUT_RDWR); }
+
 void ImposterConnection::WaitForClose() {
   char bytes[4096];
   while (ReadSome(bytes, sizeof(bytes)) > 0) {

@@ -48,6 +48,8 @@ class ImposterConnection {
   // The next request, or nothing when the client closed or the imposter stops.
   std::optional<RecordedRequest> ReadRequest();
   bool Send(std::string_view bytes);
+  // Cuts the connection, whatever is under way.
+  void Cut();
   // Waits until the client closes its side or the imposter stops; reads and drops what comes.
   void WaitForClose();
 

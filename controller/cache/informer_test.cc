@@ -1,0 +1,309 @@
+#include "controller/cache/informer.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "controller/client/config.h"
+#include "controller/http/testing/imposter.h"
+
+namespace sluice::cache {
+namespace {
+
+using namespace std::chrono_literals;
+using http::testing::Answer;
+using http::testing::Chunk;
+using http::testing::Imposter;
+using http::testing::ImposterConnection;
+using http::testing::kChunkedHead;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const meta::Resource kSites{"sluice.dev", "v1alpha1", "Site", "sites", false};
+
+std::string Site(const std::string& name, int version) {
+  return fmt::format(
+      R"({{"kind":"Site","apiVersion":"sluice.dev/v1alpha1","metadata":{{"name":"{0}","uid":"u-{0}","resourceVersion":"{1}"}}}})",
+      name, version);
+}
+std::string Line(const std::string& type, const std::string& object) {
+  return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
+}
+std::string Mark(int version, bool end_of_state = false) {
+  return Line(
+      "BOOKMARK",
+      fmt::format(R"({{"metadata":{{"resourceVersion":"{}"{}}}}})", version,
+                  end_of_state ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""));
+}
+std::string Expired() {
+  return R"({"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"})";
+}
+
+// Answers list and watch requests by its steps, one each; requests beyond them hang.
+class ScriptedApi {
+ public:
+  using Step = std::function<void(ImposterConnection&)>;
+  explicit ScriptedApi(std::deque<Step> steps)
+      : steps_(std::move(steps)), imposter_([this](ImposterConnection& c) { Serve(c); }) {
+    client::Config config;
+    config.server = imposter_.url();
+    client_ = client::NewClient(config, clock_).value();
+  }
+  client::Client& client() { return *client_; }
+  base::FakeClock& clock() { return clock_; }
+  std::vector<std::string> targets() {
+    std::lock_guard lock(mutex_);
+    return targets_;
+  }
+
+ private:
+  void Serve(ImposterConnection& connection) {
+    while (const auto request = connection.ReadRequest()) {
+      if (request->target == "/version") {
+        connection.Send(Answer(200, R"({"major":"1","minor":"36"})"));
+        continue;
+      }
+      Step step = [](ImposterConnection& c) { c.WaitForClose(); };
+      {
+        std::lock_guard lock(mutex_);
+        targets_.push_back(request->target);
+        if (!steps_.empty()) {
+          step = std::move(steps_.front());
+          steps_.pop_front();
+        }
+      }
+      step(connection);
+    }
+  }
+
+  std::mutex mutex_;
+  std::deque<Step> steps_;
+  std::vector<std::string> targets_;
+  base::FakeClock clock_;
+  std::unique_ptr<client::Client> client_;
+  Imposter imposter_;
+};
+
+// A watch answer that holds its connection open after the lines, or ends it properly.
+ScriptedApi::Step Hold(std::string lines) {
+  return [lines](ImposterConnection& c) {
+    c.Send(std::string(kChunkedHead) + Chunk(lines));
+    c.WaitForClose();
+  };
+}
+ScriptedApi::Step End(std::string lines) {
+  return [lines](ImposterConnection& c) {
+    c.Send(std::string(kChunkedHead) + Chunk(lines) + Chunk(""));
+  };
+}
+ScriptedApi::Step Say(int status, std::string body, std::string headers = "") {
+  return [=](ImposterConnection& c) { c.Send(Answer(status, body, headers)); };
+}
+
+// Writes changes down as "+a", "~a", "-a", in brackets when they are of a reading of the state.
+class Diary {
+ public:
+  EventHandler handler() {
+    return [this](const Event& event) {
+      const auto& object = event.after != nullptr ? event.after : event.before;
+      std::string entry = std::string(event.before == nullptr  ? "+"
+                                      : event.after == nullptr ? "-"
+                                                               : "~") +
+                          std::string(object->name());
+      if (event.initial) entry = "[" + entry + "]";
+      std::lock_guard lock(mutex_);
+      entries_.push_back(std::move(entry));
+      changed_.notify_all();
+    };
+  }
+  std::vector<std::string> WaitFor(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, 20s, [&] { return entries_.size() >= count; });
+    return entries_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> entries_;
+};
+
+struct Subject {
+  explicit Subject(ScriptedApi& api, InformerOptions options = {.resource = kSites}) {
+    informer = Informer::New(api.client(), api.clock(), std::move(options)).value();
+    informer->Subscribe(diary.handler());
+    informer->Start();
+  }
+  Diary diary;
+  std::unique_ptr<Informer> informer;
+};
+
+TEST(Informer, StreamsItsStateAndGoesOnWatchingOnTheSameConnection) {
+  ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true) +
+                        Line("MODIFIED", Site("a", 6)) + Line("DELETED", Site("b", 7)) + Mark(9))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(4), ElementsAre("[+a]", "[+b]", "~a", "-b"));
+  EXPECT_TRUE(subject.informer->WaitUntilSynced(api.clock().Mono() + 1s));
+  EXPECT_EQ(subject.informer->store().Get({"", "a"})->resource_version(), "6");
+  subject.informer->Stop();
+  ASSERT_EQ(api.targets().size(), 1u);
+  EXPECT_THAT(api.targets()[0], HasSubstr("sendInitialEvents=true"));
+  EXPECT_THAT(api.targets()[0], HasSubstr("resourceVersionMatch=NotOlderThan"));
+  EXPECT_EQ(subject.informer->Stats().objects, 1u);
+}
+
+TEST(Informer, ListsInPagesWhereTheServerKnowsNoStreams) {
+  ScriptedApi api(
+      {Say(422,
+           R"({"kind":"Status","code":422,"reason":"Invalid","message":"sendInitialEvents is forbidden"})"),
+       Say(200,
+           R"({"metadata":{"resourceVersion":"8","continue":"c"},"items":[)" + Site("a", 1) + "]}"),
+       Say(200, R"({"metadata":{"resourceVersion":"8"},"items":[)" + Site("b", 2) + "]}"),
+       Hold(Line("ADDED", Site("c", 9)))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "[+b]", "+c"));
+  subject.informer->Stop();
+  EXPECT_THAT(api.targets().at(1), HasSubstr("limit=500"));
+  EXPECT_THAT(api.targets().at(3), HasSubstr("resourceVersion=8"));
+}
+
+TEST(Informer, ResumesAfterTheEndOfAWatchFromTheLastVersionSeen) {
+  ScriptedApi api({End(Line("ADDED", Site("a", 1)) + Mark(5, true) + Mark(7)),
+                   End(Line("MODIFIED", Site("a", 8))), Hold(Line("MODIFIED", Site("a", 9)))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "~a", "~a"));
+  EXPECT_THAT(api.targets().at(1), HasSubstr("resourceVersion=7"));
+  EXPECT_THAT(api.targets().at(2), HasSubstr("resourceVersion=8"));
+}
+
+TEST(Informer, AfterAForgottenVersionTellsOnlyWhatChangedMeanwhile) {
+  ScriptedApi api({End(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) +
+                       Line("ADDED", Site("c", 3)) + Mark(5, true) + Line("ERROR", Expired())),
+                   Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 8)) +
+                        Line("ADDED", Site("d", 9)) + Mark(10, true))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(6),
+              ElementsAre("[+a]", "[+b]", "[+c]", "[~b]", "[+d]", "[-c]"));
+}
+
+TEST(Informer, ALineCutInHalfIsReadAgainAndNothingTwice) {
+  ScriptedApi api({[](ImposterConnection& c) {
+                     c.Send(std::string(kChunkedHead) +
+                            Chunk(Line("ADDED", Site("a", 1)) + Mark(5, true) +
+                                  Line("MODIFIED", Site("a", 6)) + R"({"type":"MODIF)"));
+                     c.Cut();
+                   },
+                   Hold(Line("MODIFIED", Site("a", 6)) + Line("MODIFIED", Site("a", 7)))});
+  Subject subject(api);
+  subject.diary.WaitFor(2);
+  while (api.clock().waiters() == 0) std::this_thread::yield();
+  api.clock().Advance(30s);  // whatever the back-off is
+  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "~a", "~a"));
+  EXPECT_THAT(api.targets().at(1), HasSubstr("resourceVersion=6"));
+  EXPECT_EQ(subject.informer->Stats().last_error.reason(), "ConnectionCut");
+}
+
+TEST(Informer, ReadsAnAnswerThatComesAByteAtATime) {
+  const std::string lines =
+      Line("ADDED", Site("a", 1)) + Mark(5, true) + Line("DELETED", Site("a", 6));
+  ScriptedApi api({[lines](ImposterConnection& c) {
+    c.Send(kChunkedHead);
+    for (const char byte : lines) c.Send(Chunk({&byte, 1}));
+    c.WaitForClose();
+  }});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(2), ElementsAre("[+a]", "-a"));
+}
+
+TEST(Informer, ADoubledEventIsToldOnce) {
+  const std::string twice = Line("MODIFIED", Site("a", 6));
+  ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Mark(5, true) + twice + twice +
+                        Line("ADDED", Site("z", 9)))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "~a", "+z"));
+}
+
+TEST(Informer, ComesBackAfterRefusalsAndWaitsAsAsked) {
+  ScriptedApi api({Say(500, "oops"), Say(429, "", "Retry-After: 100\r\n"),
+                   Hold(Line("ADDED", Site("a", 1)) + Mark(5, true))});
+  Subject subject(api);
+  for (std::size_t asked = 1; asked <= 2; ++asked) {
+    while (api.clock().waiters() == 0 || api.targets().size() < asked) std::this_thread::yield();
+    api.clock().Advance(asked == 1 ? 30s : 100s);
+  }
+  EXPECT_THAT(subject.diary.WaitFor(1), ElementsAre("[+a]"));
+}
+
+TEST(Informer, ReadsEverythingAnewWhenItsPeriodIsOver) {
+  std::promise<void> period_over;
+  ScriptedApi api(
+      {[&](ImposterConnection& c) {
+         c.Send(std::string(kChunkedHead) +
+                Chunk(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true)));
+         period_over.get_future().wait();
+         c.Send(Chunk(""));
+       },
+       Hold(Line("ADDED", Site("a", 1)) + Mark(9, true))});
+  Subject subject(api);
+  subject.informer->WaitUntilSynced(api.clock().Mono() + 1s);
+  api.clock().Advance(2h);
+  period_over.set_value();
+  // The deletion of b was lost on the way; the second reading shows it.
+  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "[+b]", "[-b]"));
+}
+
+TEST(Informer, StopEndsAHangingWatchAndTheStoreStaysReadable) {
+  ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Mark(5, true))});
+  Subject subject(api);
+  subject.diary.WaitFor(1);
+  subject.informer->WaitUntilSynced(api.clock().Mono() + 10s);
+  subject.informer->Stop();
+  subject.informer->Stop();
+  EXPECT_NE(subject.informer->store().Get({"", "a"}), nullptr);
+}
+
+TEST(Informer, ALateSubscriberGetsWhatThereIs) {
+  ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Mark(5, true))});
+  Subject subject(api);
+  subject.diary.WaitFor(1);
+  Diary late;
+  subject.informer->Subscribe(late.handler());
+  EXPECT_THAT(late.WaitFor(1), ElementsAre("[+a]"));
+}
+
+TEST(Informer, PrunesBeforeAnyoneSees) {
+  ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Mark(5, true))});
+  InformerOptions options{.resource = kSites};
+  options.prune = [](const meta::ObjectPtr& object) {
+    return meta::Object::Parse(
+               fmt::format(R"({{"metadata":{{"name":"{}","uid":"u","resourceVersion":"{}"}}}})",
+                           object->name(), object->resource_version()))
+        .value();
+  };
+  Subject subject(api, options);
+  subject.diary.WaitFor(1);
+  EXPECT_EQ(subject.informer->store().Get({"", "a"})->json(),
+            R"({"metadata":{"name":"a","uid":"u","resourceVersion":"1"}})");
+}
+
+TEST(Informer, AllSecretsMustBeAskedForInSoManyWords) {
+  ScriptedApi api({});
+  const auto make = [&](InformerOptions options) {
+    return Informer::New(api.client(), api.clock(), std::move(options)).status().code();
+  };
+  const meta::Resource secrets{"", "v1", "Secret", "secrets", true};
+  EXPECT_EQ(make({.resource = secrets}), base::Code::kInvalidArgument);
+  EXPECT_EQ(make({.resource = {"", "v1", "Pod", "pods", true}}), base::Code::kInvalidArgument);
+  EXPECT_EQ(make({.resource = secrets, .ns = "n"}), base::Code::kOk);
+  EXPECT_EQ(make({.resource = secrets, .label_selector = "a=b"}), base::Code::kOk);
+  EXPECT_EQ(make({.resource = secrets, .all_secrets_or_pods = true}), base::Code::kOk);
+}
+
+}  // namespace
+}  // namespace sluice::cache

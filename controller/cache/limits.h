@@ -1,0 +1,19 @@
+// Every bound of this folder. A cache's size is bounded by what is in the cluster and by its
+// selectors; what is kept beside the objects has its bound here.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace sluice::cache {
+
+inline constexpr std::size_t kMaxExpectations = 65536;       // writes whose echo has not come
+inline constexpr std::chrono::seconds kExpectationLife{60};  // then we act on what we have
+inline constexpr std::size_t kRecentVersions = 1024;  // events remembered, opaque versions only
+inline constexpr int kListPageSize = 500;
+inline constexpr std::chrono::milliseconds kMinBackoff{800};
+inline constexpr std::chrono::milliseconds kMaxBackoff{30000};
+inline constexpr int kMaxGarbledWatches = 3;         // in a row, then list again
+inline constexpr std::chrono::seconds kQuickEnd{1};  // a watch shorter than this did nothing
+
+}  // namespace sluice::cache

@@ -1,0 +1,216 @@
+#include "controller/cache/memory_store.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "controller/cache/limits.h"
+#include "controller/cache/resource_version.h"
+
+namespace sluice::cache {
+
+using meta::ObjectPtr;
+
+bool MemoryStore::KeyLess::operator()(const ObjectPtr& a, const ObjectPtr& b) const {
+  const int ns = a->ns().compare(b->ns());
+  return ns != 0 ? ns < 0 : a->name() < b->name();
+}
+
+bool MemoryStore::synced() const {
+  std::shared_lock lock(mutex_);
+  return synced_;
+}
+
+ObjectPtr MemoryStore::Get(const meta::Key& key) const {
+  std::shared_lock lock(mutex_);
+  const auto found = entries_.find(ViewOf(key));
+  return found == entries_.end() ? nullptr : found->object;
+}
+
+std::vector<ObjectPtr> MemoryStore::List() const {
+  std::vector<ObjectPtr> out;
+  {
+    std::shared_lock lock(mutex_);
+    out.reserve(entries_.size());
+    for (const Entry& entry : entries_) out.push_back(entry.object);
+  }
+  std::sort(out.begin(), out.end(), KeyLess());
+  return out;
+}
+
+std::vector<ObjectPtr> MemoryStore::ByIndex(std::string_view index, std::string_view value) const {
+  std::shared_lock lock(mutex_);
+  const auto found = indexes_.find(index);
+  SLUICE_CHECK(found != indexes_.end());  // asked for an index nobody added
+  const auto bucket = found->second.values.find(std::string(value));
+  if (bucket == found->second.values.end()) return {};
+  return {bucket->second.begin(), bucket->second.end()};
+}
+
+std::size_t MemoryStore::size() const {
+  std::shared_lock lock(mutex_);
+  return entries_.size();
+}
+
+std::size_t MemoryStore::MemoryBytes() const {
+  constexpr std::size_t kNodeBytes = 48 + sizeof(void*);  // and its bucket
+  std::shared_lock lock(mutex_);
+  std::size_t bytes = 0;
+  for (const Entry& entry : entries_) bytes += entry.object->memory_bytes() + kNodeBytes;
+  return bytes;
+}
+
+void MemoryStore::AddIndex(std::string name, IndexFunction function) {
+  std::unique_lock lock(mutex_);
+  Index& index = indexes_[std::move(name)];
+  index = {std::move(function), {}};
+  for (const Entry& entry : entries_) {
+    for (std::string& value : index.function(*entry.object)) {
+      index.values[std::move(value)].insert(entry.object);
+    }
+  }
+}
+
+void MemoryStore::IndexObject(const ObjectPtr& object) {
+  for (auto& [name, index] : indexes_) {
+    for (std::string& value : index.function(*object)) {
+      index.values[std::move(value)].insert(object);
+    }
+  }
+}
+
+void MemoryStore::UnindexObject(const ObjectPtr& object) {
+  for (auto& [name, index] : indexes_) {
+    for (const std::string& value : index.function(*object)) {
+      const auto bucket = index.values.find(value);
+      if (bucket == index.values.end()) continue;
+      bucket->second.erase(object);
+      if (bucket->second.empty()) index.values.erase(bucket);
+    }
+  }
+}
+
+void MemoryStore::UseComparableVersions() {
+  std::unique_lock lock(mutex_);
+  comparable_ = true;
+  recent_.clear();
+}
+
+void MemoryStore::BeginState() {
+  std::unique_lock lock(mutex_);
+  reading_ = true;
+  ++state_;
+}
+
+bool MemoryStore::IsOlder(const meta::Object& object, const meta::Object& stored) const {
+  // A reading of the whole state may go back: the cluster was restored from a backup.
+  return comparable_ && !reading_ && object.uid() == stored.uid() &&
+         !VersionAtLeast(object.resource_version(), stored.resource_version());
+}
+
+std::optional<Event> MemoryStore::Put(ObjectPtr object) {
+  std::unique_lock lock(mutex_);
+  Seen(*object, false);
+  const auto found = entries_.find(KeyView{object->ns(), object->name()});
+  if (found == entries_.end()) {
+    entries_.insert(Entry{object, state_});
+    IndexObject(object);
+    return Event{nullptr, std::move(object), reading_};
+  }
+  found->state = state_;
+  const ObjectPtr before = found->object;
+  const bool same =
+      before->uid() == object->uid() && before->resource_version() == object->resource_version();
+  if (same || IsOlder(*object, *before)) return std::nullopt;
+  UnindexObject(before);
+  found->object = object;
+  IndexObject(object);
+  return Event{before, std::move(object), reading_};
+}
+
+std::optional<Event> MemoryStore::Remove(const ObjectPtr& last) {
+  std::unique_lock lock(mutex_);
+  Seen(*last, true);
+  const auto found = entries_.find(KeyView{last->ns(), last->name()});
+  if (found == entries_.end() || IsOlder(*last, *found->object)) return std::nullopt;
+  UnindexObject(found->object);
+  entries_.erase(found);
+  return Event{last, nullptr, false};
+}
+
+std::vector<Event> MemoryStore::EndState(std::string_view version) {
+  std::unique_lock lock(mutex_);
+  std::vector<Event> gone;
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (entry->state == state_) {
+      ++entry;
+      continue;
+    }
+    gone.push_back({entry->object, nullptr, true});
+    UnindexObject(entry->object);
+    entry = entries_.erase(entry);
+  }
+  // The list is consistent: it shows every write that was answered before it began.
+  std::erase_if(expectations_, [this](const auto& e) { return e.second.state < state_; });
+  reading_ = false;
+  synced_ = true;
+  version_ = version;
+  return gone;
+}
+
+void MemoryStore::OnVersion(std::string_view version) {
+  std::unique_lock lock(mutex_);
+  version_ = version;
+}
+
+void MemoryStore::Seen(const meta::Object& object, bool deleted) {
+  if (!reading_) version_ = object.resource_version();
+  if (!comparable_ && !deleted) {
+    recent_.emplace_back(object.uid(), object.resource_version());
+    if (recent_.size() > kRecentVersions) recent_.pop_front();
+  }
+  if (expectations_.empty()) return;
+  const auto found = expectations_.find(object.key());
+  if (found == expectations_.end()) return;
+  const Expectation& expected = found->second;
+  const bool reached = expected.version == object.resource_version() ||
+                       (deleted && expected.uid == object.uid()) ||
+                       (comparable_ && VersionAtLeast(object.resource_version(), expected.version));
+  if (reached) expectations_.erase(found);
+}
+
+void MemoryStore::ExpectAtLeast(const meta::Object& written) {
+  std::unique_lock lock(mutex_);
+  const std::string_view version = written.resource_version();
+  if (version.empty()) return;
+  if (comparable_ && !reading_ && VersionAtLeast(version_, version)) return;
+  const auto current = entries_.find(KeyView{written.ns(), written.name()});
+  if (current != entries_.end() && current->object->uid() == written.uid() &&
+      (current->object->resource_version() == version ||
+       (comparable_ && VersionAtLeast(current->object->resource_version(), version)))) {
+    return;
+  }
+  // The watch may have been faster than the answer to our write, and moved on since.
+  if (std::find(recent_.begin(), recent_.end(),
+                std::pair(std::string(written.uid()), std::string(version))) != recent_.end()) {
+    return;
+  }
+  if (expectations_.size() >= kMaxExpectations) {
+    const base::MonoTime oldest = clock_.Mono() - kExpectationLife;
+    std::erase_if(expectations_, [&](const auto& e) { return e.second.since <= oldest; });
+    if (expectations_.size() >= kMaxExpectations) expectations_.erase(expectations_.begin());
+  }
+  expectations_[written.key()] = {std::string(written.uid()), std::string(version), clock_.Mono(),
+                                  state_};
+}
+
+bool MemoryStore::IsStale(const meta::Key& key) const {
+  std::shared_lock lock(mutex_);
+  if (expectations_.empty()) return false;
+  const auto found = expectations_.find(key);
+  if (found == expectations_.end()) return false;
+  const Expectation& expected = found->second;
+  if (comparable_ && !reading_ && VersionAtLeast(version_, expected.version)) return false;
+  return clock_.Mono() - expected.since < kExpectationLife;
+}
+
+}  // namespace sluice::cache

@@ -1,0 +1,122 @@
+// The Store's memory: objects by key, indexes, and the writes whose echo is awaited. Its writer is
+// the informer; everyone else sees it as a Store.
+//
+// Invariants:
+//  1. An object's entry and its index entries change under one lock: readers see all or nothing.
+//  2. Exactly one event is returned for each change that a reader can see, none for a repetition.
+//  3. An expectation stands until the watch has shown that version or a later one, the object was
+//     deleted after it, a list begun after the write was complete, or kExpectationLife passed.
+//
+// Per object it costs one hash node (48 bytes) beside the object. Thread rule: as store.h; the
+// methods for the writer from one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/cache/store.h"
+
+namespace sluice::cache {
+
+class MemoryStore final : public Store {
+ public:
+  MemoryStore(meta::Resource resource, base::Clock& clock)
+      : resource_(std::move(resource)), clock_(clock) {}
+
+  const meta::Resource& resource() const override { return resource_; }
+  bool synced() const override;
+  meta::ObjectPtr Get(const meta::Key& key) const override;
+  std::vector<meta::ObjectPtr> List() const override;
+  std::vector<meta::ObjectPtr> ByIndex(std::string_view index,
+                                       std::string_view value) const override;
+  std::size_t size() const override;
+  void ExpectAtLeast(const meta::Object& written) override;
+  bool IsStale(const meta::Key& key) const override;
+
+  // Builds the index of what is there already; replaces one of the same name.
+  void AddIndex(std::string name, IndexFunction function);
+
+  // For the writer.
+  // Versions compare as numbers from now on (resource_version.h).
+  void UseComparableVersions();
+  // A complete reading of the state begins: what it does not show is gone at its end.
+  void BeginState();
+  std::optional<Event> Put(meta::ObjectPtr object);
+  // `last` is the object as it was when it went.
+  std::optional<Event> Remove(const meta::ObjectPtr& last);
+  // The reading is complete at `version`: returns the deletions it implies; synced from now on.
+  std::vector<Event> EndState(std::string_view version);
+  void OnVersion(std::string_view version);  // of a bookmark
+  // Bytes of objects and nodes, for metrics; walks all.
+  std::size_t MemoryBytes() const;
+
+ private:
+  struct KeyView {
+    std::string_view ns;
+    std::string_view name;
+    friend bool operator==(const KeyView&, const KeyView&) = default;
+  };
+  struct Entry {
+    // The key does not change when the object is replaced, so the hash stays right.
+    mutable meta::ObjectPtr object;
+    mutable std::uint32_t state = 0;  // the last reading that showed it
+    KeyView key() const { return {object->ns(), object->name()}; }
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(const KeyView& key) const {
+      const std::hash<std::string_view> hash;
+      return hash(key.ns) * 31 + hash(key.name);
+    }
+    std::size_t operator()(const Entry& entry) const { return (*this)(entry.key()); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(const Entry& a, const Entry& b) const { return a.key() == b.key(); }
+    bool operator()(const KeyView& a, const Entry& b) const { return a == b.key(); }
+    bool operator()(const Entry& a, const KeyView& b) const { return a.key() == b; }
+  };
+  struct KeyLess {
+    bool operator()(const meta::ObjectPtr& a, const meta::ObjectPtr& b) const;
+  };
+  struct Index {
+    IndexFunction function;
+    std::unordered_map<std::string, std::set<meta::ObjectPtr, KeyLess>> values;
+  };
+  struct Expectation {
+    std::string uid;
+    std::string version;
+    base::MonoTime since;
+    std::uint32_t state = 0;  // the reading under way or done when it was made
+  };
+
+  static KeyView ViewOf(const meta::Key& key) { return {key.ns, key.name}; }
+  void IndexObject(const meta::ObjectPtr& object);
+  void UnindexObject(const meta::ObjectPtr& object);
+  void Seen(const meta::Object& object, bool deleted);
+  bool IsOlder(const meta::Object& object, const meta::Object& stored) const;
+
+  const meta::Resource resource_;
+  base::Clock& clock_;
+  mutable std::shared_mutex mutex_;  // guards all below
+  bool synced_ = false;
+  bool comparable_ = false;
+  bool reading_ = false;
+  std::uint32_t state_ = 0;  // readings begun
+  std::string version_;      // the latest the watch has shown
+  std::unordered_set<Entry, Hash, Equal> entries_;
+  std::map<std::string, Index, std::less<>> indexes_;
+  std::map<meta::Key, Expectation> expectations_;
+  std::deque<std::pair<std::string, std::string>> recent_;  // uid, version; opaque versions only
+};
+
+}  // namespace sluice::cache

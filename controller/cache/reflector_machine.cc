@@ -1,0 +1,93 @@
+#include "controller/cache/reflector_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "controller/cache/limits.h"
+
+namespace sluice::cache {
+namespace {
+
+// The server never reached the version we resume from: it was restored from an older backup, or
+// another replica is behind. Waiting for it may be waiting for ever.
+bool IsVersionTooLarge(const base::Status& status) {
+  return status.code() == base::Code::kDeadlineExceeded &&
+         status.message().find("oo large resource version") != std::string::npos;
+}
+
+}  // namespace
+
+ReflectorMachine::Step ReflectorMachine::Next() const {
+  Step step;
+  step.wait = wait_;
+  if (has_state_) {
+    step.action = Action::kWatch;
+    step.version = version_;
+  } else if (watch_list_) {
+    step.action = Action::kStream;
+  } else {
+    step.action = Action::kList;
+    step.whole = whole_list_;
+  }
+  return step;
+}
+
+void ReflectorMachine::OnVersion(std::string_view version) {
+  progress_ = true;
+  if (has_state_)
+    version_ = version;  // before that, a version in the middle is none to resume from
+}
+
+void ReflectorMachine::OnInitialState(std::string_view version) {
+  progress_ = true;
+  has_state_ = true;
+  whole_list_ = false;
+  version_ = version;
+}
+
+void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::milliseconds lasted,
+                               double random) {
+  using base::Code;
+  const bool streaming = !has_state_ && watch_list_;
+  const bool listing = !has_state_ && !watch_list_;
+  const bool progress = std::exchange(progress_, false);
+  wait_ = std::chrono::milliseconds(0);
+  garbled_ = status.code() == Code::kDataLoss ? garbled_ + 1 : 0;
+
+  const bool unsupported =
+      status.code() == Code::kInvalidArgument || status.code() == Code::kUnimplemented;
+  if (streaming && (status.ok() || unsupported)) {
+    // Refused, or a server too old to know the parameter: it streams, but never sends the mark.
+    watch_list_ = false;
+    return;
+  }
+  if (status.code() == Code::kOutOfRange || IsVersionTooLarge(status)) {
+    whole_list_ = listing;  // between two pages: the next list comes in one
+    has_state_ = false;
+    if (!progress) BackOff(status, random);
+    return;
+  }
+  if (garbled_ >= kMaxGarbledWatches) {
+    has_state_ = false;
+    garbled_ = 0;
+  }
+  if (status.ok() && (progress || lasted >= kQuickEnd)) {
+    failures_ = 0;
+    return;
+  }
+  if (progress) failures_ = 0;
+  BackOff(status, random);
+}
+
+void ReflectorMachine::BackOff(const base::Status& status, double random) {
+  const int doublings = std::min(failures_, 10);
+  ++failures_;
+  const auto full =
+      std::min<std::chrono::milliseconds>(kMaxBackoff, kMinBackoff * (1 << doublings));
+  // Between half and all of it: many reflectors of one dead server must not come back together.
+  const auto jittered = std::chrono::milliseconds(
+      static_cast<long>(static_cast<double>(full.count()) * (0.5 + random / 2)));
+  wait_ = std::max(jittered, status.retry_after());
+}
+
+}  // namespace sluice::cache

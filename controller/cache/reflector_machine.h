@@ -1,0 +1,60 @@
+// What a reflector does next, as a state machine without I/O, clock or random.
+//
+//              +--------- kStream (WatchList) --- initial state complete ---+
+//   no state --+   | refused, or ended without its end mark                 +--> kWatch
+//              +--------- kList (paged, or whole after 410) ----------------+     |
+//        ^                                                                        |
+//        +---- 410, "too large resource version", garbled three times, due -------+
+//
+// Guarantees: after a failure that says nothing about our version it resumes from the last version
+// seen, so that no event is missed; versions are opaque. Waits grow from kMinBackoff to kMaxBackoff
+// with jitter while nothing succeeds, and are at least what the server asked for.
+// Learned from client-go's reflector and kube-rs's watcher. Thread rule: one thread.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "controller/base/status.h"
+
+namespace sluice::cache {
+
+class ReflectorMachine {
+ public:
+  enum class Action { kStream, kList, kWatch };
+  struct Step {
+    Action action = Action::kList;
+    std::string version;                // kWatch: resume from here
+    bool whole = false;                 // kList: without pages
+    std::chrono::milliseconds wait{0};  // before it
+  };
+
+  explicit ReflectorMachine(bool watch_list) : watch_list_(watch_list) {}
+
+  Step Next() const;
+  // Inputs, in the order in which they happen during a step.
+  void OnVersion(std::string_view version);       // of an event or a bookmark
+  void OnInitialState(std::string_view version);  // list complete, or the stream's end mark
+  // The step is over. `lasted` is how long it took, `random` in [0, 1).
+  void OnEnded(const base::Status& status, std::chrono::milliseconds lasted, double random);
+  // The state is to be read anew from scratch, at the next step.
+  void Forget() { has_state_ = false; }
+
+  bool has_state() const { return has_state_; }
+  bool uses_watch_list() const { return watch_list_; }
+
+ private:
+  void BackOff(const base::Status& status, double random);
+
+  bool watch_list_;
+  bool has_state_ = false;  // version_ may be watched from
+  bool whole_list_ = false;
+  bool progress_ = false;  // something came during this step
+  int failures_ = 0;       // steps in a row without progress
+  int garbled_ = 0;
+  std::string version_;
+  std::chrono::milliseconds wait_{0};
+};
+
+}  // namespace sluice::cache

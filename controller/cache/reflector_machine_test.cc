@@ -1,0 +1,136 @@
+#include "controller/cache/reflector_machine.h"
+
+#include <gtest/gtest.h>
+
+#include "controller/cache/limits.h"
+
+namespace sluice::cache {
+namespace {
+
+using namespace std::chrono_literals;
+using Action = ReflectorMachine::Action;
+
+base::Status Gone() { return base::OutOfRange("too old").WithReason("Expired"); }
+base::Status Refused() { return base::Unavailable("refused"); }
+
+ReflectorMachine Watching(std::string_view version = "5") {
+  ReflectorMachine machine(true);
+  machine.OnInitialState(version);
+  return machine;
+}
+
+TEST(ReflectorMachine, StreamsThenResumesFromTheLastVersion) {
+  ReflectorMachine machine(true);
+  EXPECT_EQ(machine.Next().action, Action::kStream);
+  machine.OnVersion("3");
+  machine.OnInitialState("4");
+  machine.OnVersion("6");
+  machine.OnEnded(base::OkStatus(), 60s, 0);
+  EXPECT_EQ(machine.Next().action, Action::kWatch);
+  EXPECT_EQ(machine.Next().version, "6");
+  EXPECT_EQ(machine.Next().wait, 0ms);
+}
+
+TEST(ReflectorMachine, ACutStreamStartsAnewAndNotFromTheMiddle) {
+  ReflectorMachine machine(true);
+  machine.OnVersion("3");
+  machine.OnEnded(Refused(), 1s, 0);
+  EXPECT_EQ(machine.Next().action, Action::kStream);
+  EXPECT_EQ(machine.Next().version, "");
+}
+
+TEST(ReflectorMachine, ListsWhereStreamsAreRefusedOrNeverEnd) {
+  for (const base::Status& refusal : {base::InvalidArgument("sendInitialEvents is forbidden"),
+                                      base::Unimplemented("415"), base::OkStatus()}) {
+    ReflectorMachine machine(true);
+    machine.OnEnded(refusal, 1s, 0);
+    EXPECT_EQ(machine.Next().action, Action::kList);
+    EXPECT_EQ(machine.Next().wait, 0ms);
+    machine.OnInitialState("9");
+    machine.OnEnded(base::OkStatus(), 10ms, 0);
+    EXPECT_EQ(machine.Next().action, Action::kWatch);
+    EXPECT_EQ(machine.Next().version, "9");
+  }
+}
+
+TEST(ReflectorMachine, AFailureThatSaysNothingOfTheVersionResumesFromIt) {
+  for (const base::Status& failure :
+       {Refused(), base::Internal("500"), base::DeadlineExceeded("504"),
+        base::Unauthenticated("401"), base::InvalidArgument("400"), base::DataLoss("garbled")}) {
+    ReflectorMachine machine = Watching("7");
+    machine.OnEnded(failure, 1ms, 0.5);
+    EXPECT_EQ(machine.Next().action, Action::kWatch) << failure.ToString();
+    EXPECT_EQ(machine.Next().version, "7");
+  }
+}
+
+TEST(ReflectorMachine, AForgottenOrUnreachableVersionStartsAnew) {
+  for (const base::Status& failure :
+       {Gone(), base::DeadlineExceeded("Too large resource version: 99, current: 5")}) {
+    ReflectorMachine machine = Watching();
+    machine.OnEnded(failure, 1ms, 0);
+    EXPECT_EQ(machine.Next().action, Action::kStream) << failure.ToString();
+  }
+}
+
+TEST(ReflectorMachine, AListForgottenBetweenPagesComesInOne) {
+  ReflectorMachine machine(false);
+  EXPECT_FALSE(machine.Next().whole);
+  machine.OnEnded(Gone(), 1s, 0);
+  EXPECT_TRUE(machine.Next().whole);
+  machine.OnInitialState("1");
+  machine.OnEnded(base::OkStatus(), 1s, 0);
+  machine.OnEnded(Gone(), 1s, 0);
+  EXPECT_FALSE(machine.Next().whole);
+}
+
+TEST(ReflectorMachine, GarbledThreeTimesInARowReadsAnew) {
+  ReflectorMachine machine = Watching();
+  for (int i = 0; i < kMaxGarbledWatches; ++i) {
+    EXPECT_EQ(machine.Next().action, Action::kWatch);
+    machine.OnEnded(base::DataLoss("cut"), 1s, 0);
+  }
+  EXPECT_EQ(machine.Next().action, Action::kStream);
+}
+
+TEST(ReflectorMachine, WaitsGrowWithJitterToTheirBoundAndEndWithProgress) {
+  ReflectorMachine machine = Watching();
+  machine.OnEnded(base::OkStatus(), 60s, 0);
+  std::chrono::milliseconds before{0};
+  for (int i = 0; i < 20; ++i) {
+    machine.OnEnded(Refused(), 1ms, 0.999);
+    EXPECT_GE(machine.Next().wait, before);
+    EXPECT_LE(machine.Next().wait, kMaxBackoff);
+    before = machine.Next().wait;
+  }
+  EXPECT_GT(before, kMaxBackoff * 9 / 10);
+  machine.OnEnded(Refused(), 1ms, 0);
+  EXPECT_EQ(machine.Next().wait, kMaxBackoff / 2);
+  machine.OnVersion("8");
+  machine.OnEnded(Refused(), 1ms, 0.999);
+  EXPECT_LE(machine.Next().wait, kMinBackoff);
+}
+
+TEST(ReflectorMachine, TheServersWaitIsHonoured) {
+  ReflectorMachine machine = Watching();
+  machine.OnEnded(base::ResourceExhausted("429").WithRetryAfter(45s), 1ms, 0);
+  EXPECT_EQ(machine.Next().wait, 45s);
+}
+
+TEST(ReflectorMachine, AWatchThatEndsAtOnceIsNotRepeatedAtOnce) {
+  ReflectorMachine machine = Watching();
+  machine.OnEnded(base::OkStatus(), 1s, 0);
+  machine.OnEnded(base::OkStatus(), 2ms, 0);
+  EXPECT_GT(machine.Next().wait, 0ms);
+}
+
+TEST(ReflectorMachine, ForgettingReadsAnewWithoutWaiting) {
+  ReflectorMachine machine = Watching();
+  machine.OnEnded(base::OkStatus(), 60s, 0);
+  machine.Forget();
+  EXPECT_EQ(machine.Next().action, Action::kStream);
+  EXPECT_EQ(machine.Next().wait, 0ms);
+}
+
+}  // namespace
+}  // namespace sluice::cache
