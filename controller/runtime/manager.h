@@ -106,6 +106,10 @@ class Manager {
 
   virtual ControllerBuilder& NewController(std::string name, const meta::Resource& resource,
                                            std::shared_ptr<reconcile::Reconciler> reconciler) = 0;
+  // The same for a narrowed store of its own kind.
+  virtual ControllerBuilder& NewController(std::string name, const meta::Resource& resource,
+                                           const StoreOptions& options,
+                                           std::shared_ptr<reconcile::Reconciler> reconciler) = 0;
   virtual Trigger TriggerOf(const std::string& controller) = 0;
 
   // A named check of /readyz; OK means ready.

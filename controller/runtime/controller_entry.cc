@@ -1,0 +1,87 @@
+#include "controller/runtime/controller_entry.h"
+
+#include "controller/base/check.h"
+#include "controller/runtime/predicates.h"
+
+namespace sluice::runtime {
+
+using workqueue::Priority;
+
+namespace {
+
+Priority PriorityOf(const cache::Event& event) {
+  return event.initial ? Priority::kLow : Priority::kNormal;
+}
+
+}  // namespace
+
+ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
+                                 const StoreOptions& options,
+                                 std::shared_ptr<reconcile::Reconciler> reconciler, Wiring wiring,
+                                 base::Clock& clock, base::metrics::Registry& registry)
+    : resource_(std::move(resource)),
+      wiring_(std::move(wiring)),
+      store_(wiring_.store_of(resource_, options)),
+      predicate_(SpecOrMetadataChanged),
+      controller_({.name = std::move(name),
+                   .kind = resource_.kind,
+                   .is_stale = [this](const meta::Key& key) { return store_.IsStale(key); },
+                   .relist = [this] { AddAll(); }},
+                  std::move(reconciler), clock, registry) {
+  wiring_.subscribe(resource_, options,
+                    [this](const cache::Event& event) { OnOwnEvent(event); });
+}
+
+void ControllerEntry::OnOwnEvent(const cache::Event& event) {
+  if (!active_ || !predicate_(event)) return;
+  const meta::Object& object = event.after != nullptr ? *event.after : *event.before;
+  controller_.queue().Add(object.key(), PriorityOf(event));
+}
+
+ControllerBuilder& ControllerEntry::Owns(const meta::Resource& resource,
+                                         const StoreOptions& options) {
+  return Watches(resource, options, [owner = resource_](const cache::Event& event) {
+    return ControllingOwners(owner, event);
+  });
+}
+
+ControllerBuilder& ControllerEntry::Watches(const meta::Resource& resource,
+                                            const StoreOptions& options, Mapper mapper) {
+  wiring_.subscribe(resource, options, [this, map = std::move(mapper)](const cache::Event& event) {
+    if (!active_) return;
+    for (const meta::Key& key : map(event)) controller_.queue().Add(key, PriorityOf(event));
+  });
+  return *this;
+}
+
+ControllerBuilder& ControllerEntry::When(Predicate predicate) {
+  predicate_ = std::move(predicate);
+  return *this;
+}
+
+ControllerBuilder& ControllerEntry::Workers(int count) {
+  workers_ = count;
+  return *this;
+}
+
+ControllerBuilder& ControllerEntry::NeedsNoLeader() {
+  needs_leader_ = false;
+  return *this;
+}
+
+void ControllerEntry::Enqueue(const meta::Key& key) {
+  if (active_) controller_.queue().Add(key);
+}
+
+void ControllerEntry::AddAll() {
+  for (const auto& object : store_.List()) controller_.queue().Add(object->key(), Priority::kLow);
+}
+
+void ControllerEntry::Activate() {
+  SLUICE_CHECK(!active_);
+  active_ = true;  // before the list, so that no change falls between the two
+  AddAll();
+  controller_.Start(workers_);
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,67 @@
+// One registered controller: its queue and workers, what it watches, how events become keys.
+//
+// While it is not active (this replica does not lead) events are dropped: Activate() adds every key
+// of its store, so nothing is missed. Activate comes at most once.
+//
+// Thread rule: the builder's methods before Run, on the building thread; OnEvent from informers'
+// threads; Activate, RequestStop and Stop from the Manager's.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/reconcile/controller.h"
+#include "controller/runtime/manager.h"
+
+namespace sluice::runtime {
+
+class ControllerEntry final : public ControllerBuilder {
+ public:
+  // How the entry finds stores and hears their events; the Manager gives both.
+  struct Wiring {
+    std::function<cache::Store&(const meta::Resource&, const StoreOptions&)> store_of;
+    std::function<void(const meta::Resource&, const StoreOptions&, cache::EventHandler)> subscribe;
+  };
+
+  ControllerEntry(std::string name, meta::Resource resource, const StoreOptions& options,
+                  std::shared_ptr<reconcile::Reconciler> reconciler, Wiring wiring,
+                  base::Clock& clock, base::metrics::Registry& registry);
+
+  ControllerBuilder& Owns(const meta::Resource& resource) override { return Owns(resource, {}); }
+  ControllerBuilder& Owns(const meta::Resource& resource, const StoreOptions& options) override;
+  ControllerBuilder& Watches(const meta::Resource& resource, Mapper mapper) override {
+    return Watches(resource, {}, std::move(mapper));
+  }
+  ControllerBuilder& Watches(const meta::Resource& resource, const StoreOptions& options,
+                             Mapper mapper) override;
+  ControllerBuilder& When(Predicate predicate) override;
+  ControllerBuilder& Workers(int count) override;
+  ControllerBuilder& NeedsNoLeader() override;
+
+  void Activate();
+  void RequestStop() { controller_.RequestStop(); }
+  void Stop() { controller_.Stop(); }
+  // A key from outside the watches; dropped while not active.
+  void Enqueue(const meta::Key& key);
+
+  bool needs_leader() const { return needs_leader_; }
+  const std::string& name() const { return controller_.name(); }
+  reconcile::Controller& controller() { return controller_; }
+
+ private:
+  void OnOwnEvent(const cache::Event& event);
+  void AddAll();
+
+  const meta::Resource resource_;
+  const Wiring wiring_;
+  cache::Store& store_;
+  Predicate predicate_;
+  int workers_ = 1;
+  bool needs_leader_ = true;
+  std::atomic<bool> active_{false};
+  reconcile::Controller controller_;
+};
+
+}  // namespace sluice::runtime

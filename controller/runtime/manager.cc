@@ -1,0 +1,348 @@
+#include "controller/runtime/manager.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "controller/base/check.h"
+#include "controller/base/log.h"
+#include "controller/base/time_format.h"
+#include "controller/leader/elector.h"
+#include "controller/runtime/controller_entry.h"
+#include "controller/runtime/fenced_client.h"
+#include "controller/runtime/limits.h"
+#include "controller/runtime/pages.h"
+#include "controller/runtime/store_set.h"
+
+namespace sluice::runtime {
+
+namespace log = base::log;
+using base::Status;
+
+namespace {
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+// client-go's names, so that stock dashboards show them. Hosts and codes are few by nature.
+client::RequestObserver RequestMetrics(base::metrics::Registry& registry) {
+  static const std::vector<double> kBounds = {0.005, 0.025, 0.05, 0.1,  0.2,  0.4, 0.6, 0.8,
+                                              1,     2,     4,    10,   20,   60};
+  return [&registry](const client::RequestRecord& record) {
+    const std::string method(record.method);
+    const std::string host(record.host);
+    const std::string code = record.code == 0 ? "<error>" : std::to_string(record.code);
+    registry
+        .GetCounter("rest_client_requests_total",
+                    "Number of HTTP requests, partitioned by status code, method, and host.",
+                    {{"code", code}, {"host", host}, {"method", method}})
+        .Add();
+    registry
+        .GetHistogram("rest_client_request_duration_seconds",
+                      "Request latency in seconds. Broken down by verb, and host.", kBounds,
+                      {{"host", host}, {"verb", method}})
+        .Observe(std::chrono::duration<double>(record.duration).count());
+    if (record.throttled.count() == 0) return;
+    registry
+        .GetCounter("rest_client_throttled_seconds_total",
+                    "Seconds the server asked us to wait before a request (Retry-After).",
+                    {{"host", host}})
+        .Add(std::chrono::duration<double>(record.throttled).count());
+  };
+}
+
+// Ends the process when a stop takes too long; disarmed by its destructor.
+class StopDeadline {
+ public:
+  StopDeadline(base::Clock& clock, base::Duration limit, std::function<void()> overdue)
+      : thread_([this, &clock, limit, overdue = std::move(overdue)] {
+          std::unique_lock lock(mutex_);
+          if (!clock.WaitUntil(lock, wake_, clock.Mono() + limit, [this] { return done_; })) {
+            lock.unlock();
+            overdue();
+          }
+        }) {}
+  ~StopDeadline() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+      wake_.notify_all();
+    }
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+class ManagerImpl final : public Manager {
+ public:
+  ManagerImpl(Options options, client::Client& client, base::Clock& clock)
+      : options_(std::move(options)),
+        client_(client),
+        clock_(clock),
+        own_registry_(options_.registry == nullptr ? std::make_unique<base::metrics::Registry>()
+                                                   : nullptr),
+        registry_(options_.registry != nullptr ? *options_.registry : *own_registry_),
+        fenced_(NewFencedClient(client, [this] { return MayWrite(); })),
+        recorder_(recorder::EventRecorder::New({"sluice.dev/" + options_.name, options_.identity},
+                                               client, clock, registry_)),
+        stores_(client, clock, registry_),
+        pages_({options_.health_address, options_.metrics_address, options_.debug_address},
+               registry_) {
+    if (!options_.lease_name.empty()) {
+      elector_ = std::make_unique<leader::Elector>(
+          leader::Options{{options_.lease_namespace, options_.lease_name},
+                          options_.identity,
+                          options_.lease_duration,
+                          options_.renew_deadline,
+                          options_.retry_period},
+          client_, client_, clock_, registry_,
+          leader::Callbacks{[this] { Signal(&ManagerImpl::acquired_, base::OkStatus()); },
+                            [this](const Status& why) { Signal(&ManagerImpl::lost_, why); },
+                            [this] { EndProcess("the lease ran out before work had stopped"); }});
+    }
+    pages_.AddReadyCheck("caches", [this] {
+      const auto unsynced = stores_.Unsynced();
+      return unsynced.empty() ? base::OkStatus()
+                              : base::Unavailable("not synced: " + Joined(unsynced));
+    });
+    pages_.SetDebug([this] { return Debug(); });
+    client_.Observe(RequestMetrics(registry_));
+  }
+
+  ~ManagerImpl() override { SLUICE_CHECK(!running_); }
+
+  cache::Store& StoreOf(const meta::Resource& resource) override {
+    return stores_.Of(resource, {});
+  }
+  cache::Store& StoreOf(const meta::Resource& resource, const StoreOptions& options) override {
+    return stores_.Of(resource, options);
+  }
+  void AddIndex(const meta::Resource& resource, std::string index,
+                cache::IndexFunction function) override {
+    stores_.AddIndex(resource, {}, std::move(index), std::move(function));
+  }
+  void AddIndex(const meta::Resource& resource, const StoreOptions& options, std::string index,
+                cache::IndexFunction function) override {
+    stores_.AddIndex(resource, options, std::move(index), std::move(function));
+  }
+
+  ControllerBuilder& NewController(std::string name, const meta::Resource& resource,
+                                   std::shared_ptr<reconcile::Reconciler> reconciler) override {
+    return NewController(std::move(name), resource, {}, std::move(reconciler));
+  }
+  ControllerBuilder& NewController(std::string name, const meta::Resource& resource,
+                                   const StoreOptions& options,
+                                   std::shared_ptr<reconcile::Reconciler> reconciler) override {
+    SLUICE_CHECK(!running_ && controllers_.size() < kMaxControllers && Find(name) == nullptr);
+    ControllerEntry::Wiring wiring;
+    wiring.store_of = [this](const auto& r, const auto& o) -> cache::Store& {
+      return stores_.Of(r, o);
+    };
+    wiring.subscribe = [this](const auto& r, const auto& o, cache::EventHandler handler) {
+      stores_.Subscribe(r, o, std::move(handler));
+    };
+    controllers_.push_back(std::make_unique<ControllerEntry>(
+        std::move(name), resource, options, std::move(reconciler), std::move(wiring), clock_,
+        registry_));
+    return *controllers_.back();
+  }
+
+  Trigger TriggerOf(const std::string& controller) override {
+    ControllerEntry* entry = Find(controller);
+    SLUICE_CHECK(entry != nullptr);
+    return [entry](const meta::Key& key) { entry->Enqueue(key); };
+  }
+
+  void AddReadyCheck(std::string name, std::function<Status()> check) override {
+    pages_.AddReadyCheck(std::move(name), std::move(check));
+  }
+
+  // Until on_lead has passed (the epoch is raised) nobody may act as if we led.
+  bool leading() const override { return leads_ && MayWrite(); }
+  client::Client& fenced_client() override { return *fenced_; }
+  recorder::Recorder& recorder() override { return *recorder_; }
+  base::metrics::Registry& metrics() override { return registry_; }
+  int metrics_port() const override { return pages_.metrics_port(); }
+  int health_port() const override { return pages_.health_port(); }
+
+  Status Run(std::stop_token stop) override {
+    SLUICE_CHECK(!running_.exchange(true));
+    const std::stop_callback wake(stop, [this] {
+      const std::lock_guard lock(mutex_);
+      wake_.notify_all();
+    });
+    Status result = pages_.Start();
+    if (result.ok()) {
+      recorder_->Start();
+      stores_.Start();
+      result = Lead(stop);
+    }
+    StopAll();
+    running_ = false;
+    return result;
+  }
+
+ private:
+  bool MayWrite() const { return elector_ == nullptr || elector_->leading(); }
+
+  // From warm caches to the end of the lead or of the process.
+  Status Lead(std::stop_token stop) {
+    if (!AwaitSync(stop)) return base::OkStatus();
+    for (auto& entry : controllers_) {
+      if (!entry->needs_leader()) entry->Activate();
+    }
+    if (elector_ != nullptr) {
+      elector_->Start();
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return stop.stop_requested() || acquired_ || lost_; });
+      if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
+    }
+    if (stop.stop_requested()) return base::OkStatus();
+    if (options_.on_lead) {
+      if (const Status status = options_.on_lead(); !status.ok()) {
+        return base::Aborted("could not take the lead: " + status.ToString());
+      }
+    }
+    leads_ = true;
+    for (auto& entry : controllers_) {
+      if (entry->needs_leader()) entry->Activate();
+    }
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return stop.stop_requested() || lost_; });
+    if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
+    return base::OkStatus();
+  }
+
+  // False when stop came first.
+  bool AwaitSync(const std::stop_token& stop) {
+    const base::MonoTime began = clock_.Mono();
+    base::MonoTime report = began + kSyncReport;
+    while (!stores_.Unsynced().empty()) {
+      std::unique_lock lock(mutex_);
+      // Stores have no call-back for "synced"; a few looks a second cost nothing.
+      wake_.wait_for(lock, std::chrono::milliseconds(2), [&] { return stop.stop_requested(); });
+      if (stop.stop_requested()) return false;
+      if (clock_.Mono() < report) continue;
+      report = clock_.Mono() + kSyncReport;
+      log::Warn("caches are not synced yet", {{"stores", Joined(stores_.Unsynced())}});
+    }
+    log::Info("caches synced",
+              {{"seconds", std::chrono::duration<double>(clock_.Mono() - began).count()}});
+    return true;
+  }
+
+  void StopAll() {
+    log::Info("stop began", {{"controller", options_.name}});
+    const StopDeadline deadline(clock_, options_.stop_deadline, [this] {
+      EndProcess("the stop took longer than its deadline");
+    });
+    for (auto& entry : controllers_) entry->RequestStop();
+    for (auto& entry : controllers_) entry->Stop();
+    leads_ = false;
+    if (elector_ != nullptr) elector_->Stop();
+    recorder_->Stop();
+    stores_.Stop();
+    pages_.Stop();
+    log::Info("stop ended", {{"controller", options_.name}});
+  }
+
+  void Signal(bool ManagerImpl::*fact, Status why) {
+    const std::lock_guard lock(mutex_);
+    this->*fact = true;
+    if (!why.ok()) lost_why_ = std::move(why);
+    wake_.notify_all();
+  }
+
+  void EndProcess(std::string_view why) {
+    log::Error("process ended by force", {{"why", why}});
+    if (options_.end_process) {
+      options_.end_process(why);
+    } else {
+      _exit(1);
+    }
+  }
+
+  ControllerEntry* Find(const std::string& name) {
+    for (auto& entry : controllers_) {
+      if (entry->name() == name) return entry.get();
+    }
+    return nullptr;
+  }
+
+  std::string Debug() {
+    nlohmann::json out;
+    out["leading"] = leading();
+    out["holder"] = elector_ != nullptr ? elector_->holder() : options_.identity;
+    for (const auto& line : stores_.Look()) {
+      out["caches"].push_back({{"store", line.name},
+                               {"synced", line.synced},
+                               {"objects", line.objects},
+                               {"events", line.events},
+                               {"failures", line.failures},
+                               {"lastError", line.last_error}});
+    }
+    for (auto& entry : controllers_) {
+      const auto queue = entry->controller().queue().Look(kMaxDebugEntries);
+      nlohmann::json keys = nlohmann::json::array();
+      for (const auto& at : queue.entries) {
+        keys.push_back({{"key", at.key},
+                        {"state", at.state},
+                        {"seconds", at.seconds},
+                        {"failures", at.failures}});
+      }
+      nlohmann::json errors = nlohmann::json::array();
+      for (const auto& error : entry->controller().LastErrors()) {
+        errors.push_back(
+            {{"key", error.key}, {"error", error.error}, {"at", base::FormatRfc3339(error.at)}});
+      }
+      out["controllers"][entry->name()] = {{"waiting", queue.waiting},
+                                           {"running", queue.running},
+                                           {"delayed", queue.delayed},
+                                           {"keys", keys},
+                                           {"lastErrors", errors}};
+    }
+    return out.dump(2) + "\n";
+  }
+
+  const Options options_;
+  client::Client& client_;
+  base::Clock& clock_;
+  const std::unique_ptr<base::metrics::Registry> own_registry_;
+  base::metrics::Registry& registry_;
+  const std::unique_ptr<client::Client> fenced_;
+  const std::unique_ptr<recorder::EventRecorder> recorder_;
+  StoreSet stores_;
+  Pages pages_;
+  std::unique_ptr<leader::Elector> elector_;
+  std::deque<std::unique_ptr<ControllerEntry>> controllers_;
+  std::atomic<bool> running_{false};
+  std::atomic<bool> leads_{false};
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  // Guarded by mutex_:
+  bool acquired_ = false;
+  bool lost_ = false;
+  Status lost_why_;
+};
+
+}  // namespace
+
+std::unique_ptr<Manager> Manager::New(Options options, client::Client& client,
+                                      base::Clock& clock) {
+  return std::make_unique<ManagerImpl>(std::move(options), client, clock);
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,62 @@
+#include "controller/runtime/predicates.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "controller/meta/json_scanner.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+std::string GroupOf(const std::string& api_version) {
+  const std::size_t slash = api_version.find('/');
+  return slash == std::string::npos ? "" : api_version.substr(0, slash);
+}
+
+void AddOwners(const meta::Resource& owner, const meta::Object* object,
+               std::vector<meta::Key>& out) {
+  if (object == nullptr) return;
+  const auto text = meta::FindMember(object->metadata_json(), "ownerReferences");
+  if (text.empty()) return;
+  const auto references = nlohmann::json::parse(text, nullptr, false);
+  if (!references.is_array()) return;
+  for (const auto& reference : references) {
+    if (!reference.is_object() || !reference.value("controller", false)) continue;
+    if (reference.value("kind", "") != owner.kind) continue;
+    if (GroupOf(reference.value("apiVersion", "")) != owner.group) continue;
+    meta::Key key{owner.namespaced ? std::string(object->ns()) : "", reference.value("name", "")};
+    if (std::find(out.begin(), out.end(), key) == out.end()) out.push_back(std::move(key));
+  }
+}
+
+}  // namespace
+
+bool SpecOrMetadataChanged(const cache::Event& event) {
+  if (event.before == nullptr || event.after == nullptr) return true;
+  const meta::Object& before = *event.before;
+  const meta::Object& after = *event.after;
+  if (before.uid() != after.uid() || before.generation() != after.generation() ||
+      before.deleting() != after.deleting()) {
+    return true;
+  }
+  if (after.generation() == 0) return before.resource_version() != after.resource_version();
+  for (const char* member : {"labels", "annotations", "finalizers"}) {
+    if (meta::FindMember(before.metadata_json(), member) !=
+        meta::FindMember(after.metadata_json(), member)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool AnyChange(const cache::Event&) { return true; }
+
+std::vector<meta::Key> ControllingOwners(const meta::Resource& owner, const cache::Event& event) {
+  std::vector<meta::Key> out;
+  AddOwners(owner, event.before.get(), out);
+  AddOwners(owner, event.after.get(), out);
+  return out;
+}
+
+}  // namespace sluice::runtime

@@ -1,0 +1,58 @@
+// The caches of one process: one informer per (kind, narrowing), shared by all who ask.
+//
+// Thread rule: any thread. Start() starts the informers there are; later ones start when made.
+// Stop: Stop() ends and joins them all.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/base/metrics.h"
+#include "controller/cache/store.h"
+#include "controller/client/client.h"
+#include "controller/runtime/manager.h"
+
+namespace sluice::runtime {
+
+class StoreSet {
+ public:
+  StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry);
+  ~StoreSet();
+
+  cache::Store& Of(const meta::Resource& resource, const StoreOptions& options);
+  void AddIndex(const meta::Resource& resource, const StoreOptions& options, std::string index,
+                cache::IndexFunction function);
+  void Subscribe(const meta::Resource& resource, const StoreOptions& options,
+                 cache::EventHandler handler);
+  void Start();
+  void Stop();
+  // Names of the stores that are not synced yet, "secrets (label sluice.dev/tenant)".
+  std::vector<std::string> Unsynced() const;
+
+  struct Line {  // what /debug shows
+    std::string name;
+    bool synced = false;
+    std::size_t objects = 0;
+    std::uint64_t events = 0;
+    std::uint64_t failures = 0;
+    std::string last_error;
+  };
+  std::vector<Line> Look() const;
+
+ private:
+  struct Entry;
+  Entry& Find(const meta::Resource& resource, const StoreOptions& options);
+
+  client::Client& client_;
+  base::Clock& clock_;
+  base::metrics::Registry& registry_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Entry>> entries_;  // guarded by mutex_
+  bool started_ = false;                         // guarded by mutex_
+};
+
+}  // namespace sluice::runtime
