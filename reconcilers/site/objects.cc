@@ -90,7 +90,10 @@ std::vector<WantedObject> WantedObjects(const Inputs& in, const AgentOptions& op
   out.push_back(Make(in, common::kServices, "s3",
                      Services(in, profile.s3_port(), "s3", {{"internalTrafficPolicy", "Local"}})));
   out.push_back(Make(in, common::kServices, "metrics",
-                     Services(in, profile.metrics_port(), "metrics", {{"clusterIP", "None"}})));
+                     Services(in, profile.metrics_port(), "metrics",
+                              {{"clusterIP", "None"},
+                               // An agent that is not ready is still measured.
+                               {"publishNotReadyAddresses", true}})));
   return out;
 }
 

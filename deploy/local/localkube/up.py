@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import dns, host, instance, limits, net, node, procs, sweep
+from . import dns, host, images, instance, limits, net, node, procs, sweep
 from .control import ControlPlane
 from .health import Api, api_ready, http_ok, wait_healthy
 from .instance import Instance
@@ -140,6 +140,7 @@ def _environment(i: Instance, o: Options, control: ControlPlane, nodes: int) -> 
             "port": control.etcd_port,
         },
         "tokens": {user: str(state / "tokens" / user) for user in {"admin"} | set(o.users or {})},
+        "pauseImage": images.PAUSE_IMAGE,  # on every node, for pods that bring no image of their own
         "hostIP": control.api_ip,  # where pods and nodes reach processes of the host
         "bridge": i.bridge if nodes else None,
         "podsCIDR": i.pods_cidr,
