@@ -73,6 +73,7 @@ std::string_view ReasonPhrase(int status) {
 }
 
 void HeadWriter::Put(std::string_view text) {
+  if (text.empty()) return;  // may be a null view
   if (!ok_ || static_cast<std::size_t>(end_ - at_) < text.size()) {
     ok_ = false;
     return;

@@ -137,6 +137,7 @@ Error PutRequest(const http1::Request& request, const Query& query, const Auth& 
 }  // namespace
 
 void HashSink::Put(std::string_view text) {
+  if (text.empty()) return;  // may be a null view
   if (text.size() > buffer_.size() - size_) {
     hasher_.Update({buffer_.data(), size_});
     size_ = 0;

@@ -41,12 +41,13 @@ class DeleteReader final : public XmlVisitor {
   bool OnElement(const XmlElement& element) override {
     if (element.path[0] != "Delete") return false;
     if (element.Is("Delete", "Quiet")) request.quiet = element.text == "true";
-    if (element.Is("Object", "Key")) request.entries.back().key = element.text;
-    if (element.Is("Object", "VersionId")) request.entries.back().version_id = element.text;
-    // Conditions on the entry (ETag, Size, LastModifiedTime) must not get lost on the way.
-    if (element.Is("Object", "ETag") || element.Is("Object", "Size") ||
-        element.Is("Object", "LastModifiedTime"))
-      return false;
+    if (element.path.size() != 3 || element.path[1] != "Object")
+      return request.entries.size() <= kMaxDeleteKeys;
+    const std::string_view name = element.name();
+    if (name == "Key") request.entries.back().key = element.text;
+    if (name == "VersionId") request.entries.back().version_id = element.text;
+    // Conditions on the entry must not get lost on the way.
+    if (name == "ETag" || name == "Size" || name == "LastModifiedTime") return false;
     return request.entries.size() <= kMaxDeleteKeys;
   }
   DeleteRequest request;

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::s3 {
@@ -38,7 +39,7 @@ HmacKey::HmacKey(std::string_view key) {
     const base::Sha256Digest digest = FastSha256(key);
     std::memcpy(block.data(), digest.data(), digest.size());
   } else {
-    std::memcpy(block.data(), key.data(), key.size());
+    std::copy(key.begin(), key.end(), block.begin());
   }
   std::array<char, 64> pad;
   for (std::size_t i = 0; i < pad.size(); ++i) pad[i] = static_cast<char>(block[i] ^ 0x36);

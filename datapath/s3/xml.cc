@@ -6,6 +6,7 @@
 namespace sluice::s3 {
 
 void XmlWriter::Raw(std::string_view bytes) {
+  if (bytes.empty()) return;  // may be a null view
   if (!ok_ || out_.size() - size_ < bytes.size()) {
     ok_ = false;
     return;
