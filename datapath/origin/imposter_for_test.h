@@ -63,6 +63,9 @@ class Peer {
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
 
+  // TLS: the connection ends as if cut.
+  void EndWithoutNotice() { SSL_set_quiet_shutdown(ssl_, 1); }
+
  private:
   bool Fill() {
     char piece[65536];
@@ -152,7 +155,7 @@ class Imposter {
   std::uint16_t port_ = 0;
   std::atomic<int> accepted_{0};
   std::mutex mutex_;
-  std::set<int> open_;  // guarded by mutex_
+  std::set<int> open_;                    // guarded by mutex_
   std::vector<std::thread> connections_;  // by the accepter, then by the destructor
   std::thread accepter_;
 };
