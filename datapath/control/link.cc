@@ -252,13 +252,17 @@ std::chrono::seconds Link::health_interval() const {
   return impl_->interval;
 }
 
-void Link::Stop() {
+void Link::Cancel() {
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
     impl_->CancelLocked();
   }
   impl_->wake.notify_all();
+}
+
+void Link::Stop() {
+  Cancel();
   if (impl_->thread.joinable()) impl_->thread.join();
 }
 

@@ -4,7 +4,7 @@
 // States: waiting (back-off) -> connecting -> greeted (Hello sent) -> welcomed -> waiting …
 //
 // A dead peer is noticed by HTTP/2 keepalive, one that never welcomes by kWelcomeDeadline.
-// Thread rule: methods from any thread; Stop() once, by the owner, who then destroys.
+// Thread rule: methods from any thread; Stop() by the owner, who then destroys.
 #pragma once
 
 #include <functional>
@@ -49,7 +49,9 @@ class Link {
   void Tick(const Health& health, bool due);
   bool welcomed() const;
   std::chrono::seconds health_interval() const;  // as the Welcome said; zero before
-  void Stop();
+  // Ends the stream and keeps it ended; does not wait.
+  void Cancel();
+  void Stop();  // Cancel() and join
 
  private:
   struct Impl;

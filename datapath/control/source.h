@@ -41,7 +41,8 @@ class Source {
   // configuration in force.
   virtual base::Status Reload() = 0;
 
-  // Ends every thread and connection; returns when OnConfig cannot run any more. Idempotent.
+  // Ends every thread and connection; returns when OnConfig cannot run any more, which is at once
+  // but for a name being resolved or a certificate being asked for (kCallDeadline). Idempotent.
   virtual void Stop() = 0;
 };
 

@@ -94,6 +94,11 @@ class StreamSourceImpl final : public StreamSource {
       stopping_ = true;
     }
     wake_.notify_all();
+    {
+      // A write to a controller that reads nothing must not hold up the thread we wait for.
+      const std::lock_guard lock(links_mutex_);
+      for (auto& [target, link] : links_) link->Cancel();
+    }
     if (thread_.joinable()) thread_.join();
     links_.clear();
   }
@@ -138,9 +143,11 @@ class StreamSourceImpl final : public StreamSource {
   base::MonoTime next_identity_try_{};
   base::MonoTime next_resolve_{};
   base::MonoTime last_health_{};
-  std::map<std::string, std::unique_ptr<Link>> links_;  // by target
+  // By target. Changed by the thread under links_mutex_; read by it without, by Stop() with it.
+  std::map<std::string, std::unique_ptr<Link>> links_;
   std::vector<std::string> targets_;
 
+  std::mutex links_mutex_;  // never taken inside mutex_
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   StreamState state_;  // guarded by mutex_, as all below
@@ -269,9 +276,12 @@ void StreamSourceImpl::KeepLinks() {
   if (found) targets_ = std::move(targets);
   if (!unresolved.empty()) SetError(base::Unavailable(unresolved));
   next_resolve_ = clock_.Mono() + (found ? base::Duration(kResolveInterval) : backoff_.Next());
-  std::erase_if(links_, [&](const auto& entry) {
-    return std::ranges::find(targets_, entry.first) == targets_.end();
-  });
+  {
+    const std::lock_guard lock(links_mutex_);
+    std::erase_if(links_, [&](const auto& entry) {
+      return std::ranges::find(targets_, entry.first) == targets_.end();
+    });
+  }
   for (const auto& target : targets_) {
     if (links_.contains(target)) continue;
     LinkEvents events;
@@ -293,8 +303,14 @@ void StreamSourceImpl::KeepLinks() {
       base::log::Info("drain asked for", {{"grace_seconds", grace.count()}});
       if (options_.on_drain) options_.on_drain(grace);
     };
-    links_[target] = std::make_unique<Link>(options_, target, MakeLinkIdentity(), *gate_, clock_,
-                                            std::move(events));
+    auto link = std::make_unique<Link>(options_, target, MakeLinkIdentity(), *gate_, clock_,
+                                       std::move(events));
+    const std::lock_guard lock(links_mutex_);
+    {
+      const std::lock_guard state_lock(mutex_);
+      if (stopping_) link->Cancel();  // Stop() may have passed already
+    }
+    links_[target] = std::move(link);
   }
 }
 

@@ -82,7 +82,7 @@ function(sluice_test name)
     add_dependencies(unit_tests ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "SLUICE_BUILD_DIR=${CMAKE_BINARY_DIR}")
+    ENVIRONMENT "SLUICE_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
 
 # sluice_fuzzer(NAME FILE LIB...): corpus in tests/fuzz/corpus/NAME (kept), label "fuzz".

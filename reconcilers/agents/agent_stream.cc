@@ -11,7 +11,7 @@ namespace sluice::agents {
 namespace {
 
 Order FromProto(const agent::v1::Order& order) {
-  return {order.lineage(), order.epoch(), order.revision()};
+  return {order.lineage().substr(0, kMaxVersionBytes), order.epoch(), order.revision()};
 }
 
 AgentHealth FromProto(agent::v1::Health::State state) {
@@ -91,9 +91,14 @@ std::vector<std::shared_ptr<AgentStream>> StreamTable::All() const {
 AgentStream* AgentStream::Accept(StreamContext& context, const grpc::CallbackServerContext& call) {
   std::shared_ptr<AgentStream> stream(new AgentStream(context));
   stream->self_ = stream;
+  bool room = false;
   {
     const std::lock_guard lock(context.live_mutex);
-    ++context.live;
+    room = ++context.live <= kMaxStreams;
+  }
+  if (!room) {
+    stream->Close(Refusal(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many streams"));
+    return stream.get();
   }
   auto peer = PeerOf(call);
   if (!peer.ok()) {
@@ -222,6 +227,7 @@ void AgentStream::TakeAck(const agent::v1::Ack& ack) {
   context_.fleet.Update(identity_, [&](NodeState& node) {
     node.applied_version = ack.version().substr(0, kMaxVersionBytes);
     node.applied_order = FromProto(ack.order());
+    if (node.seen_order.lineage != node.applied_order.lineage) node.seen_order = node.applied_order;
     node.seen_order = std::max(node.seen_order, node.applied_order);
     node.nacked_version.clear();
     node.nack_reason.clear();

@@ -22,6 +22,11 @@ inline constexpr int kMaxCompareAndSwapTries = 8;
 // The fleet as one replica sees it.
 inline constexpr std::size_t kMaxNodes = 32768;       // agents that left are forgotten first
 inline constexpr std::size_t kMaxStreamsPerNode = 2;  // the old and the new of a reconnect
+inline constexpr int kMaxStreams = 40'000;            // in one replica; refused beyond
+inline constexpr std::size_t kControlQuotaBytes = std::size_t{4} << 30;  // of gRPC's own buffers
+inline constexpr std::size_t kEnrolmentQuotaBytes = std::size_t{64} << 20;
+inline constexpr std::chrono::seconds kHandshakeDeadline{20};
+inline constexpr std::chrono::seconds kEnrolmentConnectionAge{60};
 
 // Enrolment.
 inline constexpr std::size_t kMaxEnrolmentsWaiting = 1024;

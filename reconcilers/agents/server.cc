@@ -157,8 +157,19 @@ class ControlService final : public ControlBase {
 
 StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address, int& port,
                                                grpc::Service& service,
-                                               std::shared_ptr<grpc::ServerCredentials> creds) {
+                                               std::shared_ptr<grpc::ServerCredentials> creds,
+                                               std::size_t quota_bytes,
+                                               std::chrono::seconds connection_age) {
   grpc::ServerBuilder builder;
+  grpc::ResourceQuota quota;
+  quota.Resize(quota_bytes);
+  builder.SetResourceQuota(quota);
+  if (connection_age.count() > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(connection_age.count() * 1000));
+  }
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(kHandshakeDeadline.count() * 1000));
   builder.AddListeningPort(address, std::move(creds), &port);
   builder.RegisterService(&service);
   builder.SetMaxReceiveMessageSize(kMaxUpwardMessageBytes);
@@ -274,12 +285,14 @@ Status AgentServer::Start(CertificateAuthority authority, std::string trust_pem)
   impl.enrolment =
       std::make_unique<EnrolmentService>(impl.issuer, impl.reviewer, impl.clock, *impl.pool);
   impl.control = std::make_unique<ControlService>(impl.context, impl.issuer);
-  SLUICE_ASSIGN_OR_RETURN(impl.control_server,
-                          Listen(impl.options.control_address, impl.control_port, *impl.control,
-                                 impl.slot.Credentials(true)));
-  SLUICE_ASSIGN_OR_RETURN(impl.enrolment_server,
-                          Listen(impl.options.enrolment_address, impl.enrolment_port,
-                                 *impl.enrolment, impl.slot.Credentials(false)));
+  SLUICE_ASSIGN_OR_RETURN(
+      impl.control_server,
+      Listen(impl.options.control_address, impl.control_port, *impl.control,
+             impl.slot.Credentials(true), kControlQuotaBytes, std::chrono::seconds(0)));
+  SLUICE_ASSIGN_OR_RETURN(
+      impl.enrolment_server,
+      Listen(impl.options.enrolment_address, impl.enrolment_port, *impl.enrolment,
+             impl.slot.Credentials(false), kEnrolmentQuotaBytes, kEnrolmentConnectionAge));
   impl.publisher.SetListener([&impl](const std::string& site) {
     for (const auto& stream : impl.context.table.OfSite(site)) stream->Pump();
   });
