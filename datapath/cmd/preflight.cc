@@ -1,0 +1,113 @@
+#include "datapath/cmd/preflight.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "controller/base/file.h"
+#include "datapath/serve/limits.h"
+
+namespace sluice::cmd {
+namespace {
+
+using Level = Finding::Level;
+
+Finding CheckDescriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const std::uint64_t wanted = serve::kMaxConnections + 4096;
+  if (limit.rlim_max >= wanted)
+    return {Level::kOk, fmt::format("file descriptors: {}", limit.rlim_max), ""};
+  return {Level::kWarning,
+          fmt::format("file descriptors: {}, enough for fewer than {} connections", limit.rlim_max,
+                      serve::kMaxConnections),
+          fmt::format("raise RLIMIT_NOFILE to {} (LimitNOFILE= or the runtime's default)", wanted)};
+}
+
+Finding CheckMemfd() {
+  const int fd = ::memfd_create("sluice-check", MFD_CLOEXEC);
+  if (fd < 0)
+    return {Level::kError, fmt::format("memfd_create: {}", std::strerror(errno)),
+            "allow memfd_create in the seccomp profile"};
+  void* at = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const bool punched = ::ftruncate(fd, 4096) == 0 && at != MAP_FAILED &&
+                       ::madvise(at, 4096, MADV_POPULATE_WRITE) == 0 &&
+                       ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+  const int error = errno;
+  if (at != MAP_FAILED) ::munmap(at, 4096);
+  ::close(fd);
+  if (punched) return {Level::kOk, "memory segments: memfd, populate and hole punching work", ""};
+  return {Level::kError, fmt::format("memory segments: {}", std::strerror(error)),
+          "a kernel of 5.14 or newer is needed"};
+}
+
+Finding CheckIoUring() {
+  const auto disabled = base::ReadFile("/proc/sys/kernel/io_uring_disabled", 16);
+  if (disabled.ok() && disabled->substr(0, 1) != "0")
+    return {Level::kOk, "io_uring: off (sysctl kernel.io_uring_disabled); epoll is used", ""};
+  return {Level::kOk, "poller: epoll", ""};
+}
+
+Finding CheckMemory(const control::Config& config) {
+  const std::uint64_t total = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                              static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  const std::string what =
+      fmt::format("cache.memoryBytes: {} of {} bytes", config.cache.memory_bytes, total);
+  if (config.cache.memory_bytes <= total / 10 * 9) return {Level::kOk, what, ""};
+  return {Level::kError, what, "leave a tenth of the machine to others"};
+}
+
+Finding CheckDisk(const std::string& path, std::uint64_t bytes) {
+  const std::string probe = path + "/.sluice-check";
+  const int fd = ::open(probe.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
+  if (fd < 0) {
+    return {errno == EINVAL ? Level::kWarning : Level::kError,
+            fmt::format("disk {}: {}", path, std::strerror(errno)),
+            errno == EINVAL
+                ? "a file system with O_DIRECT (ext4, xfs) keeps reads off the page cache"
+                : "make the folder and give it to the agent's user"};
+  }
+  ::close(fd);
+  ::unlink(probe.c_str());
+  struct statvfs space {};
+  if (::statvfs(path.c_str(), &space) == 0) {
+    const std::uint64_t free = space.f_bavail * space.f_frsize;
+    if (free < bytes && ::access((path + "/store.sluice").c_str(), F_OK) != 0)
+      return {Level::kError, fmt::format("disk {}: {} bytes free, {} wanted", path, free, bytes),
+              "free space or lower cache.diskBytes"};
+  }
+  return {Level::kOk, fmt::format("disk {}: O_DIRECT, room", path), ""};
+}
+
+}  // namespace
+
+std::vector<Finding> Preflight(const control::Config* config) {
+  std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckIoUring()};
+  if (config == nullptr) return findings;
+  findings.push_back(CheckMemory(*config));
+  for (const std::string& path : config->cache.disk_paths)
+    findings.push_back(CheckDisk(path, config->cache.disk_bytes / config->cache.disk_paths.size()));
+  return findings;
+}
+
+std::string Render(const std::vector<Finding>& findings, int* errors) {
+  *errors = 0;
+  std::string text;
+  for (const Finding& finding : findings) {
+    const char* word = finding.level == Level::kOk        ? "ok     "
+                       : finding.level == Level::kWarning ? "warning"
+                                                          : "ERROR  ";
+    *errors += finding.level == Level::kError ? 1 : 0;
+    text += fmt::format("{} {}\n", word, finding.what);
+    if (!finding.cure.empty()) text += fmt::format("        cure: {}\n", finding.cure);
+  }
+  return text;
+}
+
+}  // namespace sluice::cmd

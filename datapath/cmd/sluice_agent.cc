@@ -1,0 +1,121 @@
+// sluice-agent. Start: flags → signals → source → (first configuration) server. Stop, on SIGTERM or
+// SIGINT: drain → source → server. Exit codes: README.md.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "controller/base/clock.h"
+#include "controller/base/file.h"
+#include "controller/base/log.h"
+#include "datapath/cmd/engine.h"
+#include "datapath/cmd/flags.h"
+#include "datapath/cmd/preflight.h"
+#include "datapath/cmd/wiring.h"
+#include "datapath/control/source.h"
+
+namespace sluice::cmd {
+namespace {
+
+constexpr int kUsage = 2;
+
+int Refuse(const base::Status& status) {
+  fmt::print(stderr, "sluice-agent: {}\n", status.message());
+  return kUsage;
+}
+
+// Every thread is to leave these to sigwait below.
+sigset_t BlockSignals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int Check(const Flags& flags) {
+  control::Config config;
+  if (!flags.config.empty()) {
+    auto text = base::ReadFile(flags.config);
+    if (!text.ok()) return Refuse(text.status());
+    auto parsed = control::ParseYaml(*text);
+    if (!parsed.ok()) return Refuse(parsed.status().Annotate(flags.config));
+    config = std::move(parsed).value();
+  }
+  int errors = 0;
+  fmt::print("{}", Render(Preflight(flags.config.empty() ? nullptr : &config), &errors));
+  return errors == 0 ? 0 : 1;
+}
+
+int Serve(const Flags& flags) {
+  base::log::Configure(flags.log_debug ? base::log::Level::kDebug : base::log::Level::kInfo,
+                       flags.log_json ? base::log::Format::kJson : base::log::Format::kText);
+  RaiseDescriptorLimit();
+  const sigset_t signals = BlockSignals();
+  base::RealClock clock;
+  Engine engine(clock, flags.site, flags.metrics);
+  auto source = MakeSource(flags, engine, clock);
+  if (!source.ok()) return Refuse(source.status());
+  if (const base::Status opened = engine.Start(); !opened.ok()) return Refuse(opened);
+  const base::Status started =
+      (*source)->Start([&](control::ConfigPtr config) { return engine.Take(std::move(config)); });
+  if (!started.ok()) {
+    (*source)->Stop();
+    if (started.code() == base::Code::kInvalidArgument) return Refuse(started);
+    base::log::Error("agent did not start", {{"error", started}});
+    return 1;
+  }
+  for (;;) {
+    int number = 0;
+    if (::sigwait(&signals, &number) != 0) continue;
+    if (number == SIGTERM || number == SIGINT) break;
+    if (number == SIGUSR1) {  // the controller asked for it; it ends the process itself, later
+      engine.Drain(flags.drain);
+      continue;
+    }
+    const base::Status reloaded = (*source)->Reload();
+    if (!reloaded.ok())
+      base::log::Error("configuration was not reloaded; the former stays", {{"error", reloaded}});
+  }
+  engine.Drain(flags.drain);
+  (*source)->Stop();
+  engine.Stop(base::Duration::zero());
+  base::log::Info("stopped");
+  return 0;
+}
+
+int Main(std::span<const char* const> arguments) {
+  auto flags = ParseFlags(arguments);
+  if (!flags.ok()) return Refuse(flags.status());
+  switch (flags->action) {
+    case Flags::Action::kHelp:
+      fmt::print("{}", HelpText());
+      return 0;
+    case Flags::Action::kVersion:
+      fmt::print("sluice-agent {}\n", kAgentVersion);
+      return 0;
+    case Flags::Action::kCheck:
+      return Check(*flags);
+    case Flags::Action::kServe:
+      return Serve(*flags);
+  }
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace sluice::cmd
+
+int main(int argc, char** argv) {
+  return sluice::cmd::Main({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
+}

@@ -1,0 +1,83 @@
+// One request passed through to its origin: the client's body in, re-signed, the answer out.
+//
+// Writes invalidate what the cache holds of their object twice: before the origin hears of them
+// (and durably, so that a crash in between cannot bring the old bytes back) and after it answered
+// (for reads that were under way), before the client hears of it.
+//
+// Nothing of the origin's own names reaches the client: errors are told in our words, and bucket,
+// key and location in XML answers are put back into the client's terms.
+//
+// Flow control: the origin is read only as fast as the client takes, and the other way round; at
+// most origin/limits.h kScratchBytes wait here in either case.
+//
+// Thread rule: the connection's loop. Owned by the Connection; destroyed when the request ends.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "datapath/origin/exchange.h"
+#include "datapath/s3/payload.h"
+#include "datapath/serve/connection.h"
+
+namespace sluice::serve {
+
+class Proxy final : public origin::ResponseHandler {
+ public:
+  explicit Proxy(Connection& connection) : connection_(connection) {}
+  ~Proxy() override;
+
+  // From a dispatched request. May answer (and end) at once when it must be refused.
+  void Start();
+
+  // The request has ended: no callback comes any more.
+  void Detach() { exchange_.reset(); }
+  void OnClientReadable();
+  void OnClientWritable();
+  void OnDeadline();
+
+  void OnHead(const http1::Response& response) override;
+  void OnData(std::span<const char> bytes) override;
+  void OnSendable() override;
+  void OnDone(const base::Status& status) override;
+
+ private:
+  // How the answer's body reaches the client.
+  enum class Mode : std::uint8_t { kUndecided, kStream, kCollect };
+
+  s3::Error BuildRequest(origin::Request* request);
+  s3::Error AddCopySource(origin::Request* request);
+  void BeginExchange();
+  void PumpUpload();
+  bool ReadClient();  // false: nothing now
+  void PumpOut();
+  void FinishCollected();
+  void AnswerCollected();
+  void Fail(const s3::Error& error);
+  void EndInput();
+  bool Writes() const;
+  std::string ToClientTerms(std::string body) const;
+
+  Connection& connection_;
+  origin::Request request_;
+  std::unique_ptr<origin::Exchange> exchange_;
+  s3::PayloadReader payload_;
+  bool has_upload_ = false;
+  bool upload_done_ = false;
+  std::size_t body_begin_ = 0;  // of unread request body in the connection's input buffer
+  std::string_view upload_;     // decoded, not yet taken by the exchange
+
+  Mode mode_ = Mode::kUndecided;
+  int status_ = 0;
+  std::string head_lines_;  // of the answer, for kCollect
+  std::string out_;         // bytes for the client: head, then body as it comes
+  std::size_t out_sent_ = 0;
+  bool chunked_ = false;
+  bool head_only_ = false;
+  bool paused_ = false;
+  bool origin_done_ = false;
+  std::uint64_t body_left_ = 0;  // of a streamed body of known length
+  std::string collected_;
+};
+
+}  // namespace sluice::serve

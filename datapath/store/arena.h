@@ -1,0 +1,83 @@
+// Page-aligned extents in memfd segments: memory that can be mapped, received into, and sent by
+// reference with sendfile.
+//
+// Invariants:
+//  1. A page that was sent by reference is never written again: Free(extent, sent_by_reference)
+//  punches
+//     it out of the file, the kernel keeps the old page for whoever still has to read it, and the
+//     next user of the offset gets a fresh page. (docs/adr/0037-page-reuse.md)
+//  2. Every page present in a segment is counted in the MemoryPool, whether in use or kept for
+//  reuse.
+//  3. Extents of one power-of-two size class share segments; only the pages a chunk needs are
+//  present,
+//     so rounding up costs address space, not memory.
+//
+// Thread rule: any thread (one mutex; an extent is taken once per chunk filled, never per request).
+// Errors: ResourceExhausted when the pool has no room (evict and ask again) or descriptors are out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "controller/base/status.h"
+#include "datapath/store/memory_pool.h"
+
+namespace sluice::store {
+
+struct Extent {
+  std::uint32_t segment = kNone;
+  std::uint32_t slot = 0;
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  bool valid() const { return segment != kNone; }
+};
+
+class Arena {
+ public:
+  // Extents are at most `max_extent_bytes` (a power of two) long.
+  Arena(MemoryPool& pool, std::size_t max_extent_bytes);
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // `bytes` > 0; the pages are present and writable, their content is arbitrary.
+  base::StatusOr<Extent> Allocate(std::size_t bytes);
+  void Free(Extent extent, bool sent_by_reference);
+
+  // The address and the file position of an extent. Valid until it is freed; no lock.
+  char* data(Extent extent) const;
+  int fd(Extent extent) const;
+  std::uint64_t file_offset(Extent extent) const;
+
+  // Makes free pages present ahead of use, at most `bytes`, while the pool has room; returns how
+  // many were added. Called in steps by the thread that warms the tier up.
+  std::uint64_t PreTouch(std::uint64_t bytes);
+  std::uint64_t idle_bytes() const;  // present, counted, not in use
+
+ private:
+  struct Segment;
+  struct SizeClass;
+  static constexpr std::size_t kMaxSegments = 1 << 16;
+
+  std::size_t ClassOf(std::size_t bytes) const;
+  base::StatusOr<Extent> TakeSlot(std::size_t size_class, std::size_t bytes);
+  base::Status AddSegment(std::size_t size_class);
+  bool Reserve(std::uint64_t bytes);
+  bool DropIdle(std::uint64_t bytes);
+  void Punch(Extent extent);
+
+  MemoryPool& pool_;
+  const std::size_t max_extent_bytes_;
+  // Readers index it without the lock: a fixed array whose entries are set once, before any extent
+  // that names them is handed out.
+  const std::unique_ptr<std::unique_ptr<Segment>[]> segments_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_:
+  std::size_t segment_count_ = 0;
+  std::vector<SizeClass> classes_;
+  std::uint64_t idle_bytes_ = 0;
+};
+
+}  // namespace sluice::store

@@ -1,0 +1,317 @@
+#include "datapath/store/cache.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <bit>
+#include <condition_variable>
+
+#include "controller/base/log.h"
+#include "datapath/store/shard.h"
+
+namespace sluice::store {
+namespace {
+
+// Seeded, so that nobody can choose names that collide.
+std::uint64_t RandomSeed() {
+  std::uint64_t seed = 0;
+  SLUICE_CHECK(::getrandom(&seed, sizeof seed, 0) == sizeof seed);
+  return seed;
+}
+
+constexpr std::uint64_t kPreTouchStepBytes = 64 << 20;
+constexpr std::size_t kGhostBytesAChunk = 64 << 10;  // one remembered hash for so much memory
+
+}  // namespace
+
+std::size_t NameHash::operator()(std::string_view name) const {
+  return XXH3_64bits_withSeed(name.data(), name.size(), seed);
+}
+
+Cache::Cache(const Options& options, base::Clock& clock)
+    : options_(options),
+      clock_(clock),
+      hash_seed_(RandomSeed()),
+      pool_(options.memory_bytes),
+      arena_(pool_, options.chunk_bytes),
+      shards_(std::make_unique<Shard[]>(kShards)),
+      policy_(pool_.cache_limit(),
+              static_cast<std::size_t>(options.memory_bytes / kGhostBytesAChunk)) {
+  for (std::size_t i = 0; i < kShards; ++i)
+    shards_[i].objects = decltype(Shard::objects)(16, NameHash{hash_seed_});
+}
+
+base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base::Clock& clock) {
+  if (!std::has_single_bit(options.chunk_bytes) || options.chunk_bytes < kMinChunkBytes ||
+      options.chunk_bytes > kMaxChunkBytes)
+    return base::InvalidArgument("cache.chunkBytes must be a power of two, 64 KiB to 16 MiB");
+  if (options.memory_bytes < std::max<std::uint64_t>(kMinMemoryBytes, 8ull * options.chunk_bytes))
+    return base::InvalidArgument(fmt::format(
+        "cache.memoryBytes must be at least {} with chunks of {} bytes",
+        std::max<std::uint64_t>(kMinMemoryBytes, 8ull * options.chunk_bytes), options.chunk_bytes));
+  std::unique_ptr<Cache> cache(new Cache(options, clock));
+  for (std::size_t i = 0; i < options.disks.size(); ++i) {
+    const DiskTier::Options& disk = options.disks[i];
+    auto tier =
+        DiskTier::Open(disk, options.chunk_bytes, options.memory_bytes / kDiskWriteQueueDivisor,
+                       static_cast<std::uint8_t>(cache->disks_.size()), *cache, clock);
+    if (!tier.ok()) {
+      base::log::Error("disk tier device left out",
+                       {{"path", disk.path}, {"error", tier.status()}});
+      continue;
+    }
+    cache->disks_.push_back(std::move(tier).value());
+  }
+  cache->pre_touch_ = std::thread([raw = cache.get()] { raw->PreTouchLoop(); });
+  return cache;
+}
+
+Cache::~Cache() {
+  stop_.store(true);
+  pre_touch_.join();
+  disks_.clear();  // joins their threads; nothing calls back after this
+  for (std::size_t i = 0; i < kShards; ++i) {
+    std::lock_guard lock(shards_[i].mutex);
+    while (!shards_[i].objects.empty()) RemoveObject(*shards_[i].objects.begin()->second);
+  }
+}
+
+// First touches are slow on hosts that take idle memory away; they are done here, ahead of use.
+void Cache::PreTouchLoop() {
+  while (!stop_.load() && arena_.PreTouch(kPreTouchStepBytes) == kPreTouchStepBytes) {
+  }
+}
+
+std::uint64_t Cache::HashOf(std::string_view name) const { return NameHash{hash_seed_}(name); }
+Shard& Cache::ShardOf(std::uint64_t name_hash) const { return shards_[name_hash >> 58]; }
+
+ObjectRef Cache::Find(std::string_view name) {
+  Shard& shard = ShardOf(HashOf(name));
+  std::lock_guard lock(shard.mutex);
+  const auto found = shard.objects.find(name);
+  return found == shard.objects.end() ? ObjectRef() : found->second;
+}
+
+std::uint64_t Cache::InvalidationEpoch(std::string_view name) {
+  Shard& shard = ShardOf(HashOf(name));
+  std::lock_guard lock(shard.mutex);
+  return shard.invalidations;
+}
+
+ObjectRef Cache::Publish(std::string_view name, ObjectMeta meta, base::MonoTime now,
+                         std::uint64_t epoch) {
+  SLUICE_CHECK(!meta.etag.empty() && name.size() <= kMaxNameBytes);
+  const std::uint64_t hash = HashOf(name);
+  Shard& shard = ShardOf(hash);
+  bool replaced = false;
+  ObjectRef object;
+  {
+    std::lock_guard lock(shard.mutex);
+    if (epoch != shard.invalidations) now = base::MonoTime::min();
+    const auto found = shard.objects.find(name);
+    if (found != shard.objects.end() && found->second->meta().SameVersion(meta) &&
+        found->second->meta().SameAnswer(meta) &&
+        found->second->meta().rendered.empty() == meta.rendered.empty()) {
+      found->second->SetCheckedAt(now);
+      return found->second;
+    }
+    ObjectRef old;
+    std::vector<ChunkRef> kept;
+    if (found != shard.objects.end()) {
+      old = found->second;
+      if (old->meta().SameVersion(meta)) {
+        // Same bytes under new headers: the chunks change hands.
+        kept.swap(old->chunks_);
+        old->chunks_.resize(old->chunk_count_);
+      } else {
+        replaced = true;
+      }
+      const std::uint32_t present = std::exchange(old->present_, replaced ? old->present_ : 0);
+      RemoveObject(*old);
+      object = InsertObject(shard, name, hash, std::move(meta));
+      if (!kept.empty()) {
+        object->chunks_.swap(kept);
+        object->present_ = present;
+        for (ChunkRef& chunk : object->chunks_)
+          if (chunk) chunk->object = object.get();
+      }
+    } else {
+      object = InsertObject(shard, name, hash, std::move(meta));
+    }
+    object->SetCheckedAt(now);
+  }
+  // The old version's records must not come back by a restart.
+  if (replaced)
+    for (auto& disk : disks_) disk->WriteTombstone(std::string(name), [](const base::Status&) {});
+  return object;
+}
+
+ObjectRef Cache::InsertObject(Shard& shard, std::string_view name, std::uint64_t hash,
+                              ObjectMeta meta) {
+  TrimObjects(shard);
+  ObjectRef object(
+      new Object(shard, std::string(name), hash, std::move(meta), options_.chunk_bytes));
+  shard.objects.emplace(object->name(), object);
+  shard.order.push_back(object);
+  counters_.objects.fetch_add(1, std::memory_order_relaxed);
+  return object;
+}
+
+// Keeps the number of objects bounded: those without chunks go first; then the oldest with theirs.
+void Cache::TrimObjects(Shard& shard) {
+  constexpr int kLooked = 32;
+  for (int i = 0; i < kLooked && shard.objects.size() >= kMaxObjectsPerShard; ++i) {
+    const ObjectRef oldest = shard.order.front();
+    shard.order.pop_front();
+    if (!oldest->current()) continue;  // left the index earlier
+    if (oldest->present_ > 0 && i + 1 < kLooked) {
+      shard.order.push_back(oldest);
+    } else {
+      RemoveObject(*oldest);
+    }
+  }
+  // Entries of objects that left are swept when they outnumber the live ones.
+  if (shard.order.size() > 2 * shard.objects.size() + 64)
+    shard.order.remove_if([](const ObjectRef& object) { return !object->current(); });
+}
+
+void Cache::RemoveObject(Object& object) {
+  const ObjectRef keep(&object);  // the index may hold the last reference
+  object.current_.store(false, std::memory_order_release);
+  for (ChunkRef& slot : object.chunks_) {
+    if (!slot) continue;
+    const ChunkRef chunk = std::move(slot);
+    slot = ChunkRef();
+    Detach(*chunk);
+  }
+  object.present_ = 0;
+  object.shard_.objects.erase(object.name());
+  counters_.objects.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// The chunk has left its object's map; its memory goes now or with its last reader.
+void Cache::Detach(Chunk& chunk) {
+  {
+    std::lock_guard lock(policy_mutex_);
+    policy_.Remove(chunk);
+  }
+  if (chunk.state == Chunk::State::kResident)
+    counters_.resident_bytes.fetch_sub(chunk.length, std::memory_order_relaxed);
+  if (chunk.place.valid()) counters_.disk_bytes.fetch_sub(chunk.length, std::memory_order_relaxed);
+  chunk.object = nullptr;
+  chunk.place = DiskPlace{};
+  chunk.detached.store(true, std::memory_order_seq_cst);
+  FreeExtentIfUnpinned(chunk);
+}
+
+void Cache::FreeExtentIfUnpinned(Chunk& chunk) {
+  if (!chunk.extent.valid() || chunk.pins.load(std::memory_order_seq_cst) != 0) return;
+  arena_.Free(chunk.extent, chunk.sent_by_reference.load(std::memory_order_relaxed));
+  chunk.extent = Extent{};
+}
+
+void Cache::Unpin(Chunk& chunk) {
+  if (chunk.pins.fetch_sub(1, std::memory_order_seq_cst) != 1) return;
+  if (!chunk.detached.load(std::memory_order_seq_cst)) return;
+  std::lock_guard lock(chunk.shard.mutex);
+  if (chunk.object == nullptr) FreeExtentIfUnpinned(chunk);
+}
+
+void Cache::Forget(std::string_view name) {
+  Shard& shard = ShardOf(HashOf(name));
+  std::lock_guard lock(shard.mutex);
+  ++shard.invalidations;
+  const auto found = shard.objects.find(name);
+  if (found != shard.objects.end()) RemoveObject(*found->second);
+}
+
+void Cache::Invalidate(std::string_view name, std::function<void()> done) {
+  Forget(name);
+  if (disks_.empty()) return done();
+  auto left = std::make_shared<std::atomic<std::size_t>>(disks_.size());
+  auto shared_done = std::make_shared<std::function<void()>>(std::move(done));
+  for (auto& disk : disks_) {
+    disk->WriteTombstone(std::string(name), [left, shared_done](const base::Status& written) {
+      if (!written.ok()) base::log::Warn("tombstone was not written", {{"error", written}});
+      if (left->fetch_sub(1) == 1) (*shared_done)();
+    });
+  }
+}
+
+std::uint64_t Cache::disk_limit_bytes() const {
+  std::uint64_t total = 0;
+  for (const auto& disk : disks_) total += disk->capacity_bytes();
+  return total;
+}
+
+bool Cache::disk_healthy() const {
+  if (disks_.size() != options_.disks.size()) return false;
+  for (const auto& disk : disks_)
+    if (!disk->healthy()) return false;
+  return true;
+}
+
+void Cache::FlushDisk() {
+  for (auto& disk : disks_) disk->Flush();
+}
+
+void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
+                              std::span<const ChunkRef> chunks) {
+  for (const ChunkRef& chunk : chunks) {
+    std::lock_guard lock(chunk->shard.mutex);
+    if (chunk->object == nullptr || chunk->place.segment != segment ||
+        chunk->place.device != device)
+      continue;
+    chunk->place = DiskPlace{};
+    counters_.disk_bytes.fetch_sub(chunk->length, std::memory_order_relaxed);
+    if (chunk->state != Chunk::State::kOnDisk) continue;
+    Object& object = *chunk->object;
+    const ChunkRef keep = std::move(object.chunks_[chunk->index]);
+    object.chunks_[chunk->index] = ChunkRef();
+    --object.present_;
+    Detach(*keep);
+  }
+}
+
+bool Cache::StillWanted(const Chunk& chunk) {
+  return !chunk.detached.load(std::memory_order_seq_cst);
+}
+
+ChunkRef Cache::OnRecovered(const RecoveredChunk& found, const DiskPlace& place) {
+  const Record& record = found.record;
+  const std::uint64_t hash = HashOf(record.name);
+  Shard& shard = ShardOf(hash);
+  std::lock_guard lock(shard.mutex);
+  const auto known = shard.objects.find(record.name);
+  ObjectRef object = known == shard.objects.end() ? ObjectRef() : known->second;
+  if (object && !object->meta().SameVersion(record.meta)) {
+    RemoveObject(*object);  // records come in the order they were written: the later one wins
+    object = ObjectRef();
+  }
+  if (!object) {
+    if (record.meta.etag.empty() || record.meta.size > kMaxObjectBytes) return {};
+    object = InsertObject(shard, record.name, hash, record.meta);
+  }
+  if (record.chunk_index >= object->chunk_count() ||
+      record.data_bytes != object->chunk_length(record.chunk_index))
+    return {};
+  ChunkRef& slot = object->chunks_[record.chunk_index];
+  if (!slot) {
+    slot = ChunkRef(new Chunk(shard, object.get(), record.chunk_index, record.data_bytes,
+                              object->version_hash_ + record.chunk_index * 0x9e3779b97f4a7c15ull));
+    ++object->present_;
+    counters_.disk_bytes.fetch_add(record.data_bytes, std::memory_order_relaxed);
+    counters_.recovered_chunks.fetch_add(1, std::memory_order_relaxed);
+  }
+  slot->state = Chunk::State::kOnDisk;
+  slot->crc = record.data_crc;
+  slot->place = place;
+  return slot;
+}
+
+void Cache::OnRecoveredTombstone(const std::string& name) { Forget(name); }
+
+}  // namespace sluice::store

@@ -1,0 +1,41 @@
+// Bounds of this folder.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::store {
+
+inline constexpr std::size_t kPageBytes = 4096;
+inline constexpr std::size_t kMinChunkBytes = 64 << 10;
+inline constexpr std::size_t kMaxChunkBytes = 16 << 20;
+
+// Index: lock shards, and objects remembered without any chunk of theirs being present.
+inline constexpr std::size_t kShards = 64;
+inline constexpr std::size_t kMaxObjectsPerShard = 64 << 10;
+inline constexpr std::size_t kMaxNameBytes = 2048;          // origin + bucket + key (S3: 1024)
+inline constexpr std::size_t kMaxMetadataBytes = 12 << 10;  // what one object's answer repeats
+inline constexpr std::uint64_t kMaxObjectBytes = std::uint64_t{50} << 40;
+
+// Memory: the part of the pool the cache leaves to buffers, as a divisor, and the least of it.
+inline constexpr std::uint64_t kBufferShareDivisor = 8;
+inline constexpr std::uint64_t kMinMemoryBytes = 16 << 20;
+inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address range, sparse
+// Victims looked at for one allocation before the fill is shed.
+inline constexpr int kMaxEvictionsPerFill = 4096;
+// A reader that follows a fill is woken after at least this many new bytes.
+inline constexpr std::size_t kWakeBytes = 64 << 10;
+
+// Disk tier.
+inline constexpr std::size_t kMinDiskSegmentBytes = 4 << 20;
+inline constexpr std::size_t kMaxDiskSegmentBytes = 64 << 20;
+inline constexpr std::size_t kMinDiskSegments = 4;
+inline constexpr int kDiskReaders = 4;                      // threads a device
+inline constexpr std::size_t kMaxDiskReadQueue = 1024;      // promotions waiting a device
+inline constexpr std::uint64_t kDiskWriteQueueDivisor = 8;  // of the pool may wait to be written
+inline constexpr std::size_t kMaxDiskWriteQueue = 4096;     // and so many records
+inline constexpr int kDeviceErrorsUntilOut = 8;             // in a row: the device is given up
+inline constexpr std::chrono::seconds kDeviceRetry{30};     // and tried again after
+
+}  // namespace sluice::store

@@ -1,0 +1,60 @@
+// The bytes on disk, as FORMAT.md specifies them: encode and decode, nothing else. Pure; any
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "controller/base/status.h"
+#include "datapath/store/object.h"
+
+namespace sluice::store {
+
+inline constexpr std::uint32_t kFormatVersion = 1;
+
+struct Superblock {
+  std::uint64_t store_id = 0;     // random; another id makes every older record foreign
+  std::uint64_t incarnation = 0;  // raised at each opening
+  std::uint64_t segment_bytes = 0;
+  std::uint32_t segment_count = 0;
+  std::uint32_t chunk_bytes = 0;
+};
+
+struct SegmentHeader {
+  std::uint64_t store_id = 0;
+  std::uint64_t generation = 0;  // higher is younger; 0 is never written
+  std::uint32_t segment = 0;
+};
+
+struct Record {
+  enum class Kind : std::uint8_t { kChunk = 1, kTombstone = 2 };
+  Kind kind = Kind::kChunk;
+  std::uint64_t store_id = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t incarnation = 0;
+  std::uint64_t sequence = 0;
+  std::uint32_t data_bytes = 0;
+  std::uint32_t data_crc = 0;
+  std::uint32_t chunk_index = 0;
+  std::string name;
+  ObjectMeta meta;  // not for tombstones
+};
+
+// Each fills exactly one page.
+void EncodeSuperblock(const Superblock& superblock, std::span<char> page);
+void EncodeSegmentHeader(const SegmentHeader& header, std::span<char> page);
+// NotFound: a page of zeros or something else's; DataLoss: ours, but damaged; FailedPrecondition:
+// ours, of a version this program does not read.
+base::StatusOr<Superblock> DecodeSuperblock(std::string_view page);
+base::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view page);
+
+// The record's header, a whole number of pages; its data follows at the next page.
+std::string EncodeRecordHeader(const Record& record);
+// How many pages the header takes, from its first page. Errors: as above.
+base::StatusOr<std::uint32_t> RecordHeaderPages(std::string_view first_page);
+// `header` holds all its pages.
+base::StatusOr<Record> DecodeRecordHeader(std::string_view header);
+
+}  // namespace sluice::store

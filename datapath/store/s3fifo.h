@@ -1,0 +1,140 @@
+// S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023): which chunk
+// goes next. A small queue holds newcomers, a main queue those that were read again, a ghost queue
+// remembers whom the small queue dropped.
+//
+// A hit only raises a two-bit counter, without lock or list move; queues change when a chunk comes
+// or goes. Sizes are bytes. Nodes are the caller's (embedded); Node must have public members
+//   Node* fifo_next, *fifo_previous; FifoQueue fifo_queue; std::atomic<std::uint8_t> fifo_hits;
+//   and methods std::uint32_t fifo_bytes() const; std::uint64_t fifo_hash() const.
+//
+// Invariants:
+//  1. A node is in at most one queue; bytes() is the sum over both queues.
+//  2. Next() takes its victim out of the queues. The caller drops it or puts it back (Return()).
+//  3. The ghost remembers at most as many as the limit given at construction.
+//
+// Pure: no clock, no I/O. Thread rule: the caller's lock, but for Hit(), which any thread may call.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "controller/base/check.h"
+
+namespace sluice::store {
+
+enum class FifoQueue : std::uint8_t { kNone, kSmall, kMain };
+
+// The last N hashes, with membership in constant time.
+class GhostList {
+ public:
+  explicit GhostList(std::size_t capacity) : ring_(capacity) {}
+  void Add(std::uint64_t hash) {
+    if (ring_.empty()) return;
+    std::uint64_t& slot = ring_[next_];
+    if (slot != 0) {
+      const auto old = places_.find(slot);
+      if (old != places_.end() && old->second == next_) places_.erase(old);
+    }
+    slot = hash | 1;  // zero marks an empty slot
+    places_[slot] = static_cast<std::uint32_t>(next_);
+    next_ = next_ + 1 == ring_.size() ? 0 : next_ + 1;
+  }
+  bool Take(std::uint64_t hash) { return places_.erase(hash | 1) > 0; }
+  std::size_t size() const { return places_.size(); }
+
+ private:
+  std::vector<std::uint64_t> ring_;
+  std::size_t next_ = 0;
+  std::unordered_map<std::uint64_t, std::uint32_t> places_;
+};
+
+template <typename Node>
+class S3Fifo {
+ public:
+  static constexpr std::uint64_t kSmallShareDivisor = 10;  // the paper's tenth
+  static constexpr std::uint8_t kMaxHits = 3;
+
+  S3Fifo(std::uint64_t limit_bytes, std::size_t ghost_entries)
+      : small_target_bytes_(limit_bytes / kSmallShareDivisor), ghost_(ghost_entries) {}
+
+  static void Hit(Node& node) {
+    const std::uint8_t hits = node.fifo_hits.load(std::memory_order_relaxed);
+    // A lost race loses one hit of three: harmless, and cheaper than a locked increment.
+    if (hits < kMaxHits) node.fifo_hits.store(hits + 1, std::memory_order_relaxed);
+  }
+
+  void Insert(Node& node) {
+    node.fifo_hits.store(0, std::memory_order_relaxed);
+    PushBack(ghost_.Take(node.fifo_hash()) ? FifoQueue::kMain : FifoQueue::kSmall, node);
+  }
+  // Puts back a victim that could not go (it is in use); it is looked at last.
+  void Return(Node& node) { PushBack(FifoQueue::kMain, node); }
+  void Remove(Node& node) {
+    if (node.fifo_queue != FifoQueue::kNone) Unlink(node);
+  }
+
+  // The chunk to go, out of the queues; nullptr when both are empty.
+  Node* Next() {
+    for (;;) {
+      const bool from_small =
+          small_.head != nullptr && (small_.bytes > small_target_bytes_ || main_.head == nullptr);
+      Node* node = from_small ? small_.head : main_.head;
+      if (node == nullptr) return nullptr;
+      const std::uint8_t hits = node->fifo_hits.load(std::memory_order_relaxed);
+      Unlink(*node);
+      if (from_small) {
+        if (hits <= 1) {
+          ghost_.Add(node->fifo_hash());
+          return node;
+        }
+        node->fifo_hits.store(0, std::memory_order_relaxed);
+        PushBack(FifoQueue::kMain, *node);
+      } else {
+        if (hits == 0) return node;
+        node->fifo_hits.store(hits - 1, std::memory_order_relaxed);
+        PushBack(FifoQueue::kMain, *node);
+      }
+    }
+  }
+
+  std::uint64_t bytes() const { return small_.bytes + main_.bytes; }
+  std::uint64_t small_bytes() const { return small_.bytes; }
+  std::size_t ghost_entries() const { return ghost_.size(); }
+
+ private:
+  struct Queue {
+    Node* head = nullptr;
+    Node* tail = nullptr;
+    std::uint64_t bytes = 0;
+  };
+  Queue& QueueOf(FifoQueue which) { return which == FifoQueue::kSmall ? small_ : main_; }
+
+  void PushBack(FifoQueue which, Node& node) {
+    SLUICE_CHECK(node.fifo_queue == FifoQueue::kNone);
+    Queue& queue = QueueOf(which);
+    node.fifo_queue = which;
+    node.fifo_next = nullptr;
+    node.fifo_previous = queue.tail;
+    (queue.tail != nullptr ? queue.tail->fifo_next : queue.head) = &node;
+    queue.tail = &node;
+    queue.bytes += node.fifo_bytes();
+  }
+  void Unlink(Node& node) {
+    Queue& queue = QueueOf(node.fifo_queue);
+    (node.fifo_previous != nullptr ? node.fifo_previous->fifo_next : queue.head) = node.fifo_next;
+    (node.fifo_next != nullptr ? node.fifo_next->fifo_previous : queue.tail) = node.fifo_previous;
+    queue.bytes -= node.fifo_bytes();
+    node.fifo_queue = FifoQueue::kNone;
+    node.fifo_next = node.fifo_previous = nullptr;
+  }
+
+  const std::uint64_t small_target_bytes_;
+  Queue small_;
+  Queue main_;
+  GhostList ghost_;
+};
+
+}  // namespace sluice::store

@@ -1,0 +1,28 @@
+// One lock's worth of the index. Private to this folder.
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <string_view>
+#include <unordered_map>
+
+#include "datapath/store/object.h"
+
+namespace sluice::store {
+
+struct NameHash {
+  using is_transparent = void;
+  std::uint64_t seed = 0;
+  std::size_t operator()(std::string_view name) const;
+};
+
+struct alignas(64) Shard {
+  std::mutex mutex;
+  // Keys are views into the objects' own names.
+  std::unordered_map<std::string_view, ObjectRef, NameHash> objects;
+  std::uint64_t invalidations = 0;
+  // In order of arrival; for trimming objects without chunks.
+  std::list<ObjectRef> order;
+};
+
+}  // namespace sluice::store
