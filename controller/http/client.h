@@ -17,7 +17,8 @@
 //   DeadlineExceeded   connect, read or total limit passed; reason "Connect", "Read" or "Total"
 //   Cancelled          stop token, Stop(); a sink's own error is returned as it is
 //   Unavailable        name, connection or TLS failed, or was cut; reason "Resolve",
-//                      "ConnectionRefused", "ConnectionCut", "CertificateInvalid", "Tls", "Proxy"
+//                      "ConnectionRefused", "ConnectionCut", "Proxy"; before anything was sent:
+//                      "CertificateInvalid", "Tls" (the handshake failed)
 //   DataLoss           the peer does not speak HTTP/1.1;  ResourceExhausted  a bound of limits.h
 // An answer of any status, 5xx too, is not an error: look at Response::status.
 #pragma once

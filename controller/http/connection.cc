@@ -206,9 +206,10 @@ base::Status Connection::AfterTls(int n, const CallScope& scope, base::MonoTime 
     case SSL_ERROR_SYSCALL:
       return Cut("TLS", saved_errno == 0 ? ECONNRESET : saved_errno);
     default:
-      // A cut without TLS's own farewell lands here too; an answer that ran to its end of
-      // connection must not pass for whole.
-      return base::Unavailable("TLS: " + TakeTlsError()).WithReason("Tls");
+      // After the handshake this is mostly a cut without TLS's own farewell: the answer must not
+      // pass for whole, and what became of the request is unknown. Before it nothing was sent.
+      return base::Unavailable("TLS: " + TakeTlsError())
+          .WithReason(SSL_is_init_finished(tls_) == 1 ? "ConnectionCut" : "Tls");
   }
 }
 
