@@ -174,7 +174,10 @@ base::Status Connection::Handshake(const Target& target, const CallScope& scope,
   while (true) {
     ERR_clear_error();
     const int n = SSL_do_handshake(tls_);
-    if (n == 1) return base::OkStatus();
+    if (n == 1) {
+      handshaken_ = true;
+      return base::OkStatus();
+    }
     const long verify = SSL_get_verify_result(tls_);
     bool closed = false;
     const base::Status status = AfterTls(n, scope, limit, "Connect", &closed);
@@ -209,7 +212,7 @@ base::Status Connection::AfterTls(int n, const CallScope& scope, base::MonoTime 
       // After the handshake this is mostly a cut without TLS's own farewell: the answer must not
       // pass for whole, and what became of the request is unknown. Before it nothing was sent.
       return base::Unavailable("TLS: " + TakeTlsError())
-          .WithReason(SSL_is_init_finished(tls_) == 1 ? "ConnectionCut" : "Tls");
+          .WithReason(handshaken_ ? "ConnectionCut" : "Tls");
   }
 }
 
@@ -278,7 +281,7 @@ bool Connection::StillIdle() {
 Connection::~Connection() {
   if (tls_ != nullptr) {
     ERR_clear_error();
-    if (SSL_is_init_finished(tls_) == 1) SSL_shutdown(tls_);  // says farewell, waits for none
+    if (handshaken_) SSL_shutdown(tls_);  // says farewell, waits for none
     SSL_free(tls_);
     ERR_clear_error();
   }

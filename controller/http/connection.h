@@ -50,6 +50,7 @@ class Connection {
 
   int fd_;
   ssl_st* tls_ = nullptr;
+  bool handshaken_ = false;  // OpenSSL forgets this after a fatal error
 };
 
 }  // namespace sluice::http

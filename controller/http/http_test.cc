@@ -309,6 +309,20 @@ TEST(HttpClientTls, ShowsItsClientCertificate) {
   EXPECT_EQ(imposter.connections(), 2);
 }
 
+TEST(HttpClientTls, ACutAfterTheRequestIsNoFailedHandshake) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  Imposter imposter(
+      [](ImposterConnection& c) {
+        c.ReadRequest();
+        c.Cut();
+      },
+      ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto client = ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()});
+  EXPECT_EQ(client->Do({.method = "POST"}).status().reason(), "ConnectionCut");
+  EXPECT_EQ(imposter.requests().size(), 1u);
+}
+
 TEST(HttpClientTls, RotationReplacesKeptConnectionsAndABadTextChangesNothing) {
   TestCa ca;
   const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
