@@ -113,19 +113,20 @@ def wait_until(condition, what, seconds=30):
 
 
 @contextlib.contextmanager
-def running():
-    """Yields an ApiServer that has our kinds."""
+def running(*up_arguments, kinds=True):
+    """Yields an ApiServer, with our kinds unless told otherwise. `up_arguments` go to `cluster up`."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-api-"))
     given = os.environ.get("SLUICE_TEST_KUBECONFIG")
     state = folder / "cluster"
     try:
         if not given:
             subprocess.run([CLUSTER, "up", "--state", state, "--profile", "api", "--owner-pid",
-                            str(os.getpid())], check=True, stdout=subprocess.DEVNULL,
+                            str(os.getpid()), *up_arguments], check=True, stdout=subprocess.DEVNULL,
                            timeout=START_SECONDS)
         server = ApiServer(pathlib.Path(given or state / "kubeconfig"), folder)
-        server.apply_files(ROOT / "deploy/crds")
-        server.wait_for_kinds()
+        if kinds:
+            server.apply_files(ROOT / "deploy/crds")
+            server.wait_for_kinds()
         yield server
         server.close()
     finally:

@@ -1,0 +1,160 @@
+"""What helm renders, without a cluster: golden files of the parts that matter most, the values it
+refuses with the field's name, and the schema's cover of every value.
+
+`SLUICE_REWRITE_GOLDEN=1 python3 -m unittest chart_test` rewrites the golden files.
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CHART = ROOT / "charts/sluice"
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+HELM = ROOT / "build/local/bin/helm"
+OPERATOR = ("--api-versions", "monitoring.coreos.com/v1")
+
+
+def helm(*arguments):
+    return subprocess.run([HELM, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def template(*arguments, namespace="sluice-system", release="sluice"):
+    return helm("template", release, CHART, "--namespace", namespace, "--kube-version", "1.36.3",
+                *arguments)
+
+
+class Rendered(unittest.TestCase):
+    def render(self, *arguments, **more):
+        result = template(*arguments, **more)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def test_helm_lint_finds_nothing_wrong(self):
+        result = helm("lint", "--strict", CHART)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_golden(self):
+        cases = {
+            "controller": ("-s", "templates/deployment.yaml", "-s", "templates/service.yaml"),
+            "rights": ("-s", "templates/rbac.yaml", "-s", "templates/user-roles.yaml",
+                       "-s", "templates/policy-bounds.yaml"),
+            "monitoring": (*OPERATOR, "-s", "templates/servicemonitor.yaml"),
+        }
+        for name, arguments in cases.items():
+            with self.subTest(name):
+                file = GOLDEN / f"{name}.yaml"
+                text = self.render(*arguments)
+                if os.environ.get("SLUICE_REWRITE_GOLDEN"):
+                    GOLDEN.mkdir(exist_ok=True)
+                    file.write_text(text)
+                self.assertEqual(text, file.read_text(), "see this file's first lines to rewrite")
+
+    def test_everything_carries_the_release_in_its_names(self):
+        text = self.render(release="blue", namespace="storage")
+        self.assertIn("system:serviceaccount:storage:blue-controller", text)
+        self.assertNotIn("sluice-system", text)
+        self.assertIn("--lease-name=blue-controller", text)
+        self.assertIn("resourceNames:\n    - blue-controller", text)
+
+    def test_the_policies_name_the_controller_once_and_are_all_there(self):
+        text = self.render()
+        names = re.findall(r"kind: ValidatingAdmissionPolicy\nmetadata:\n  name: (\S+)", text)
+        self.assertEqual(sorted(names), ["sluice-controller-bounds", "sluice-controller-only",
+                                         "sluice-requested-by"])
+
+    def test_a_digest_wins_over_a_tag(self):
+        digest = "sha256:" + "a" * 64
+        text = self.render("--set", f"image.controller.digest={digest},image.controller.tag=x,"
+                                    "image.agent.tag=y")
+        self.assertIn(f"image: sluice/sluice-controller@{digest}", text)
+        self.assertIn("--agent-image=sluice/sluice-agent:y", text)
+
+    def test_an_endpoint_replaces_the_service_for_agents(self):
+        self.assertNotIn("--control-endpoint", self.render())
+        text = self.render("--set", "agents.endpoint=sluice.example.com")
+        self.assertIn("--control-endpoint=sluice.example.com:9443", text)
+        self.assertIn("--enrolment-endpoint=sluice.example.com:9444", text)
+
+    def test_what_the_prometheus_operator_reads_follows_its_kinds(self):
+        for want, operator, expected in (("auto", False, 0), ("auto", True, 2), ("always", False, 2),
+                                         ("never", True, 0)):
+            text = self.render("--set", f"monitoring.serviceMonitor={want}",
+                               *(OPERATOR if operator else ()))
+            self.assertEqual(text.count("kind: ServiceMonitor"), expected, (want, operator))
+        self.assertIn('sluice.dev/rules: "true"', self.render())
+        with_operator = self.render(*OPERATOR, "--set", "monitoring.runbookUrl=https://wiki/ops")
+        self.assertIn("kind: PrometheusRule", with_operator)
+        self.assertNotIn('sluice.dev/rules: "true"', with_operator)
+        self.assertIn("runbook_url: https://wiki/ops#sluicenoleader", with_operator)
+
+    def test_switches_take_away_what_they_name(self):
+        for value, kind in (("podDisruptionBudget.enabled", "PodDisruptionBudget"),
+                            ("networkPolicy.enabled", "NetworkPolicy"),
+                            ("stagePlan.install", "StagePlan"),
+                            ("monitoring.dashboard", "sluice-dashboard")):
+            self.assertIn(kind, self.render(), value)
+            self.assertNotIn(kind, self.render("--set", f"{value}=false"), value)
+        self.assertNotIn("PodDisruptionBudget", self.render("--set", "replicas=1"))
+        self.assertNotIn("--debug-address", self.render("--set", "debug.enabled=false"))
+
+
+class Refused(unittest.TestCase):
+    CASES = {
+        "replicas=0": "/replicas",
+        "replicas=two": "/replicas",
+        "replica=2": "'replica' not allowed",
+        "image.controller.tag=a b": "/image/controller/tag",
+        "image.agent.digest=sha256:12": "/image/agent/digest",
+        "image.agent.repository=": "/image/agent/repository",
+        "image.pullPolicy=Sometimes": "/image/pullPolicy",
+        "image.pullSecrets[0]=regcred": "/image/pullSecrets/0",
+        "leaderElection.leaseDurationSeconds=0": "/leaderElection/leaseDurationSeconds",
+        "leaderElection.renewDeadlineSeconds=15": "leaderElection: retryPeriodSeconds",
+        "workers=65": "/workers",
+        "log.format=xml": "/log/format",
+        "log.level=trace": "/log/level",
+        "debug.enabled=yes": "/debug/enabled",
+        "agents.controlPort=70000": "/agents/controlPort",
+        "agents.controlPort=9444": "agents.enrolmentPort: must differ",
+        "agents.enrolmentPort=8080": "agents.enrolmentPort: 8080 is taken",
+        "agents.endpoint=https://x:9443": "/agents/endpoint",
+        "agents.certificateSeconds=1": "/agents/certificateSeconds",
+        "stagePlan.install=maybe": "/stagePlan/install",
+        "userRoles.create=1": "/userRoles/create",
+        "resources.requests.cpu=lots": "/resources/requests/cpu",
+        "podDisruptionBudget.minAvailable=1": "'minAvailable' not allowed",
+        "networkPolicy.enabled=on": "/networkPolicy/enabled",
+        "monitoring.serviceMonitor=true": "/monitoring/serviceMonitor",
+        "monitoring.rules=sometimes": "/monitoring/rules",
+        "monitoring.runbookUrl=wiki": "/monitoring/runbookUrl",
+        "monitoring.dashboard=1": "/monitoring/dashboard",
+        "nodeSelector.gpu=true": "/nodeSelector/gpu",
+        "tolerations.key=a": "/tolerations",
+        "affinity=none": "/affinity",
+        "priorityClassName=7": "/priorityClassName",
+        "podAnnotations.a=1": "/podAnnotations/a",
+    }
+
+    def test_a_wrong_value_is_refused_with_its_field(self):
+        for value, message in self.CASES.items():
+            with self.subTest(value):
+                result = template("--set", value)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(message, result.stderr)
+
+    def test_every_value_has_a_wrong_one_above(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        tried = {re.split(r"[.=\[]", case)[0] for case in self.CASES}
+        self.assertLessEqual(set(schema["properties"]) - {"global"}, tried)
+
+    def test_the_schema_knows_every_value_and_no_more(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        top = re.findall(r"^(\w+):", (CHART / "values.yaml").read_text(), re.M)
+        self.assertEqual(sorted(top), sorted(set(schema["properties"]) - {"global"}))
+
+
+if __name__ == "__main__":
+    unittest.main()
