@@ -56,8 +56,13 @@ struct Header {
   HeaderId id;
 };
 
-// ASCII only, as HTTP compares names.
-bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+namespace internal {
+bool SameLetters(const char* a, const char* b, std::size_t size);
+}
+// ASCII only, as HTTP compares names. Lengths differ most of the time, so they are compared inline.
+inline bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && internal::SameLetters(a.data(), b.data(), a.size());
+}
 // The id of `name`, or kOther.
 HeaderId LookUpHeaderId(std::string_view name);
 // Lower case name of an id; empty for kOther.
