@@ -1,0 +1,20 @@
+// What each command asks the API server, and what it prints. Reads only.
+#pragma once
+
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/base/status.h"
+#include "controller/client/client.h"
+#include "controller/cmd/kubectl_sluice/options.h"
+#include "controller/cmd/kubectl_sluice/text.h"
+
+namespace sluice::kubectl {
+
+// Errors of all: the client's; NotFound naming the sites there are.
+base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
+                                base::WallTime now);
+base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options);
+base::StatusOr<std::string> Version(client::Client& api);
+
+}  // namespace sluice::kubectl

@@ -1,0 +1,139 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "controller/base/file.h"
+#include "controller/base/time_format.h"
+#include "controller/cmd/kubectl_sluice/chain.h"
+#include "controller/cmd/kubectl_sluice/commands.h"
+#include "controller/cmd/kubectl_sluice/json_form.h"
+#include "controller/cmd/kubectl_sluice/options.h"
+#include "controller/cmd/kubectl_sluice/text.h"
+#include "controller/testing/fake_api.h"
+#include "controller/testing/status_matchers.h"
+#include "reconcilers/common/resources.h"
+
+namespace sluice::kubectl {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing_kit::HasError;
+using testing_kit::IsOk;
+
+// Read from the source root, where the tests run. SLUICE_UPDATE_GOLDEN=1 rewrites what is expected.
+const std::string kData = "controller/cmd/kubectl_sluice/testdata/";
+
+struct Case {
+  Objects objects;
+  base::WallTime now;
+};
+
+Case Load(const std::string& name) {
+  const json data = json::parse(base::ReadFile(kData + name + ".json").value());
+  Case out;
+  out.objects.site = *meta::Object::FromJson(data.at("site"));
+  for (const json& promotion : data.at("promotions")) {
+    out.objects.promotions.push_back(*meta::Object::FromJson(promotion));
+  }
+  if (data.contains("plan")) out.objects.plan = *meta::Object::FromJson(data["plan"]);
+  for (const json& objective : data.value("objectives", json::array())) {
+    out.objects.objectives.push_back(*meta::Object::FromJson(objective));
+  }
+  out.now = *base::ParseRfc3339(data.at("now").get<std::string>());
+  return out;
+}
+
+void ExpectGolden(const std::string& file, const std::string& text) {
+  if (std::getenv("SLUICE_UPDATE_GOLDEN") != nullptr) {
+    ASSERT_THAT(base::WriteFileAtomic(kData + file, text), IsOk());
+  }
+  const auto expected = base::ReadFile(kData + file);
+  ASSERT_THAT(expected, IsOk());
+  EXPECT_EQ(text, *expected) << file;
+}
+
+class WhyGolden : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(WhyGolden, PrintsWhatTheStatusesRecord) {
+  const Case c = Load(GetParam());
+  const auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  ExpectGolden(std::string(GetParam()) + ".txt", RenderText(*chain, {}, c.now));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, WhyGolden,
+                         ::testing::Values("holding", "provider_error", "reached", "aborted",
+                                           "superseded", "lower_wanted", "blocked_by_class",
+                                           "former_site"));
+
+TEST(Why, JsonCarriesTheEvidence) {
+  const Case c = Load("holding");
+  const auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  ExpectGolden("holding.expected.json", RenderJson(*chain));
+}
+
+TEST(Why, EvidenceAndColourOnlyWhenAskedFor) {
+  const Case c = Load("holding");
+  const auto chain = BuildChain(c.objects, c.now);
+  const std::string plain = RenderText(*chain, {}, c.now);
+  EXPECT_THAT(plain, Not(HasSubstr("\x1b[")));
+  EXPECT_THAT(plain, Not(HasSubstr("query")));
+  const std::string full = RenderText(*chain, {.colour = true, .evidence = true}, c.now);
+  EXPECT_THAT(full, HasSubstr("\x1b[33mHOLD"));
+  EXPECT_THAT(full, HasSubstr("query 1 - good/total"));
+}
+
+TEST(Preview, JudgesKnownEvidenceByTheLaterGatesOwnLimits) {
+  const Case c = Load("holding");
+  const auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  ASSERT_EQ(chain->then.size(), 1u);
+  const LaterStage& run = chain->then[0];
+  EXPECT_EQ(run.gates, 4);
+  ASSERT_EQ(run.holds.size(), 2u) << "soak, and 82 % where 90 % is needed";
+  EXPECT_EQ(run.holds[1].cause, "GateFailed");
+  // Nothing is known of capacity, and the recorded burn has no evidence: neither is invented.
+  EXPECT_THAT(run.unknown, ::testing::ElementsAre("burn", "capacity"));
+}
+
+TEST(Options, NameTheWordTheRuleAndTheCure) {
+  EXPECT_EQ(ParseOptions({"why", "site/phoenix", "-o", "json"})->output, Output::kJson);
+  EXPECT_EQ(ParseOptions({"why", "site", "phoenix"})->site, "phoenix");
+  EXPECT_EQ(ParseOptions({"why", "--help"})->topic, "why");
+  EXPECT_EQ(ParseOptions({})->command, Command::kHelp);
+  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"wy"}, "\"wy\": unknown command; there are why"},
+           {{"why"}, "kubectl sluice why site/NAME"},
+           {{"why", "tenant/x"}, "\"tenant\" is not a kind"},
+           {{"why", "site/../x"}, "is not an object's name"},
+           {{"why", "site/x", "--nope"}, "--nope: unknown flag"},
+           {{"why", "site/x", "-o", "yaml"}, "neither text nor json"},
+           {{"why", "site/x", "-o"}, "-o: needs a value"},
+           {{"status", "--request-timeout=0s"}, "not a duration of 1s or more"},
+           {{"completion", "tcsh"}, "bash, zsh or fish"}}) {
+    EXPECT_THAT(ParseOptions(words), HasError(base::Code::kInvalidArgument, HasSubstr(message)));
+  }
+}
+
+TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  api.Put(common::kSites, {{"apiVersion", "sluice.dev/v1alpha1"},
+                           {"kind", "Site"},
+                           {"metadata", {{"name", "denver"}}},
+                           {"spec", {{"stage", "Crawl"}}}});
+  Options options;
+  options.site = "phoenix";
+  EXPECT_THAT(Why(api, options, {}, clock.Wall()),
+              HasError(base::Code::kNotFound,
+                       HasSubstr("site \"phoenix\" does not exist; there are: denver")));
+  EXPECT_THAT(*SiteTable(api, options), HasSubstr("denver   -"));
+}
+
+}  // namespace
+}  // namespace sluice::kubectl

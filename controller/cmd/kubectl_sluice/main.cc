@@ -1,0 +1,73 @@
+// kubectl-sluice: see README.md. Exit codes: 0 answered, 1 could not be answered, 2 wrong command
+// line.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/client/client.h"
+#include "controller/client/config.h"
+#include "controller/cmd/kubectl_sluice/commands.h"
+#include "controller/cmd/kubectl_sluice/options.h"
+
+namespace {
+
+using sluice::kubectl::Command;
+using sluice::kubectl::Options;
+
+int Fail(const sluice::base::Status& status, int code) {
+  std::fprintf(stderr, "kubectl-sluice: %s\n", status.message().c_str());
+  return code;
+}
+
+sluice::base::StatusOr<std::string> Ask(const Options& options) {
+  namespace client = sluice::client;
+  auto config = options.kubeconfig.empty() && options.context.empty()
+                    ? client::DefaultConfig()
+                    : client::LoadKubeconfig(options.kubeconfig.empty()
+                                                 ? std::string(std::getenv("KUBECONFIG") != nullptr
+                                                                   ? std::getenv("KUBECONFIG")
+                                                                   : "")
+                                                 : options.kubeconfig,
+                                             options.context);
+  if (!config.ok()) return config.status();
+  config->user_agent = "kubectl-sluice/" SLUICE_VERSION;
+  config->request_timeout = options.request_timeout;
+  sluice::base::RealClock clock;
+  auto api = client::NewClient(*config, clock);
+  if (!api.ok()) return api.status();
+  switch (options.command) {
+    case Command::kWhy: {
+      sluice::kubectl::Style style;
+      style.colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+      style.evidence = options.evidence;
+      return sluice::kubectl::Why(**api, options, style, clock.Wall());
+    }
+    case Command::kStatus:
+      return sluice::kubectl::SiteTable(**api, options);
+    default:
+      return sluice::kubectl::Version(**api);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto options =
+      sluice::kubectl::ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  if (!options.ok()) return Fail(options.status(), 2);
+  std::string text;
+  if (options->command == Command::kHelp) {
+    text = sluice::kubectl::HelpText(options->topic);
+  } else if (options->command == Command::kCompletion) {
+    text = sluice::kubectl::CompletionScript(options->shell);
+  } else {
+    auto answer = Ask(*options);
+    if (!answer.ok()) return Fail(answer.status(), 1);
+    text = *std::move(answer);
+  }
+  return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,36 @@
+// The plugin's command line. Pure.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "controller/base/status.h"
+
+namespace sluice::kubectl {
+
+enum class Command { kHelp, kWhy, kStatus, kVersion, kCompletion };
+enum class Output { kText, kJson };
+
+struct Options {
+  Command command = Command::kHelp;
+  std::string topic;  // of help: "" or a command
+  std::string site;   // of why
+  std::string shell;  // of completion: bash, zsh or fish
+  Output output = Output::kText;
+  bool evidence = false;  // why: what each verdict rests on
+  std::string kubeconfig;
+  std::string context;
+  std::chrono::seconds request_timeout{15};
+};
+
+// `arguments` without the program's name. Errors: InvalidArgument, one line that names the word,
+// the rule and the cure.
+base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments);
+
+// Text of `--help` for a topic ("" is the whole). Unknown topics give the whole.
+std::string HelpText(const std::string& topic);
+// The completion script of a shell that ParseOptions accepted.
+std::string CompletionScript(const std::string& shell);
+
+}  // namespace sluice::kubectl

@@ -1,0 +1,25 @@
+// The chain for people. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/cmd/kubectl_sluice/chain.h"
+
+namespace sluice::kubectl {
+
+struct Style {
+  bool colour = false;
+  bool evidence = false;
+};
+
+std::string RenderText(const Chain& chain, const Style& style, base::WallTime now);
+
+// One line of `status`.
+struct SiteLine {
+  std::string site, stage, wants, ready, agents, blocker;
+};
+std::string RenderTable(const std::vector<SiteLine>& lines);
+
+}  // namespace sluice::kubectl
