@@ -52,4 +52,7 @@ inline constexpr base::Duration kLearningWindow = std::chrono::hours(1);
 inline constexpr base::Duration kValidFor = std::chrono::minutes(5);
 inline constexpr base::Duration kScrapeInterval = std::chrono::seconds(30);
 
+// Kept providers, one a site.
+inline constexpr std::size_t kMaxProviders = 256;
+
 }  // namespace sluice::gates

@@ -16,9 +16,9 @@ inline constexpr base::Duration kLongestLook = std::chrono::seconds(15);
 inline constexpr int kLookScrapes = 5;
 // While nothing but time holds it, looks may be this far apart.
 inline constexpr base::Duration kSoakLook = std::chrono::minutes(5);
+// How long to wait for a cache that is behind, or after another writer was first.
+inline constexpr std::chrono::milliseconds kCacheWait{50};
 // Sites judged at the same time; each may wait for its own Prometheus.
 inline constexpr int kWorkers = 4;
-// Providers kept for sites that were looked at last.
-inline constexpr std::size_t kMaxProviders = 256;
 
 }  // namespace sluice::promotion

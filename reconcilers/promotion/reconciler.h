@@ -1,0 +1,86 @@
+// The promotion controller: one key a Site. Reads caches, plans purely (plan.h), asks the site's
+// Prometheus, lets the evaluator decide (look.h), writes.
+//
+// Order of writes when every gate passes, so that any of them may be the last one before a crash:
+// the Promotion's verdicts with their evidence; the Site's stage (with the resourceVersion that was
+// judged as precondition); the Promotion's outcome. A restart finds the next one missing and does
+// it.
+//
+// Thread rule: Reconcile from several workers, one a key. Blocks at most for a gathering
+// (gates::kGatherTimeout) and a few writes.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/cache/store.h"
+#include "controller/client/client.h"
+#include "controller/reconcile/reconcile.h"
+#include "controller/recorder/recorder.h"
+#include "reconcilers/gates/provider/provider_pool.h"
+#include "reconcilers/promotion/metrics.h"
+#include "reconcilers/promotion/plan.h"
+
+namespace sluice::v1alpha1 {
+class PromotionStatus;
+}  // namespace sluice::v1alpha1
+
+namespace sluice::promotion {
+
+inline constexpr const char* kFieldManager = "sluice-promotion";
+inline constexpr const char* kPromotionsBySite = "promotion-site";
+
+struct Stores {
+  cache::Store& sites;
+  cache::Store& classes;
+  cache::Store& plans;
+  cache::Store& promotions;  // with the index kPromotionsBySite
+  cache::Store& objectives;
+};
+
+class PromotionReconciler final : public reconcile::Reconciler {
+ public:
+  PromotionReconciler(const Stores& stores, client::Client& api, common::SecretReader& secrets,
+                      recorder::Recorder& recorder, base::metrics::Registry& metrics,
+                      base::Clock& clock);
+  ~PromotionReconciler() override;
+  reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
+
+ private:
+  struct World;  // one run's reading of the caches
+  base::StatusOr<World> Read(const meta::ObjectPtr& site) const;
+  base::Status TidyUp(const World& world);
+  reconcile::Result Create(const World& world);
+  reconcile::Result Evaluate(const World& world, std::stop_token stop);
+  reconcile::Result Advance(const World& world, const std::string& promotion,
+                            std::int64_t generation);
+  base::Status WriteStatus(const meta::Object& promotion, const v1alpha1::PromotionStatus& status);
+  base::Status End(const meta::Object& promotion, const std::string& outcome,
+                   const std::string& message);
+  // Sets the stage unless the Site changed since it was judged (Aborted, reason Conflict).
+  base::Status SetStage(const World& world, const std::string& stage, const std::string& reason,
+                        const std::string& how);
+  base::Status ApplySitePart(const meta::Object& site, const nlohmann::json& part);
+  // Whether a cache has not caught up with our own writes about this site.
+  bool IsBehind(const meta::Key& site) const;
+  static reconcile::Result Outcome(const base::Status& status,
+                                   reconcile::Result done = reconcile::Result::Done());
+  base::Status WriteSitePart(const World& world, const v1alpha1::PromotionStatus* open);
+  void Tell(const meta::Object& about, const meta::Resource& resource, recorder::Type type,
+            const char* reason, const std::string& note);
+
+  const Stores stores_;
+  client::Client& api_;
+  recorder::Recorder& recorder_;
+  base::Clock& clock_;
+  gates::ProviderPool providers_;
+  PromotionMetrics metrics_;
+  std::mutex mutex_;
+  std::map<std::string, std::string> applied_;  // guarded by mutex_; Site -> its part, as written
+};
+
+}  // namespace sluice::promotion

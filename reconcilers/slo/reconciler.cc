@@ -1,0 +1,226 @@
+#include "reconcilers/slo/reconciler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/types/conditions.h"
+#include "api/types/json_codec.h"
+#include "api/types/kinds.h"
+#include "api/v1alpha1/common.pb.h"
+#include "api/v1alpha1/service_level_objective.pb.h"
+#include "api/v1alpha1/site.pb.h"
+#include "api/v1alpha1/tenant.pb.h"
+#include "controller/base/time_format.h"
+#include "reconcilers/common/decode.h"
+#include "reconcilers/common/resources.h"
+#include "reconcilers/gates/gather.h"
+#include "reconcilers/gates/limits.h"
+#include "reconcilers/gates/objects/convert.h"
+#include "reconcilers/slo/limits.h"
+
+namespace sluice::slo {
+
+using nlohmann::json;
+using reconcile::Result;
+
+namespace {
+
+constexpr const char* kBudget = "sluice_slo_budget_remaining";
+constexpr const char* kBudgetHelp = "Share of the error budget that is left, by objective.";
+constexpr const char* kBurn = "sluice_slo_burn_rate";
+constexpr const char* kBurnHelp = "How fast the budget burns over a window, by objective.";
+constexpr const char* kMeasured = "sluice_slo_measurable";
+constexpr const char* kMeasuredHelp = "1 while the objective can be measured.";
+
+}  // namespace
+
+SloReconciler::SloReconciler(const Stores& stores, client::Client& api,
+                             common::SecretReader& secrets, recorder::Recorder& recorder,
+                             base::metrics::Registry& metrics, base::Clock& clock)
+    : stores_(stores),
+      api_(api),
+      recorder_(recorder),
+      metrics_(metrics),
+      clock_(clock),
+      providers_(secrets),
+      applier_(api, "sluice-slo") {}
+
+base::StatusOr<std::shared_ptr<const v1alpha1::Site>> SloReconciler::SiteOf(
+    const v1alpha1::ServiceLevelObjective& objective, std::string& name) const {
+  const v1alpha1::SubjectRef& subject = objective.spec().subject_ref();
+  name = subject.name();
+  if (subject.kind() == "Tenant") {
+    const meta::ObjectPtr object = stores_.tenants.Get({"", subject.name()});
+    if (object == nullptr) {
+      return base::NotFound(fmt::format("subjectRef: there is no Tenant {}", subject.name()));
+    }
+    SLUICE_ASSIGN_OR_RETURN(const auto tenant, common::Decode<v1alpha1::Tenant>(*object));
+    if (tenant->spec().sites().empty()) {
+      return base::NotFound(fmt::format("subjectRef: Tenant {} is at no site", subject.name()));
+    }
+    name = tenant->spec().sites(0);
+  }
+  const meta::ObjectPtr object = stores_.sites.Get({"", name});
+  if (object == nullptr) {
+    return base::NotFound(fmt::format("subjectRef: there is no Site {}", name));
+  }
+  return common::Decode<v1alpha1::Site>(*object);
+}
+
+Read SloReconciler::Measure(const meta::Object& object,
+                            const v1alpha1::ServiceLevelObjective& objective,
+                            base::Duration& scrape_interval, std::stop_token stop) {
+  const std::string name(object.name());
+  std::string site_name;
+  const auto site = SiteOf(objective, site_name);
+  if (!site.ok()) return {.slo = site.status(), .evidence = {}};
+  const gates::Source source = providers_.Find(name, (*site)->spec());
+  scrape_interval = source.scrape_interval;
+  Read read{.slo = gates::SloFrom(name, objective.spec(), source.scrape_interval), .evidence = {}};
+  if (!read.slo.ok()) return read;
+  gates::GatherInput input;
+  input.gates = ReadingGates(*read.slo);
+  input.site = site_name;
+  input.scrape_interval = source.scrape_interval;
+  input.slos.emplace(name, *read.slo);
+  input.misconfigured = source.misconfigured;
+  input.provider_error = source.error;
+  read.evidence = gates::Gather(input, source.provider.get(), clock_, stop);
+  return read;
+}
+
+bool SloReconciler::HasPrometheusRules() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (asked_at_ && clock_.Mono() - *asked_at_ < kRecheckRules) return has_prometheus_rules_;
+  }
+  const auto answer = api_.Raw("GET", "/apis/monitoring.coreos.com/v1", "");
+  const bool found =
+      answer.ok() && answer->find("\"" + PrometheusRules().plural + "\"") != std::string::npos;
+  const std::lock_guard lock(mutex_);
+  // Anything but a clear answer leaves what was known.
+  if (answer.ok() || answer.status().code() == base::Code::kNotFound) {
+    has_prometheus_rules_ = found;
+    asked_at_ = clock_.Mono();
+  }
+  return has_prometheus_rules_;
+}
+
+void SloReconciler::ApplyRules(const meta::Object& object,
+                               const v1alpha1::ServiceLevelObjective& objective, Read& read) {
+  if (!read.slo.ok()) {
+    read.rules_error = read.slo.status();
+    return;
+  }
+  const std::map<std::string, std::string> labels(objective.spec().labels().begin(),
+                                                  objective.spec().labels().end());
+  const gates::RuleGroup group = gates::RulesFor(*read.slo, labels);
+  const RulesObject wanted =
+      MakeRulesObject(object, group, providers_.secrets_namespace(), HasPrometheusRules());
+  read.rules_hash = gates::RulesHash(group);
+  meta::ObjectPtr live;
+  if (wanted.resource == common::kConfigMaps) {
+    live = stores_.config_maps.Get(wanted.key);
+  } else {
+    const std::string name(object.name());
+    {
+      // Not in a cache (the kind may be missing): looked at when the rules change, and now and
+      // then.
+      const std::lock_guard lock(mutex_);
+      const auto looked = looked_.find(name);
+      if (written_[name] == read.rules_hash && looked != looked_.end() &&
+          clock_.Mono() - looked->second < kRecheckRules) {
+        read.rules_object = wanted.shown;
+        return;
+      }
+    }
+    auto found = api_.Get(wanted.resource, wanted.key);
+    if (found.ok()) live = *found;
+  }
+  const auto written = applier_.Apply(wanted.resource, json::parse(wanted.json), live);
+  if (!written.ok()) {
+    read.rules_error = written.status().Annotate(wanted.shown);
+    return;
+  }
+  read.rules_object = wanted.shown;
+  const std::lock_guard lock(mutex_);
+  written_[std::string(object.name())] = read.rules_hash;
+  looked_[std::string(object.name())] = clock_.Mono();
+}
+
+Result SloReconciler::Reconcile(const reconcile::Request& request, std::stop_token stop) {
+  const meta::ObjectPtr object = stores_.objectives.Get(request.key);
+  if (object == nullptr) {
+    Drop(request.key.name);
+    return Result::Done();
+  }
+  if (object->deleting()) return Result::Done();
+  if (stores_.objectives.IsStale(request.key)) return Result::After(std::chrono::milliseconds(50));
+  const auto objective = common::Decode<v1alpha1::ServiceLevelObjective>(*object);
+  if (!objective.ok()) return Result::Terminal(objective.status());
+  base::Duration scrape_interval = gates::kScrapeInterval;
+  Read read = Measure(*object, **objective, scrape_interval, stop);
+  if (stop.stop_requested()) return Result::Done();
+  ApplyRules(*object, **objective, read);
+  const v1alpha1::ServiceLevelObjectiveStatus& before = (*objective)->status();
+  const auto status = BuildStatus(read, before, object->generation(), clock_.Wall());
+  Export(request.key.name, read);
+  if (WorthWriting(before, *status)) {
+    const auto written = applier_.ApplyStatus(common::kObjectives, *object, types::ToJson(*status));
+    if (!written.ok()) return Result::Retry(written.status());
+    if (written->wrote) stores_.objectives.ExpectAtLeast(*written->object);
+    if (before.budget_state() != status->budget_state() && !status->budget_state().empty()) {
+      const bool normal = status->budget_state() == "Normal";
+      recorder_.Record(recorder::ReferenceTo(common::kObjectives, *object),
+                       normal ? recorder::Type::kNormal : recorder::Type::kWarning,
+                       "Budget" + status->budget_state(),
+                       fmt::format("{} of the error budget is left", status->budget_remaining()));
+    }
+  }
+  const base::Duration again =
+      std::clamp<base::Duration>(kLookScrapes * scrape_interval, kShortestLook, kLongestLook);
+  return Result::After(std::chrono::duration_cast<std::chrono::milliseconds>(again));
+}
+
+void SloReconciler::Export(const std::string& name, const Read& read) {
+  v1alpha1::ServiceLevelObjectiveStatus none;
+  const auto status = BuildStatus(read, none, 0, clock_.Wall());
+  const base::metrics::Labels labels = {{"slo", name}};
+  const bool measured = types::IsConditionTrue(status->conditions(), "Measurable");
+  metrics_.GetGauge(kMeasured, kMeasuredHelp, labels).Set(measured ? 1 : 0);
+  // A number that is not known is absent, not zero.
+  const bool burns_known = std::all_of(
+      status->burn_rates().begin(), status->burn_rates().end(),
+      [](const v1alpha1::BurnRate& b) { return b.has_long_burn() && b.has_short_burn(); });
+  if (!status->has_budget_remaining()) metrics_.RemoveSeries(kBudget, "slo", name);
+  if (!burns_known || status->burn_rates_size() == 0) metrics_.RemoveSeries(kBurn, "slo", name);
+  const auto set = [&](const char* family, const char* help, const std::string& text,
+                       const base::metrics::Labels& with) {
+    const auto value = gates::Decimal::Parse(text);
+    if (value.ok()) metrics_.GetGauge(family, help, with).Set(value->ToDouble());
+  };
+  if (status->has_budget_remaining()) {
+    set(kBudget, kBudgetHelp, status->budget_remaining(), labels);
+  }
+  for (const v1alpha1::BurnRate& burn : status->burn_rates()) {
+    if (burn.has_long_burn()) {
+      set(kBurn, kBurnHelp, burn.long_burn(), {{"slo", name}, {"window", burn.long_window()}});
+    }
+    if (burn.has_short_burn()) {
+      set(kBurn, kBurnHelp, burn.short_burn(), {{"slo", name}, {"window", burn.short_window()}});
+    }
+  }
+}
+
+void SloReconciler::Drop(const std::string& name) {
+  for (const char* family : {kBudget, kBurn, kMeasured}) metrics_.RemoveSeries(family, "slo", name);
+  applier_.Forget(common::kObjectives, {"", name});
+  providers_.Forget(name);
+  const std::lock_guard lock(mutex_);
+  written_.erase(name);
+  looked_.erase(name);
+}
+
+}  // namespace sluice::slo

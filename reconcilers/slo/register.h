@@ -1,0 +1,20 @@
+// Puts the objective's controller into a Manager.
+#pragma once
+
+#include "controller/base/clock.h"
+#include "controller/client/client.h"
+#include "controller/runtime/manager.h"
+#include "reconcilers/common/credentials.h"
+
+namespace sluice::slo {
+
+struct Deps {
+  client::Client& api;  // the Manager's fenced client
+  common::SecretReader& secrets;
+  base::Clock& clock;
+};
+
+// Call before Run. `deps` must outlive the Manager.
+void Register(runtime::Manager& manager, const Deps& deps);
+
+}  // namespace sluice::slo

@@ -1,0 +1,44 @@
+#include "reconcilers/slo/rules_object.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controller/meta/owner.h"
+#include "reconcilers/common/resources.h"
+
+namespace sluice::slo {
+
+using nlohmann::json;
+
+const meta::Resource& PrometheusRules() {
+  static const meta::Resource kResource{"monitoring.coreos.com", "v1", "PrometheusRule",
+                                        "prometheusrules", true};
+  return kResource;
+}
+
+RulesObject MakeRulesObject(const meta::Object& objective, const gates::RuleGroup& group,
+                            const std::string& ns, bool as_prometheus_rule) {
+  RulesObject out;
+  out.resource = as_prometheus_rule ? PrometheusRules() : common::kConfigMaps;
+  out.key = {ns, "sluice-rules-" + std::string(objective.name())};
+  out.shown = fmt::format("{} {}", out.resource.kind, out.key.ToString());
+  json object = {
+      {"apiVersion", out.resource.ApiVersion()},
+      {"kind", out.resource.kind},
+      {"metadata",
+       {{"name", out.key.name},
+        {"namespace", ns},
+        {"labels", {{common::kManagedByLabel, common::kManagedBy}, {kRulesLabel, "true"}}},
+        {"ownerReferences",
+         json::array({meta::MakeControllerReference(common::kObjectives, objective)})}}}};
+  if (as_prometheus_rule) {
+    object["spec"] = {{"groups", json::parse(gates::RuleGroupsJson({group}))}};
+  } else {
+    object["data"] = {{std::string(objective.name()) + ".yaml", gates::RuleFileYaml({group})}};
+  }
+  out.json = object.dump();
+  return out;
+}
+
+}  // namespace sluice::slo

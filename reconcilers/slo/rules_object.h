@@ -1,0 +1,29 @@
+// An objective's rules as a Kubernetes object. Pure.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "controller/meta/object.h"
+#include "controller/meta/resource.h"
+#include "reconcilers/gates/slo_rules.h"
+
+namespace sluice::slo {
+
+// The kind of Prometheus Operator; used where it is installed.
+const meta::Resource& PrometheusRules();
+
+inline constexpr const char* kRulesLabel = "sluice.dev/rules";  // "true" on the ConfigMaps
+
+struct RulesObject {
+  meta::Resource resource;
+  meta::Key key;
+  std::string json;   // the whole object
+  std::string shown;  // "ConfigMap sluice-system/sluice-rules-x"
+};
+
+// In the controller's namespace, owned by the objective. `as_prometheus_rule`: the kind is there.
+RulesObject MakeRulesObject(const meta::Object& objective, const gates::RuleGroup& group,
+                            const std::string& ns, bool as_prometheus_rule);
+
+}  // namespace sluice::slo
