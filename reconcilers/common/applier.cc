@@ -8,6 +8,8 @@
 namespace sluice::common {
 namespace {
 
+constexpr std::size_t kMaxRemembered = 200'000;
+
 std::string IdOf(const meta::Resource& resource, const meta::Key& key, const char* part) {
   return resource.GroupResource() + "/" + key.ToString() + part;
 }
@@ -30,6 +32,7 @@ base::StatusOr<Applier::Written> Applier::Apply(const meta::Resource& resource,
   client::ApplyOptions options;
   options.field_manager = field_manager_;
   options.force = true;  // what we own is ours: an edit by hand is drift
+  Forget(id);
   SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer, api_.Apply(resource, wanted, options));
   Remember(id, hash);
   return Written{std::move(answer), true};
@@ -53,6 +56,7 @@ base::StatusOr<Applier::Written> Applier::ApplyStatus(const meta::Resource& reso
   client::ApplyOptions options;
   options.field_manager = field_manager_;
   options.force = true;
+  Forget(id);
   SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer, api_.ApplyStatus(resource, body, options));
   Remember(id, hash);
   return Written{std::move(answer), true};
@@ -70,8 +74,14 @@ bool Applier::Remembered(const std::string& id, std::size_t hash) const {
   return found != applied_.end() && found->second == hash;
 }
 
+void Applier::Forget(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  applied_.erase(id);
+}
+
 void Applier::Remember(const std::string& id, std::size_t hash) {
   const std::lock_guard lock(mutex_);
+  if (applied_.size() >= kMaxRemembered) applied_.clear();  // costs one idle write an object
   applied_[id] = hash;
 }
 

@@ -2,8 +2,8 @@
 //
 // Two things make a write necessary: the live object lacks something wanted (drift), or what is
 // wanted is not what this process applied last (so that fields we stopped wanting are given up).
-// The second is a memory: after a start every object is applied once, which changes nothing at the
-// API server if nothing changed here.
+// The second is a memory: after a start, or a write whose answer was lost, the object is applied
+// once more, which changes nothing at the API server if nothing changed here.
 //
 // Thread rule: any thread; a key is applied by one thread at a time (the queue's guarantee).
 #pragma once
@@ -38,17 +38,21 @@ class Applier {
   // Conflict when the object was deleted and made anew (uid).
   base::StatusOr<Written> ApplyStatus(const meta::Resource& resource, const meta::Object& live,
                                       const nlohmann::json& status);
-  // Forgets what was applied to objects of this name; call when an object is gone.
+  // Forgets what was applied to objects of this name; call when an object is gone. What nobody
+  // forgets goes when the memory is full.
   void Forget(const meta::Resource& resource, const meta::Key& key);
 
  private:
   bool Remembered(const std::string& id, std::size_t hash) const;
+  // Before a write: until its answer came nobody knows what the server has.
+  void Forget(const std::string& id);
   void Remember(const std::string& id, std::size_t hash);
 
   client::Client& api_;
   const std::string field_manager_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, std::size_t> applied_;  // guarded by mutex_; one entry an object
+  // Guarded by mutex_; one entry an object, at most kMaxRemembered.
+  std::unordered_map<std::string, std::size_t> applied_;
 };
 
 }  // namespace sluice::common

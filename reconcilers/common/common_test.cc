@@ -48,18 +48,18 @@ TEST(BindTenants, CrawlTakesTheOldestAndSaysWhoHoldsThePlace) {
 
 TEST(BindTenants, ABoundTenantKeepsItsPlaceBeforeAnOlderOne) {
   const v1alpha1::StagePlan plan = Ladder();
-  const auto bindings = BindTenants("phoenix", "Crawl", &plan,
-                                    {{"older", "2026-01-01T00:00:00Z", false},
-                                     {"holder", "2026-01-02T00:00:00Z", true}});
+  const auto bindings = BindTenants(
+      "phoenix", "Crawl", &plan,
+      {{"older", "2026-01-01T00:00:00Z", false}, {"holder", "2026-01-02T00:00:00Z", true}});
   EXPECT_EQ(bindings[0].tenant, "holder");
   EXPECT_FALSE(bindings[1].bound);
 }
 
 TEST(BindTenants, AStepDownNamesTheTenantsBeyondButKeepsThem) {
   const v1alpha1::StagePlan plan = Ladder();
-  const auto bindings = BindTenants("phoenix", "Crawl", &plan,
-                                    {{"a", "2026-01-01T00:00:00Z", true},
-                                     {"b", "2026-01-02T00:00:00Z", true}});
+  const auto bindings =
+      BindTenants("phoenix", "Crawl", &plan,
+                  {{"a", "2026-01-01T00:00:00Z", true}, {"b", "2026-01-02T00:00:00Z", true}});
   EXPECT_TRUE(bindings[1].bound);
   EXPECT_TRUE(bindings[1].beyond);
   EXPECT_EQ(bindings[1].reason, "BeyondStage");
@@ -101,6 +101,32 @@ TEST(S3Keys, AMissingKeyIsNamedAndNoValueIsTold) {
   EXPECT_FALSE(ParseS3Keys(**meta::Object::FromJson(SecretOf(json::object()))).ok());
 }
 
+TEST(S3Keys, WhatAgentsWouldRefuseForTheWholeSiteIsRefusedForItsTenantAlone) {
+  for (const char* id : {"AKIA\n", "AK IA", "AK/IA", "AK,IA", "AK\"IA"}) {
+    const auto secret = meta::Object::FromJson(
+        SecretOf({{"AWS_ACCESS_KEY_ID", id}, {"AWS_SECRET_ACCESS_KEY", "verysecret"}}));
+    const auto keys = ParseS3Keys(**secret);
+    ASSERT_FALSE(keys.ok()) << id;
+    EXPECT_EQ(keys.status().code(), base::Code::kInvalidArgument);
+    EXPECT_THAT(keys.status().message(), HasSubstr("Secret ns/keys: key AWS_ACCESS_KEY_ID is"));
+    EXPECT_THAT(keys.status().message(), Not(HasSubstr("verysecret")));
+  }
+  const auto secret = meta::Object::FromJson(
+      SecretOf({{"AWS_ACCESS_KEY_ID", "AKIA"}, {"AWS_SECRET_ACCESS_KEY", std::string(1025, 'x')}}));
+  EXPECT_FALSE(ParseS3Keys(**secret).ok());
+}
+
+TEST(S3Keys, APreviousKeyUnderTheSameIdIsNoSecondKey) {
+  const auto secret = meta::Object::FromJson(SecretOf({{"AWS_ACCESS_KEY_ID", "same"},
+                                                       {"AWS_SECRET_ACCESS_KEY", "new"},
+                                                       {"AWS_ACCESS_KEY_ID_PREVIOUS", "same"},
+                                                       {"AWS_SECRET_ACCESS_KEY_PREVIOUS", "old"}}));
+  const auto keys = ParseS3Keys(**secret);
+  ASSERT_THAT(keys, IsOk());
+  ASSERT_EQ(keys->size(), 1u);
+  EXPECT_EQ((*keys)[0].secret_access_key, "new");
+}
+
 class ApplierTest : public ::testing::Test {
  protected:
   json Wanted(const std::string& value) {
@@ -122,6 +148,21 @@ TEST_F(ApplierTest, WritesOnceAndThenOnlyWhatDiffers) {
   ASSERT_TRUE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
   EXPECT_FALSE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
   EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("b"), Live())->wrote);
+}
+
+TEST_F(ApplierTest, AfterALostAnswerWhatIsNotWantedAnyMoreIsGivenUp) {
+  ASSERT_THAT(applier_.Apply(kConfigMaps, Wanted("a"), Live()), IsOk());
+  json more = Wanted("a");
+  more["data"]["extra"] = "x";
+  api_.FailAfter([](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb == "apply") return base::Unavailable("the answer was lost");
+    return std::nullopt;
+  });
+  EXPECT_FALSE(applier_.Apply(kConfigMaps, more, Live()).ok());
+  api_.FailAfter(nullptr);
+  ASSERT_EQ(api_.Look(kConfigMaps, {"ns", "x"})["data"]["extra"], "x");
+  EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+  EXPECT_FALSE(api_.Look(kConfigMaps, {"ns", "x"})["data"].contains("extra"));
 }
 
 TEST_F(ApplierTest, RepairsDriftAndLeavesForeignFieldsAlone) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
@@ -25,6 +26,31 @@ base::StatusOr<std::optional<std::string>> Decoded(const nlohmann::json& data,
   return std::optional<std::string>(std::move(value).value());
 }
 
+// What agents take (datapath/control/validate.cc): one Secret they refuse would hold up the
+// configuration of the whole site, and so of its other tenants.
+base::Status CheckForm(const S3Keys& keys, const std::string& suffix, const meta::Object& secret) {
+  const auto allowed = [](char c) {
+    return c > ' ' && c < 0x7f && c != '/' && c != ',' && c != '"' && c != '\\';
+  };
+  const auto refuse = [&](const char* name, const char* why) {
+    return base::InvalidArgument(
+        fmt::format("Secret {}: key {}{} {}", secret.key().ToString(), name, suffix, why));
+  };
+  if (keys.access_key_id.size() > 128 ||
+      !std::all_of(keys.access_key_id.begin(), keys.access_key_id.end(), allowed)) {
+    return refuse("AWS_ACCESS_KEY_ID",
+                  "is longer than 128 bytes, or holds a space, a line's end or another character "
+                  "that S3 does not allow");
+  }
+  if (keys.secret_access_key.size() > 1024) {
+    return refuse("AWS_SECRET_ACCESS_KEY", "is longer than 1024 bytes");
+  }
+  if (keys.session_token.size() > 8192) {
+    return refuse("AWS_SESSION_TOKEN", "is longer than 8192 bytes");
+  }
+  return base::OkStatus();
+}
+
 base::StatusOr<std::optional<S3Keys>> KeysWithSuffix(const nlohmann::json& data,
                                                      const std::string& suffix,
                                                      const meta::Object& secret) {
@@ -45,6 +71,7 @@ base::StatusOr<std::optional<S3Keys>> KeysWithSuffix(const nlohmann::json& data,
                                              secret.key().ToString(),
                                              id ? "SECRET_ACCESS_KEY" : "ACCESS_KEY_ID", suffix));
   }
+  SLUICE_RETURN_IF_ERROR(CheckForm(keys, suffix, secret));
   return std::optional<S3Keys>(std::move(keys));
 }
 
@@ -55,7 +82,10 @@ base::StatusOr<std::vector<S3Keys>> ParseS3Keys(const meta::Object& secret) {
   std::vector<S3Keys> all;
   for (const char* suffix : {"", "_PREVIOUS"}) {
     SLUICE_ASSIGN_OR_RETURN(auto keys, KeysWithSuffix(data, suffix, secret));
-    if (keys.has_value()) all.push_back(*std::move(keys));
+    // While keys rotate both may stand there under one id: the new one counts.
+    if (keys.has_value() && (all.empty() || all[0].access_key_id != keys->access_key_id)) {
+      all.push_back(*std::move(keys));
+    }
     if (all.empty()) {
       return base::InvalidArgument(
           fmt::format("Secret {}: keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing",
