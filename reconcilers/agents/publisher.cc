@@ -197,7 +197,10 @@ Status ConfigPublisher::Impl::Swap(
       Adopt(written.record);
       return next.status();
     }
-    if (*next == written.record) return base::OkStatus();
+    if (*next == written.record) {
+      Adopt(written.record);  // perhaps by a write of ours whose answer was lost
+      return base::OkStatus();
+    }
     auto result = store.Write(*next, written.resource_version);
     if (result.ok()) {
       written = std::move(result).value();

@@ -164,6 +164,17 @@ TEST_F(PublisherTest, ListenersHearOfEachChangeOfAnOfferAndOfNothingElse) {
   leader_.SetListener(nullptr);
 }
 
+TEST_F(PublisherTest, AWriteWhoseAnswerWasLostIsOfferedByTheNextTry) {
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  store_.LoseNextAnswer();
+  ASSERT_FALSE(leader_.Publish("phoenix", Content("r1")).ok());
+  ASSERT_EQ(store_.record().sites.size(), 1u) << "it took effect";
+  const auto again = leader_.Publish("phoenix", Content("r1"));
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_TRUE(again->published);
+  EXPECT_TRUE(leader_.OfferFor("phoenix", "n1"));
+}
+
 TEST_F(PublisherTest, ARetiredSiteIsOfferedNoMore) {
   ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
   ASSERT_TRUE(leader_.Publish("phoenix", Content("r1")).ok());

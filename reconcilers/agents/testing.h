@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "reconcilers/agents/epoch.h"
 
@@ -23,6 +24,7 @@ class MemoryEpochStore final : public EpochStore {
       return base::Aborted("object changed").WithReason("Conflict");
     }
     object_ = Versioned{record, std::to_string(++writes_)};
+    if (std::exchange(lose_answer_, false)) return base::Unavailable("the answer was lost");
     return *object_;
   }
   EpochRecord record() const {
@@ -37,12 +39,18 @@ class MemoryEpochStore final : public EpochStore {
     const std::lock_guard lock(mutex_);
     fault_ = std::move(fault);
   }
+  // The next write takes effect, and its writer is told of a failure.
+  void LoseNextAnswer() {
+    const std::lock_guard lock(mutex_);
+    lose_answer_ = true;
+  }
 
  private:
   mutable std::mutex mutex_;
   std::optional<Versioned> object_;
   base::Status fault_;
   int writes_ = 0;
+  bool lose_answer_ = false;
 };
 
 }  // namespace sluice::agents::testing
