@@ -59,6 +59,8 @@ reconcile::Result ConfigReconciler::Reconcile(const reconcile::Request& request,
 void ConfigReconciler::RememberKeys(const std::string& site, const Inputs& in) {
   const std::lock_guard lock(mutex_);
   auto& good = last_good_[site];
+  // A tenant that left takes its keys along: one of the same name later is somebody else.
+  std::erase_if(good, [&](const auto& entry) { return !in.tenant_keys.contains(entry.first); });
   for (const auto& [tenant, keys] : in.tenant_keys) {
     if (keys.ok()) {
       good[tenant] = *keys;

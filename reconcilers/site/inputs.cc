@@ -42,6 +42,24 @@ void ReadClass(const Stores& stores, Inputs& in) {
   in.plan = common::PlanOfClass(name, stores.classes, stores.plans);
 }
 
+// An entry named as a CA is sent to agents as it is: whoever may write a Site must not have a
+// private key, or anything else of our namespace, sent along.
+base::StatusOr<std::string> Certificates(const meta::Object& secret, const std::string& key) {
+  SLUICE_ASSIGN_OR_RETURN(std::string pem, common::SecretValue(secret, key));
+  constexpr std::string_view kBegin = "-----BEGIN ";
+  constexpr std::string_view kCertificate = "-----BEGIN CERTIFICATE-----";
+  bool any = false;
+  for (auto at = pem.find(kBegin); at != std::string::npos; at = pem.find(kBegin, at + 1)) {
+    any = pem.compare(at, kCertificate.size(), kCertificate) == 0;
+    if (!any) break;
+  }
+  if (any) return pem;
+  return base::InvalidArgument(
+      fmt::format("Secret {}: key {} holds something else than PEM "
+                  "certificates",
+                  secret.key().ToString(), key));
+}
+
 base::StatusOr<OriginSecrets> ReadOrigin(const v1alpha1::S3Origin& origin,
                                          common::SecretReader& secrets) {
   OriginSecrets out;
@@ -53,7 +71,7 @@ base::StatusOr<OriginSecrets> ReadOrigin(const v1alpha1::S3Origin& origin,
     SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr ca,
                             secrets.Get(secrets.own_namespace(), origin.ca_ref().name()));
     const std::string key = origin.ca_ref().key().empty() ? "ca.crt" : origin.ca_ref().key();
-    SLUICE_ASSIGN_OR_RETURN(out.ca_pem, common::SecretValue(*ca, key));
+    SLUICE_ASSIGN_OR_RETURN(out.ca_pem, Certificates(*ca, key));
   }
   return out;
 }

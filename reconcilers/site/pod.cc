@@ -21,6 +21,18 @@ constexpr std::int64_t kOverheadBytes = 256 * kMi;
 // Beyond the agent's own drain: for the kubelet's rounds and the last write to disk.
 constexpr int kGraceBeyondDrain = 15;
 
+// As the API server writes it back (the largest binary suffix that divides it); any other form
+// would look like drift at every look.
+std::string CanonicalBytes(std::int64_t mebibytes) {
+  const char* suffix = "Mi";
+  for (const char* larger : {"Gi", "Ti", "Pi"}) {
+    if (mebibytes % 1024 != 0) break;
+    mebibytes /= 1024;
+    suffix = larger;
+  }
+  return fmt::format("{}{}", mebibytes, suffix);
+}
+
 json HostFolder(const std::string& name, const std::string& path) {
   return {{"name", name}, {"hostPath", {{"path", path}, {"type", "DirectoryOrCreate"}}}};
 }
@@ -82,7 +94,7 @@ json Container(const Inputs& in, const AgentOptions& options) {
   const v1alpha1::AgentRelease& release = in.site->spec().release();
   const auto memory = meta::Quantity::Parse(profile.memory());
   const std::int64_t bytes = (memory.ok() ? memory->CeilValue() : 0) + kOverheadBytes;
-  const std::string memory_text = fmt::format("{}Mi", (bytes + kMi - 1) / kMi);
+  const std::string memory_text = CanonicalBytes((bytes + kMi - 1) / kMi);
   return {{"name", "agent"},
           {"image", release.image().empty() ? options.image : release.image()},
           {"imagePullPolicy", release.image_pull_policy().empty() ? options.image_pull_policy

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -53,7 +54,7 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   }
   if (site->deleting()) return TearDown(site);
   if (!site->HasFinalizer(kFinalizer)) {
-    if (base::Status status = SetFinalizer(*site, true); !status.ok()) {
+    if (base::Status status = AddFinalizer(*site); !status.ok()) {
       return Result::Retry(std::move(status));
     }
   }
@@ -119,15 +120,27 @@ base::Status SiteReconciler::DropStaleObjectives(const Inputs& in) {
   return base::OkStatus();
 }
 
-base::Status SiteReconciler::SetFinalizer(const meta::Object& site, bool present) {
-  json body = {{"apiVersion", common::kSites.ApiVersion()},
-               {"kind", common::kSites.kind},
-               {"metadata", {{"name", site.name()}, {"uid", site.uid()}}}};
-  if (present) body["metadata"]["finalizers"] = json::array({kFinalizer});
+base::Status SiteReconciler::AddFinalizer(const meta::Object& site) {
+  const json body = {
+      {"apiVersion", common::kSites.ApiVersion()},
+      {"kind", common::kSites.kind},
+      {"metadata",
+       {{"name", site.name()}, {"uid", site.uid()}, {"finalizers", json::array({kFinalizer})}}}};
   client::ApplyOptions options;
   options.field_manager = kFieldManager;
   options.force = true;
-  const auto answer = api_.Apply(common::kSites, body, options);
+  return api_.Apply(common::kSites, body, options).status();
+}
+
+// Not by apply: that gives up only what our field manager owns alone, and a Site put back from a
+// backup brings its finalizers under another manager's name.
+base::Status SiteReconciler::RemoveFinalizer(const meta::Object& site) {
+  json finalizers = site.ToJson().value("/metadata/finalizers"_json_pointer, json::array());
+  finalizers.erase(std::remove(finalizers.begin(), finalizers.end(), kFinalizer), finalizers.end());
+  const json patch = {
+      {"metadata",
+       {{"resourceVersion", site.resource_version()}, {"finalizers", std::move(finalizers)}}}};
+  const auto answer = api_.Patch(common::kSites, site.key(), client::PatchType::kMerge, patch);
   if (answer.status().code() == base::Code::kNotFound) return base::OkStatus();
   return answer.status();
 }
@@ -158,7 +171,7 @@ Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
   }
   for (const agents::NodeState& node : fleet_.Nodes(name)) fleet_.Forget(node.identity);
   metrics_.Remove(name);
-  if (base::Status status = SetFinalizer(*site, false); !status.ok()) {
+  if (base::Status status = RemoveFinalizer(*site); !status.ok()) {
     return Result::Retry(std::move(status));
   }
   return Result::Done();

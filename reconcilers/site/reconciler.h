@@ -50,7 +50,8 @@ class SiteReconciler final : public reconcile::Reconciler {
   base::Status Converge(const Inputs& in, Observed& observed);
   base::Status ApplyAll(const std::vector<WantedObject>& wanted);
   base::Status DropStaleObjectives(const Inputs& in);
-  base::Status SetFinalizer(const meta::Object& site, bool present);
+  base::Status AddFinalizer(const meta::Object& site);
+  base::Status RemoveFinalizer(const meta::Object& site);
   reconcile::Result TearDown(const meta::ObjectPtr& site);
   void RecordTransition(const meta::Object& site, const nlohmann::json& before,
                         const nlohmann::json& after);

@@ -69,13 +69,11 @@ class SiteTest : public ::testing::Test {
  protected:
   SiteTest() {
     in_.name = "phoenix";
-    in_.object = *meta::Object::FromJson({{"apiVersion", "sluice.dev/v1alpha1"},
-                                          {"kind", "Site"},
-                                          {"metadata",
-                                           {{"name", "phoenix"},
-                                            {"uid", "u1"},
-                                            {"resourceVersion", "1"},
-                                            {"generation", 3}}}});
+    in_.object = *meta::Object::FromJson(
+        {{"apiVersion", "sluice.dev/v1alpha1"},
+         {"kind", "Site"},
+         {"metadata",
+          {{"name", "phoenix"}, {"uid", "u1"}, {"resourceVersion", "1"}, {"generation", 3}}}});
     auto site = std::make_shared<v1alpha1::Site>();
     (*site->mutable_spec()->mutable_node_selector())["sluice.dev/site"] = "phoenix";
     v1alpha1::Origin& origin = *site->mutable_spec()->add_origins();
@@ -103,8 +101,7 @@ class SiteTest : public ::testing::Test {
     access.set_mount("/datasets");
     access.add_verbs("Read");
     in_.tenants[name] = tenant;
-    in_.tenant_keys.emplace(name,
-                            std::vector<common::S3Keys>{{key, "secret-of-" + name, ""}});
+    in_.tenant_keys.emplace(name, std::vector<common::S3Keys>{{key, "secret-of-" + name, ""}});
   }
 
   json ConditionOf(const json& status, const std::string& type) {
@@ -177,6 +174,25 @@ TEST_F(SiteTest, AgentsRunWithoutPrivilegesAndDeclareNoPorts) {
   EXPECT_FALSE(container.contains("ports"));
   EXPECT_EQ(container["image"], "sluice/sluice-agent:1");
   EXPECT_EQ(daemon_set.at("/metadata/ownerReferences/0/uid"_json_pointer), "u1");
+}
+
+TEST_F(SiteTest, MemoryIsWrittenAsTheServerWritesItBack) {
+  const auto limit = [&](const std::string& memory) {
+    auto site_class = std::make_shared<v1alpha1::SiteClass>(Class());
+    site_class->mutable_spec()->mutable_agent()->set_memory(memory);
+    in_.site_class = site_class;
+    for (const WantedObject& object : WantedObjects(in_, options_)) {
+      if (object.resource.kind != "DaemonSet") continue;
+      return json::parse(object.json)
+          .at("/spec/template/spec/containers/0/resources/limits/memory"_json_pointer)
+          .get<std::string>();
+    }
+    return std::string();
+  };
+  EXPECT_EQ(limit("64Mi"), "320Mi");
+  EXPECT_EQ(limit("768Mi"), "1Gi");
+  EXPECT_EQ(limit("1048320Mi"), "1Ti");
+  EXPECT_EQ(limit("1Gi"), "1280Mi");
 }
 
 TEST_F(SiteTest, ASiteWithEverythingInPlaceIsReady) {
