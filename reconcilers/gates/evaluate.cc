@@ -52,7 +52,7 @@ void Latch(const Evidence& evidence, const std::optional<GateResult>& previous, 
   const Verdict was = previous->raw_verdict.value_or(previous->verdict);
   if (was == Verdict::kPass) return;
   const bool answers = Answers(result.causes);
-  // What an object says is its present state; what a query says is as old as its samples.
+  // A soak says what time it is; what a query says is as old as its samples.
   const bool newer = evidence.freshness.empty() || !previous->data_time ||
                      (result.data_time && *result.data_time > *previous->data_time);
   if (answers && newer) return;

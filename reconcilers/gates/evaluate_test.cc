@@ -225,39 +225,6 @@ TEST(Evaluate, SoaksUntilTheTimeIsOver) {
   EXPECT_VERDICT(Eval(SoakGate(), not_entered), Verdict::kHold, Cause::kPending);
 }
 
-TEST(Evaluate, NodesMustMatchAndRunReadyConfiguredAgents) {
-  const NodesFacts good{.current = true,
-                        .selected = 2,
-                        .matched = 2,
-                        .mismatched = 0,
-                        .first_mismatch = "",
-                        .agents_wanted = 2,
-                        .agents_ready = 2,
-                        .agents_configured = 2};
-  EXPECT_VERDICT(Eval(NodesGate(), Nodes(good)), Verdict::kPass, Cause::kMet);
-  NodesFacts facts = good;
-  facts.current = false;
-  EXPECT_VERDICT(Eval(NodesGate(), Nodes(facts)), Verdict::kHold, Cause::kPending);
-  facts = good;
-  facts.matched = 1;
-  facts.mismatched = 1;
-  facts.first_mismatch = "gpu-7: 4 GPUs, the class says 8";
-  const GateResult mismatch = Eval(NodesGate(), Nodes(facts));
-  EXPECT_VERDICT(mismatch, Verdict::kFail, Cause::kGateFailed);
-  EXPECT_THAT(mismatch.message(), HasSubstr("gpu-7"));
-  EXPECT_VERDICT(Eval(NodesGate(), Nodes({.current = true})), Verdict::kHold,
-                 Cause::kWaitingForCapacity);
-  for (auto field :
-       {&NodesFacts::agents_ready, &NodesFacts::agents_configured, &NodesFacts::matched}) {
-    facts = good;
-    facts.*field = 1;
-    EXPECT_VERDICT(Eval(NodesGate(), Nodes(facts)), Verdict::kHold, Cause::kPending);
-  }
-  facts = good;
-  facts.agents_wanted = facts.agents_ready = facts.agents_configured = 1;  // two are selected
-  EXPECT_VERDICT(Eval(NodesGate(), Nodes(facts)), Verdict::kHold, Cause::kPending);
-}
-
 TEST(Evaluate, LatchesUntilNewerDataMeetsTheObjective) {
   const Gate gate = BurnGate();
   const GateResult failed = Eval(gate, Fresh(gate, {"0.02", "0.03"}));

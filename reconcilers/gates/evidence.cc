@@ -18,7 +18,7 @@ base::WallTime WholeSeconds(base::WallTime time) {
 
 std::optional<base::WallTime> DataTime(const Evidence& evidence) {
   if (!evidence.misconfigured.empty()) return std::nullopt;
-  if (evidence.soak || evidence.nodes) return WholeSeconds(evidence.observed_at);
+  if (evidence.soak) return WholeSeconds(evidence.observed_at);
   std::optional<Decimal> oldest;
   for (const Reading& newest : evidence.freshness) {
     if (!newest.error.empty() || newest.series != 1) return std::nullopt;

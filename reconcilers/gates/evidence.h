@@ -49,19 +49,6 @@ struct SoakFacts {
   friend bool operator==(const SoakFacts&, const SoakFacts&) = default;
 };
 
-// From the Site's status.
-struct NodesFacts {
-  bool current = false;  // the status is about the site's present generation
-  std::int64_t selected = 0;
-  std::int64_t matched = 0;
-  std::int64_t mismatched = 0;
-  std::string first_mismatch;  // "gpu-7: gpus: 4, the class says 8"
-  std::int64_t agents_wanted = 0;
-  std::int64_t agents_ready = 0;
-  std::int64_t agents_configured = 0;
-  friend bool operator==(const NodesFacts&, const NodesFacts&) = default;
-};
-
 struct Evidence {
   std::string gate;
   base::WallTime observed_at;  // the time the queries were asked about
@@ -73,7 +60,6 @@ struct Evidence {
   std::string misconfigured;  // why gathering could not begin; then nothing else counts
   std::optional<SloFacts> slo;
   std::optional<SoakFacts> soak;
-  std::optional<NodesFacts> nodes;
   friend bool operator==(const Evidence&, const Evidence&) = default;
 };
 

@@ -4,8 +4,7 @@
 
 namespace sluice::gates {
 namespace {
-constexpr std::array<std::string_view, 6> kKinds = {"unknown", "slo",  "burnRate",
-                                                    "metric",  "soak", "nodes"};
+constexpr std::array<std::string_view, 5> kKinds = {"unknown", "slo", "burnRate", "metric", "soak"};
 }
 
 std::string_view GateKindName(GateKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }

@@ -11,7 +11,7 @@
 
 namespace sluice::gates {
 
-enum class GateKind : std::uint8_t { kUnknown, kSlo, kBurnRate, kMetric, kSoak, kNodes };
+enum class GateKind : std::uint8_t { kUnknown, kSlo, kBurnRate, kMetric, kSoak };
 std::string_view GateKindName(GateKind kind);  // "slo", "burnRate", …
 GateKind GateKindFromName(std::string_view name);
 
@@ -47,9 +47,6 @@ struct Gate {
 
   // soak
   base::Duration soak{0};
-
-  // nodes: at least this many nodes, all of which match and run a ready, configured agent.
-  std::int64_t min_nodes = 1;
 };
 
 }  // namespace sluice::gates

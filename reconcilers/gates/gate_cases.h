@@ -65,13 +65,6 @@ inline Gate SoakGate() {
   return gate;
 }
 
-inline Gate NodesGate() {
-  Gate gate;
-  gate.name = "nodes";
-  gate.kind = GateKind::kNodes;
-  return gate;
-}
-
 // Fresh evidence of one or more values, 10 s scrapes, newest sample 5 s old.
 inline Evidence Fresh(const Gate& gate, std::vector<std::string> values) {
   Evidence e;
@@ -98,14 +91,6 @@ inline Evidence Soaked(base::Duration since) {
   e.gate = "soak";
   e.observed_at = kNow;
   e.soak = SoakFacts{"Crawl", kNow - std::chrono::duration_cast<base::WallTime::duration>(since)};
-  return e;
-}
-
-inline Evidence Nodes(NodesFacts facts) {
-  Evidence e;
-  e.gate = "nodes";
-  e.observed_at = kNow;
-  e.nodes = std::move(facts);
   return e;
 }
 

@@ -199,8 +199,6 @@ std::vector<Evidence> Gather(const GatherInput& input, Provider* provider, base:
     evidence.observed_at = at;
     if (gate.kind == GateKind::kSoak) {
       evidence.soak = input.soak;
-    } else if (gate.kind == GateKind::kNodes) {
-      evidence.nodes = input.nodes;
     } else if (gate.kind != GateKind::kUnknown) {
       evidence.scrape_interval = input.scrape_interval;
       const auto questions = QuestionsOf(gate, input, evidence);

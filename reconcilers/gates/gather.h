@@ -29,7 +29,6 @@ struct GatherInput {
   // Per template that the gates name; an error says why there is none (its message is shown).
   std::map<std::string, base::StatusOr<Slo>> slos;
   std::optional<SoakFacts> soak;
-  std::optional<NodesFacts> nodes;
   // Why there is no provider, when none is given: Misconfigured when it is the user's omission,
   // else what keeps us from asking (ProviderError).
   std::string misconfigured;

@@ -26,8 +26,21 @@ T OrThrow(std::optional<T> value) {
   return *value;
 }
 
-WallTime Time(const json& j) { return OrThrow(base::ParseRfc3339(j.get<std::string>())); }
-Duration Span(const json& j) { return OrThrow(base::ParseDuration(j.get<std::string>())); }
+// Sums of what these let through cannot overflow.
+constexpr WallTime kEarliest{std::chrono::seconds(0)};
+constexpr WallTime kLatest{std::chrono::seconds(7'258'118'400)};  // the year 2200
+constexpr Duration kLongest = std::chrono::hours(24 * 366 * 10);
+
+WallTime Time(const json& j) {
+  const WallTime time = OrThrow(base::ParseRfc3339(j.get<std::string>()));
+  if (time < kEarliest || time > kLatest) throw std::invalid_argument("a time out of range");
+  return time;
+}
+Duration Span(const json& j) {
+  const Duration span = OrThrow(base::ParseDuration(j.get<std::string>()));
+  if (span > kLongest) throw std::invalid_argument("a duration out of range");
+  return span;
+}
 Decimal Number(const json& j) { return OrThrow(Decimal::Parse(j.get<std::string>())); }
 std::string Text(Duration d) { return base::FormatDuration(d); }
 
@@ -88,17 +101,6 @@ json ToJson(const Evidence& e) {
     out["soak"] = {{"stage", e.soak->stage}};
     if (e.soak->entered_at) out["soak"]["enteredAt"] = TimeText(*e.soak->entered_at);
   }
-  if (e.nodes) {
-    const NodesFacts& n = *e.nodes;
-    out["nodes"] = {{"current", n.current},
-                    {"selected", n.selected},
-                    {"matched", n.matched},
-                    {"mismatched", n.mismatched},
-                    {"firstMismatch", n.first_mismatch},
-                    {"agentsWanted", n.agents_wanted},
-                    {"agentsReady", n.agents_ready},
-                    {"agentsConfigured", n.agents_configured}};
-  }
   return out;
 }
 
@@ -125,12 +127,6 @@ Evidence EvidenceFromJson(const json& j) {
   if (j.contains("soak")) {
     e.soak = SoakFacts{.stage = j["soak"].at("stage")};
     if (j["soak"].contains("enteredAt")) e.soak->entered_at = Time(j["soak"]["enteredAt"]);
-  }
-  if (j.contains("nodes")) {
-    const json& n = j["nodes"];
-    e.nodes = NodesFacts{n.at("current"),     n.at("selected"),        n.at("matched"),
-                         n.at("mismatched"),  n.at("firstMismatch"),   n.at("agentsWanted"),
-                         n.at("agentsReady"), n.at("agentsConfigured")};
   }
   return e;
 }
@@ -162,9 +158,6 @@ json ToJson(const Gate& g) {
     case GateKind::kSoak:
       out["soak"] = Text(g.soak);
       break;
-    case GateKind::kNodes:
-      out["minNodes"] = g.min_nodes;
-      break;
     case GateKind::kUnknown:
       break;
   }
@@ -189,7 +182,6 @@ Gate GateFromJson(const json& j) {
   if (j.contains("threshold")) g.threshold = Number(j["threshold"]);
   g.freshness_selector = j.value("freshnessSelector", "");
   if (j.contains("soak")) g.soak = Span(j["soak"]);
-  if (j.contains("minNodes")) g.min_nodes = j["minNodes"];
   return g;
 }
 

@@ -165,39 +165,6 @@ void JudgeSoak(const Gate& gate, const Evidence& evidence, Judgement& out) {
   out.Add(Cause::kSoaking, out.met);
 }
 
-void JudgeNodes(const Gate& gate, const Evidence& evidence, Judgement& out) {
-  out.threshold = std::to_string(gate.min_nodes);
-  if (!evidence.nodes) return out.Add(Cause::kMisconfigured, "the evidence is not about nodes");
-  const NodesFacts& nodes = *evidence.nodes;
-  if (!nodes.current) {
-    return out.Add(Cause::kPending, "the site's present generation has not been looked at");
-  }
-  out.value = std::to_string(nodes.matched);
-  out.met = fmt::format("{} nodes match, {} of {} agents ready", nodes.matched, nodes.agents_ready,
-                        nodes.agents_wanted);
-  if (nodes.mismatched > 0) {
-    out.failed = true;
-    out.Add(Cause::kGateFailed,
-            fmt::format("{} of {} nodes do not match the class: {}", nodes.mismatched,
-                        nodes.selected, nodes.first_mismatch));
-  }
-  if (nodes.selected < std::max<std::int64_t>(gate.min_nodes, 1)) {
-    out.Add(Cause::kWaitingForCapacity, fmt::format("{} of at least {} nodes", nodes.selected,
-                                                    std::max<std::int64_t>(gate.min_nodes, 1)));
-    return;
-  }
-  const std::int64_t wanted = std::max(nodes.agents_wanted, nodes.selected);
-  if (nodes.matched + nodes.mismatched < nodes.selected) {
-    out.Add(Cause::kPending, "not every node has been checked against the class");
-  }
-  if (nodes.agents_ready < wanted) {
-    out.Add(Cause::kPending, fmt::format("{} of {} agents ready", nodes.agents_ready, wanted));
-  } else if (nodes.agents_configured < wanted) {
-    out.Add(Cause::kPending, fmt::format("{} of {} agents have the current configuration",
-                                         nodes.agents_configured, wanted));
-  }
-}
-
 }  // namespace
 
 std::optional<CauseDetail> NotANumber(const Reading& reading, const Evidence& evidence,
@@ -274,9 +241,6 @@ Judgement Judge(const Gate& gate, const Evidence& evidence, const Context& conte
       break;
     case GateKind::kSoak:
       JudgeSoak(gate, evidence, out);
-      break;
-    case GateKind::kNodes:
-      JudgeNodes(gate, evidence, out);
       break;
     case GateKind::kUnknown:
       out.Add(Cause::kMisconfigured, "this controller does not know this kind of gate");

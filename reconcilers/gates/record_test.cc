@@ -46,15 +46,6 @@ std::map<std::string, Record> Transcripts() {
   typo.ever_returned = false;
   out["metric-typo"] = Make(MetricGate(), typo);
   out["soak-soaking"] = Make(SoakGate(), Soaked(std::chrono::hours(99)));
-  out["nodes-mismatch"] =
-      Make(NodesGate(), Nodes({.current = true,
-                               .selected = 2,
-                               .matched = 1,
-                               .mismatched = 1,
-                               .first_mismatch = "gpu-7: 4 GPUs, the class says 8",
-                               .agents_wanted = 2,
-                               .agents_ready = 2,
-                               .agents_configured = 2}));
   Record exempted = Make(BurnGate(), Fresh(BurnGate(), {"0.02", "0.03"}));
   exempted.gate.waivable = true;
   exempted.context.exemptions = {{.name = "deal-42",
@@ -101,6 +92,9 @@ TEST(Record, RefusesWhatItWouldNotHaveWritten) {
   EXPECT_FALSE(RecordFromJson("{}").ok());
   EXPECT_FALSE(RecordFromJson(good.substr(0, good.size() / 2)).ok());
   std::string wrong = good;
+  wrong.replace(wrong.find("\"2027-"), 6, "\"2227-");
+  EXPECT_FALSE(RecordFromJson(wrong).ok()) << "a time that could overflow";
+  wrong = good;
   wrong.replace(wrong.find("\"Pass\""), 6, "\"pass\"");
   EXPECT_FALSE(RecordFromJson(wrong).ok());
 }

@@ -213,7 +213,12 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
   if (!world.ok()) return Result::Terminal(world.status());
   if (base::Status status = TidyUp(*world); !status.ok()) return Outcome(status);
   const Step& step = world->step;
-  if (step.kind != StepKind::kEvaluate) metrics_.Set(request.key.name, {});
+  if (step.kind == StepKind::kStuck) {
+    metrics_.SetStuck(request.key.name, step.reason == "Aborted" ? gates::Cause::kGateFailed
+                                                                 : gates::Cause::kMisconfigured);
+  } else if (step.kind != StepKind::kEvaluate) {
+    metrics_.Set(request.key.name, {});
+  }
   switch (step.kind) {
     case StepKind::kEvaluate:
       return Evaluate(*world, stop);

@@ -289,6 +289,8 @@ TEST_F(PromotionReconcilerTest, SaysWhatIsMissing) {
            {{"metadata", {{"name", "class"}}}, {"spec", {{"stagePlanRef", {{"name", "none"}}}}}});
   Settle();
   EXPECT_EQ(Site()["status"]["blockedBy"][0]["gate"], "stage");
+  EXPECT_THAT(registry_->Expose(),
+              ::testing::HasSubstr("sluice_blocked{kind=\"Site\",cause=\"Misconfigured\"} 1"));
   EXPECT_THAT(Site()["status"]["blockedBy"][0]["message"].get<std::string>(),
               ::testing::HasSubstr("StagePlan none"));
 }

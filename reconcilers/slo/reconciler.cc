@@ -44,6 +44,7 @@ SloReconciler::SloReconciler(const Stores& stores, client::Client& api,
       recorder_(recorder),
       metrics_(metrics),
       clock_(clock),
+      blocked_(metrics, "ServiceLevelObjective"),
       providers_(secrets),
       applier_(api, "sluice-slo") {}
 
@@ -188,7 +189,11 @@ void SloReconciler::Export(const std::string& name, const Read& read) {
   v1alpha1::ServiceLevelObjectiveStatus none;
   const auto status = BuildStatus(read, none, 0, clock_.Wall());
   const base::metrics::Labels labels = {{"slo", name}};
-  const bool measured = types::IsConditionTrue(status->conditions(), "Measurable");
+  const auto* measurable = types::FindCondition(status->conditions(), "Measurable");
+  const bool measured = measurable != nullptr && measurable->status() == types::kTrue;
+  blocked_.Set(name, measured || measurable == nullptr
+                         ? std::nullopt
+                         : gates::CauseFromName(measurable->reason()));
   metrics_.GetGauge(kMeasured, kMeasuredHelp, labels).Set(measured ? 1 : 0);
   // A number that is not known is absent, not zero.
   const bool burns_known = std::all_of(
@@ -215,6 +220,7 @@ void SloReconciler::Export(const std::string& name, const Read& read) {
 }
 
 void SloReconciler::Drop(const std::string& name) {
+  blocked_.Set(name, std::nullopt);
   for (const char* family : {kBudget, kBurn, kMeasured}) metrics_.RemoveSeries(family, "slo", name);
   applier_.Forget(common::kObjectives, {"", name});
   providers_.Forget(name);

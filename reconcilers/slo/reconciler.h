@@ -16,6 +16,7 @@
 #include "controller/reconcile/reconcile.h"
 #include "controller/recorder/recorder.h"
 #include "reconcilers/common/applier.h"
+#include "reconcilers/gates/blocked_gauge.h"
 #include "reconcilers/gates/provider/provider_pool.h"
 #include "reconcilers/slo/rules_object.h"
 #include "reconcilers/slo/status.h"
@@ -59,6 +60,7 @@ class SloReconciler final : public reconcile::Reconciler {
   recorder::Recorder& recorder_;
   base::metrics::Registry& metrics_;
   base::Clock& clock_;
+  gates::BlockedGauge blocked_;
   gates::ProviderPool providers_;
   common::Applier applier_;
 
