@@ -194,6 +194,12 @@ Status Elector::TakeOrRenew(MonoTime sent) {
       Observe(**got);
     } else {
       lease_.reset();
+      // Deleting a Lease frees nothing: whom we saw may lead until its hold runs out.
+      const MonoTime until = seen_at_ + HoldOf(record_, terms_);
+      if (!record_.holder.empty() && record_.holder != options_.identity && clock_.Mono() < until) {
+        wait_until_ = until;
+        return base::OkStatus();
+      }
       record_ = {};
       seen_at_ = {};
     }
@@ -206,8 +212,8 @@ Status Elector::TakeOrRenew(MonoTime sent) {
       return base::OkStatus();
     }
   }
-  const json body = WithHold(lease_ != nullptr ? *lease_ : json::object(), options_.lease, terms_,
-                             clock_.Wall());
+  const json body =
+      WithHold(lease_ != nullptr ? *lease_ : json::object(), options_.lease, terms_, clock_.Wall());
   const auto written = lease_ != nullptr ? writer_.Update(LeaseResource(), body)
                                          : writer_.Create(LeaseResource(), body);
   if (!written.ok()) {

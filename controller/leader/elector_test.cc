@@ -52,9 +52,9 @@ TEST(Lease, AReleasedLeaseIsFreeAtOnce) {
 }
 
 TEST(Lease, TakingOverKeepsForeignFieldsAndCountsTheTransition) {
-  json lease = {{"metadata",
-                 {{"name", "controller"}, {"resourceVersion", "7"}, {"labels", {{"a", "b"}}}}},
-                {"spec", {{"holderIdentity", "other"}, {"leaseTransitions", 3}, {"strategy", "x"}}}};
+  json lease = {
+      {"metadata", {{"name", "controller"}, {"resourceVersion", "7"}, {"labels", {{"a", "b"}}}}},
+      {"spec", {{"holderIdentity", "other"}, {"leaseTransitions", 3}, {"strategy", "x"}}}};
   const json taken = WithHold(lease, kLease, {"me", seconds(15)}, base::WallTime(seconds(1)));
   EXPECT_EQ(taken["metadata"]["labels"]["a"], "b");
   EXPECT_EQ(taken["spec"]["strategy"], "x");
@@ -148,8 +148,13 @@ TEST_F(ElectorTest, ALeaderCutOffStopsLeadingBeforeAnotherLeads) {
     return std::nullopt;
   });
   bool both = false;
+  const auto rest = [&] {
+    return WaitUntil([&] { return clock.waiters() >= (a.lost == 0 ? 4 : 2); });
+  };
   for (int i = 0; i < 100 && !b.elector.leading(); ++i) {
-    Pass(milliseconds(250), 2);
+    ASSERT_TRUE(rest());
+    clock.Advance(milliseconds(250));
+    ASSERT_TRUE(rest());
     both = both || (a.elector.leading() && b.elector.leading());
     if (a.lost == 1) a.elector.Stop();
   }
@@ -193,6 +198,22 @@ TEST_F(ElectorTest, ALeaseDeletedByHandIsMadeAgainByItsHolder) {
   EXPECT_EQ(Holder(), "a");
   EXPECT_TRUE(a.elector.leading());
   EXPECT_EQ(a.lost, 0);
+}
+
+TEST_F(ElectorTest, AStandbyDoesNotTakeADeletedLeaseWhileItsHolderMayStillLead) {
+  Candidate a("a", api, clock), b("b", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  Pass(seconds(1), 2);
+  b.elector.Start();
+  Pass(seconds(3), 4);  // a has just renewed; b is the next to look
+  ASSERT_THAT(api.Delete(LeaseResource(), kLease), testing_kit::IsOk());
+  for (int i = 0; i < 16; ++i) {
+    Pass(milliseconds(250), 4);
+    ASSERT_FALSE(a.elector.leading() && b.elector.leading());
+  }
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_EQ(Holder(), "a");
 }
 
 TEST_F(ElectorTest, ALeaseTakenByAnotherEndsTheLead) {
