@@ -76,7 +76,8 @@ class Informer {
   virtual Store& store() = 0;
   // Before or after Start; builds the index of what is there.
   virtual void AddIndex(std::string name, IndexFunction function) = 0;
-  // A late subscriber first gets everything there is as initial additions.
+  // A late subscriber first gets everything there is as initial additions; one that was just on its
+  // way may come twice. Not from within a handler.
   virtual void Subscribe(EventHandler handler) = 0;
   virtual void Start() = 0;
   virtual void Stop() = 0;

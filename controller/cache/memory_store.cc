@@ -164,7 +164,7 @@ void MemoryStore::OnVersion(std::string_view version) {
 
 void MemoryStore::Seen(const meta::Object& object, bool deleted) {
   if (!reading_) version_ = object.resource_version();
-  if (!comparable_ && !deleted) {
+  if (!comparable_ && !reading_ && !deleted) {
     recent_.emplace_back(object.uid(), object.resource_version());
     if (recent_.size() > kRecentVersions) recent_.pop_front();
   }
