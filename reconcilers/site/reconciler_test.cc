@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "api/agent/v1/agent.pb.h"
+#include "controller/base/digest.h"
 #include "controller/cache/memory_store.h"
 #include "controller/testing/fake_api.h"
 #include "controller/testing/status_matchers.h"
@@ -39,7 +41,9 @@ struct Caches {
         config_maps(common::kConfigMaps, clock),
         daemon_sets(common::kDaemonSets, clock),
         services(common::kServices, clock),
-        objectives(common::kObjectives, clock) {}
+        objectives(common::kObjectives, clock) {
+    tenants.AddIndex(common::kTenantsBySite, common::SitesOfTenant);
+  }
   void Fill(testing_kit::FakeApi& api) {
     for (cache::MemoryStore* store :
          {&sites, &classes, &plans, &tenants, &nodes, &secrets, &namespaces, &accounts,
@@ -148,6 +152,42 @@ TEST_F(ReconcilerTest, AFinalizerIsNotTakenOffAnObjectThatChangedMeanwhile) {
   api_.Put(common::kSites, site);
   EXPECT_EQ(reconciler_.Reconcile({{"", "phoenix"}}, {}).kind(), reconcile::Result::Kind::kRetry);
   EXPECT_EQ(api_.Look(common::kSites, {"", "phoenix"})["metadata"]["finalizers"].size(), 2u);
+}
+
+TEST_F(ReconcilerTest, NothingButCertificatesIsSentToAgentsAsAnOriginsCa) {
+  const std::string certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+  const std::string key = "-----BEGIN EC PRIVATE KEY-----\nMA==\n-----END EC PRIVATE KEY-----\n";
+  json data;
+  for (const auto& [name, value] :
+       std::map<std::string, std::string>{{"AWS_ACCESS_KEY_ID", "AK"},
+                                          {"AWS_SECRET_ACCESS_KEY", "hush"},
+                                          {"ca.crt", certificate + certificate},
+                                          {"both", certificate + key},
+                                          {"tls.key", key}}) {
+    data[name] = base::Base64Encode(value);
+  }
+  api_.Put(common::kSecrets, {{"apiVersion", "v1"},
+                              {"kind", "Secret"},
+                              {"metadata", {{"name", "lake"}, {"namespace", "sluice-system"}}},
+                              {"data", data}});
+  const auto read = [&](const char* entry) {
+    const json s3 = {{"endpoint", "https://lake"},
+                     {"credentialsRef", {{"name", "lake"}}},
+                     {"caRef", {{"name", "lake"}, {"key", entry}}}};
+    api_.Put(common::kSites,
+             {{"apiVersion", common::kSites.ApiVersion()},
+              {"kind", "Site"},
+              {"metadata", {{"name", "phoenix"}}},
+              {"spec", {{"origins", json::array({{{"name", "lake"}, {"s3", s3}}})}}}});
+    caches_.Fill(api_);
+    const auto in = ReadInputs(caches_.sites.Get({"", "phoenix"}), stores_, secrets_);
+    return in.ok() ? in->origin_secrets.at("lake").status() : in.status();
+  };
+  EXPECT_THAT(read("ca.crt"), testing_kit::IsOk());
+  for (const char* entry : {"both", "tls.key", "AWS_SECRET_ACCESS_KEY"}) {
+    EXPECT_EQ(read(entry).code(), base::Code::kInvalidArgument) << entry;
+    EXPECT_THAT(read(entry).message(), ::testing::Not(::testing::HasSubstr("hush")));
+  }
 }
 
 }  // namespace
