@@ -14,8 +14,8 @@ using nlohmann::json;
 
 class FencedClient final : public client::Client {
  public:
-  FencedClient(client::Client& behind, std::function<bool()> leading)
-      : behind_(behind), leading_(std::move(leading)) {}
+  FencedClient(client::Client& behind, std::function<bool()> leading, WrittenFunction written)
+      : behind_(behind), leading_(std::move(leading)), written_(std::move(written)) {}
 
   StatusOr<ObjectPtr> Get(const Resource& resource, const meta::Key& key) override {
     return behind_.Get(resource, key);
@@ -26,21 +26,22 @@ class FencedClient final : public client::Client {
   }
   StatusOr<ObjectPtr> Create(const Resource& resource, const json& object) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.Create(resource, object);
+    return Told(resource, behind_.Create(resource, object));
   }
   StatusOr<ObjectPtr> Update(const Resource& resource, const json& object) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.Update(resource, object);
+    return Told(resource, behind_.Update(resource, object));
   }
   StatusOr<ObjectPtr> Apply(const Resource& resource, const json& object,
                             const client::ApplyOptions& options) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.Apply(resource, object, options);
+    auto answer = behind_.Apply(resource, object, options);
+    return options.dry_run ? answer : Told(resource, std::move(answer));
   }
   StatusOr<ObjectPtr> Patch(const Resource& resource, const meta::Key& key, client::PatchType type,
                             const json& patch) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.Patch(resource, key, type, patch);
+    return Told(resource, behind_.Patch(resource, key, type, patch));
   }
   Status Delete(const Resource& resource, const meta::Key& key,
                 const client::DeleteOptions& options) override {
@@ -50,11 +51,12 @@ class FencedClient final : public client::Client {
   StatusOr<ObjectPtr> ApplyStatus(const Resource& resource, const json& object,
                                   const client::ApplyOptions& options) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.ApplyStatus(resource, object, options);
+    auto answer = behind_.ApplyStatus(resource, object, options);
+    return options.dry_run ? answer : Told(resource, std::move(answer));
   }
   StatusOr<ObjectPtr> UpdateStatus(const Resource& resource, const json& object) override {
     SLUICE_RETURN_IF_ERROR(Check());
-    return behind_.UpdateStatus(resource, object);
+    return Told(resource, behind_.UpdateStatus(resource, object));
   }
   Status Watch(const Resource& resource, const client::WatchOptions& options,
                const client::WatchLine& line, std::stop_token stop) override {
@@ -70,18 +72,25 @@ class FencedClient final : public client::Client {
  private:
   Status Check() const {
     if (leading_()) return base::OkStatus();
-    return base::Aborted("this replica does not lead, so it writes nothing").WithReason(
-        "NotLeading");
+    return base::Aborted("this replica does not lead, so it writes nothing")
+        .WithReason("NotLeading");
   }
+  StatusOr<ObjectPtr> Told(const Resource& resource, StatusOr<ObjectPtr> answer) const {
+    if (answer.ok() && written_) written_(resource, **answer);
+    return answer;
+  }
+
   client::Client& behind_;
   const std::function<bool()> leading_;
+  const WrittenFunction written_;
 };
 
 }  // namespace
 
 std::unique_ptr<client::Client> NewFencedClient(client::Client& behind,
-                                                std::function<bool()> leading) {
-  return std::make_unique<FencedClient>(behind, std::move(leading));
+                                                std::function<bool()> leading,
+                                                WrittenFunction written) {
+  return std::make_unique<FencedClient>(behind, std::move(leading), std::move(written));
 }
 
 }  // namespace sluice::runtime

@@ -33,8 +33,8 @@ std::string Joined(const std::vector<std::string>& names) {
 
 // client-go's names, so that stock dashboards show them. Hosts and codes are few by nature.
 client::RequestObserver RequestMetrics(base::metrics::Registry& registry) {
-  static const std::vector<double> kBounds = {0.005, 0.025, 0.05, 0.1,  0.2,  0.4, 0.6, 0.8,
-                                              1,     2,     4,    10,   20,   60};
+  static const std::vector<double> kBounds = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6,
+                                              0.8,   1,     2,    4,   10,  20,  60};
   return [&registry](const client::RequestRecord& record) {
     const std::string method(record.method);
     const std::string host(record.host);
@@ -94,7 +94,11 @@ class ManagerImpl final : public Manager {
         own_registry_(options_.registry == nullptr ? std::make_unique<base::metrics::Registry>()
                                                    : nullptr),
         registry_(options_.registry != nullptr ? *options_.registry : *own_registry_),
-        fenced_(NewFencedClient(client, [this] { return MayWrite(); })),
+        fenced_(NewFencedClient(
+            client, [this] { return MayWrite(); },
+            [this](const meta::Resource& resource, const meta::Object& object) {
+              stores_.Expect(resource, object);
+            })),
         recorder_(recorder::EventRecorder::New({"sluice.dev/" + options_.name, options_.identity},
                                                client, clock, registry_)),
         stores_(client, clock, registry_),
@@ -153,9 +157,9 @@ class ManagerImpl final : public Manager {
     wiring.subscribe = [this](const auto& r, const auto& o, cache::EventHandler handler) {
       stores_.Subscribe(r, o, std::move(handler));
     };
-    controllers_.push_back(std::make_unique<ControllerEntry>(
-        std::move(name), resource, options, std::move(reconciler), std::move(wiring), clock_,
-        registry_));
+    controllers_.push_back(std::make_unique<ControllerEntry>(std::move(name), resource, options,
+                                                             std::move(reconciler),
+                                                             std::move(wiring), clock_, registry_));
     return *controllers_.back();
   }
 
@@ -245,9 +249,8 @@ class ManagerImpl final : public Manager {
 
   void StopAll() {
     log::Info("stop began", {{"controller", options_.name}});
-    const StopDeadline deadline(clock_, options_.stop_deadline, [this] {
-      EndProcess("the stop took longer than its deadline");
-    });
+    const StopDeadline deadline(clock_, options_.stop_deadline,
+                                [this] { EndProcess("the stop took longer than its deadline"); });
     for (auto& entry : controllers_) entry->RequestStop();
     for (auto& entry : controllers_) entry->Stop();
     leads_ = false;
@@ -340,8 +343,7 @@ class ManagerImpl final : public Manager {
 
 }  // namespace
 
-std::unique_ptr<Manager> Manager::New(Options options, client::Client& client,
-                                      base::Clock& clock) {
+std::unique_ptr<Manager> Manager::New(Options options, client::Client& client, base::Clock& clock) {
   return std::make_unique<ManagerImpl>(std::move(options), client, clock);
 }
 

@@ -137,13 +137,25 @@ class ManagerTest : public testing::Test {
   base::Status result;
 };
 
+TEST_F(ManagerTest, AKeyIsStaleFromOurOwnWriteUntilTheCacheShowsIt) {
+  Make();
+  cache::Store& store = manager->StoreOf(kWidgets);
+  cache::Store& narrowed = manager->StoreOf(kWidgets, {.ns = "", .label_selector = "a=b"});
+  ASSERT_THAT(manager->fenced_client().Create(kWidgets, Widget("a")), testing_kit::IsOk());
+  EXPECT_TRUE(store.IsStale({"ns", "a"}));
+  EXPECT_FALSE(narrowed.IsStale({"ns", "a"})) << "it may never show it";
+  Run();
+  EXPECT_TRUE(WaitUntil([&] { return store.synced() && !store.IsStale({"ns", "a"}); }));
+}
+
 TEST_F(ManagerTest, EveryObjectIsLookedAtOnceAtTheStartAndAgainWhenItsSpecChanges) {
   Make();
   api.Put(kWidgets, Widget("a"));
   api.Put(kWidgets, Widget("b"));
   manager->NewController("widget", kWidgets, reconciler).Workers(2);
   Run();
-  ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("a") == 1 && reconciler->Calls("b") == 1; }));
+  ASSERT_TRUE(
+      WaitUntil([&] { return reconciler->Calls("a") == 1 && reconciler->Calls("b") == 1; }));
   api.Put(kWidgets, Widget("a", 2));
   ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("a") == 2; }));
   api.PutStatus(kWidgets, {"ns", "b"}, {{"seen", true}});
@@ -292,6 +304,7 @@ TEST_F(ManagerTest, AReconcilerThatDoesNotReturnIsEndedByForce) {
   stop.request_stop();
   EXPECT_TRUE(WaitUntil([&] { return ended == 1; }));
   release = true;
+  Stop();  // while what the reconciler looks at still exists
 }
 
 TEST_F(ManagerTest, ReadyzNamesTheCheckThatFails) {
@@ -316,8 +329,9 @@ TEST_F(ManagerTest, ReadyzNamesTheCheckThatFails) {
   EXPECT_EQ(status, 404);
   good = true;
   EXPECT_EQ(Page(manager->health_port(), "/healthz"), "ok");
-  EXPECT_THAT(Page(manager->metrics_port(), "/metrics"),
-              testing::HasSubstr("controller_runtime_max_concurrent_reconciles{controller=\"widget\"} 1"));
+  EXPECT_THAT(
+      Page(manager->metrics_port(), "/metrics"),
+      testing::HasSubstr("controller_runtime_max_concurrent_reconciles{controller=\"widget\"} 1"));
 }
 
 TEST_F(ManagerTest, AnAddressThatCannotBeServedEndsTheRunWithOneClearError) {

@@ -49,10 +49,9 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   entry->options = options;
   entry->name = NameOf(resource, options);
   entry->informer = std::move(informer).value();
-  registry_.AddGauge("sluice_cache_objects", "Objects in a cache.", {{"store", entry->name}},
-                     [store = &entry->informer->store()] {
-                       return static_cast<double>(store->size());
-                     });
+  registry_.AddGauge(
+      "sluice_cache_objects", "Objects in a cache.", {{"store", entry->name}},
+      [store = &entry->informer->store()] { return static_cast<double>(store->size()); });
   registry_.AddGauge("sluice_cache_failures", "Lists and watches that failed since the start.",
                      {{"store", entry->name}}, [informer_ptr = entry->informer.get()] {
                        return static_cast<double>(informer_ptr->Stats().failures);
@@ -81,6 +80,19 @@ void StoreSet::Subscribe(const meta::Resource& resource, const StoreOptions& opt
     informer = Find(resource, options).informer.get();
   }
   informer->Subscribe(std::move(handler));  // may call the handler at once
+}
+
+void StoreSet::Expect(const meta::Resource& resource, const meta::Object& written) {
+  if (written.deleting()) return;  // the write may have been its last: there would be no echo
+  const std::lock_guard lock(mutex_);
+  for (auto& entry : entries_) {
+    const StoreOptions& options = entry->options;
+    if (entry->resource != resource || !options.label_selector.empty() ||
+        !options.field_selector.empty() || (!options.ns.empty() && options.ns != written.ns())) {
+      continue;
+    }
+    entry->informer->store().ExpectAtLeast(written);
+  }
 }
 
 void StoreSet::Start() {

@@ -28,6 +28,9 @@ class StoreSet {
                 cache::IndexFunction function);
   void Subscribe(const meta::Resource& resource, const StoreOptions& options,
                  cache::EventHandler handler);
+  // We wrote this: its key is stale in the whole kind's store until the watch shows it (store.h).
+  // Narrowed stores may never show it, so they wait for nothing.
+  void Expect(const meta::Resource& resource, const meta::Object& written);
   void Start();
   void Stop();
   // Names of the stores that are not synced yet, "secrets (label sluice.dev/tenant)".
