@@ -259,7 +259,8 @@ TEST_F(ClimbTest, ASiteClimbsOnlyOnEvidenceAndSurvivesWhatHappensMeanwhile) {
   const std::string run = Look(common::kSites, "phoenix")["status"].value("promotion", "");
   EXPECT_TRUE(WaitUntil(
       [&] {
-        for (const json& gate : Look(common::kPromotions, run)["status"]["gates"]) {
+        const json object = Look(common::kPromotions, run);
+        for (const json& gate : object.value(json::json_pointer("/status/gates"), json::array())) {
           const json causes = gate.value("causes", json::array());
           const auto has = [&](const char* c) {
             return std::find(causes.begin(), causes.end(), c) != causes.end();
