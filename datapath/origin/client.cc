@@ -63,11 +63,9 @@ class ClientImpl final : public Client, public ConnectionOwner {
         options_(std::move(options)),
         circuit_(std::move(circuit)),
         random_(options_.seed | 1) {}
-  ~ClientImpl() override {
-    SLUICE_CHECK(exchanges_ == 0);
-    *alive_ = false;
-    connections_.clear();
-  }
+  ~ClientImpl() override { *alive_ = false; }
+
+  std::size_t exchanges() const { return exchanges_; }
 
   std::unique_ptr<Exchange> Start(Request request, ResponseHandler* handler) override;
   void SetCredentials(std::string id, std::string secret, std::string token) override {
@@ -264,10 +262,14 @@ class ExchangeImpl final : public Exchange, public ConnectionUser {
     Done(why);
   }
 
-  // All connections were busy all the time: that says nothing about the origin.
+  // Nobody was asked, so this says nothing about the origin: connections were all busy, or the one
+  // being made was not up yet (its own deadline judges the origin).
   void GiveUpWaiting() {
+    const bool connecting = client_.connecting_ > 0;
+    client_.stats_.timeouts += connecting;
     Leave(Outcome::kUnknown);
-    Done(base::ResourceExhausted("no connection to the origin became free in time"));
+    Done(connecting ? base::DeadlineExceeded("connecting to the origin took too long")
+                    : base::ResourceExhausted("no connection to the origin became free in time"));
   }
 
   // Out of wherever it is (rule 1).
@@ -402,12 +404,36 @@ std::string ClientImpl::SignedHead(const Request& request) {
       loop_.clock().Wall(), &keys_, head_));
 }
 
+// What the user holds. It may let go inside a callback, with a connection's methods on the stack,
+// so the rest goes by a task (rule 4).
+class ClientHandle final : public Client {
+ public:
+  ClientHandle(net::EventLoop& loop, std::unique_ptr<ClientImpl> impl)
+      : loop_(loop), impl_(std::move(impl)) {}
+  ~ClientHandle() override {
+    SLUICE_CHECK(impl_->exchanges() == 0);
+    loop_.Post([impl = std::move(impl_)] {});
+  }
+  std::unique_ptr<Exchange> Start(Request request, ResponseHandler* handler) override {
+    return impl_->Start(std::move(request), handler);
+  }
+  void SetCredentials(std::string id, std::string secret, std::string token) override {
+    impl_->SetCredentials(std::move(id), std::move(secret), std::move(token));
+  }
+  const ClientStats& stats() const override { return impl_->stats(); }
+
+ private:
+  net::EventLoop& loop_;
+  std::unique_ptr<ClientImpl> impl_;
+};
+
 }  // namespace
 
 std::unique_ptr<Client> Client::Create(net::EventLoop& loop, net::Resolver& resolver,
                                        ClientOptions options, std::shared_ptr<Circuit> circuit) {
   SLUICE_CHECK(!options.endpoint.tls || options.tls != nullptr);
-  return std::make_unique<ClientImpl>(loop, resolver, std::move(options), std::move(circuit));
+  return std::make_unique<ClientHandle>(
+      loop, std::make_unique<ClientImpl>(loop, resolver, std::move(options), std::move(circuit)));
 }
 
 }  // namespace sluice::origin

@@ -8,7 +8,7 @@
 // and no streamed byte has been taken. A kept connection that turns out dead costs no attempt.
 //
 // Thread rule: the loop's thread. Stop: destroy every Exchange, then the Client; both may happen
-// inside callbacks, but not the Client's inside one of its own exchanges' callbacks.
+// inside any callback. Connections are closed by a task on the loop, which must outlive the client.
 #pragma once
 
 #include <functional>

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/origin/imposter_for_test.h"
@@ -255,12 +256,10 @@ TEST_F(ClientTest, ASilentOriginIsGivenUpAndThenNotAskedForAWhile) {
   EXPECT_EQ(client_->stats().timeouts, 3u);  // each attempt
   EXPECT_EQ(Fetch("k"), "Unavailable");      // the fourth failure opened the circuit
   Recorder refused;
-  const base::MonoTime before = clock_.Mono();
   Run(refused, Get("k"));
   EXPECT_EQ(refused.outcome.reason(), "CircuitOpen");
   EXPECT_GT(refused.outcome.retry_after().count(), 0);
-  EXPECT_LT(clock_.Mono() - before, milliseconds(25));
-  EXPECT_EQ(origin.accepted(), 4);
+  EXPECT_EQ(origin.accepted(), 4);  // it was not asked
 }
 
 TEST_F(ClientTest, ARefusedConnectionIsUnavailable) {
@@ -303,13 +302,13 @@ TEST_F(ClientTest, APausedReaderHoldsTheOriginBack) {
     peer.Send(Answer(200, body));
     peer.WaitForClose();
   }});
-  options_.deadlines.idle = milliseconds(50);
+  options_.deadlines.idle = milliseconds(1000);
   Connect(origin.url());
   Recorder recorder;
   recorder.on_head = [&] { recorder.exchange->Pause(); };
   Start(recorder, Get("k"));
   ASSERT_TRUE(Until([&] { return recorder.status == 200; }));
-  const base::MonoTime until = clock_.Mono() + milliseconds(120);  // past the idle deadline
+  const base::MonoTime until = clock_.Mono() + milliseconds(1200);  // past the idle deadline
   while (clock_.Mono() < until) loop_->RunOnce(milliseconds(10));
   EXPECT_EQ(recorder.body.size(), 0u);
   EXPECT_FALSE(recorder.done);
@@ -386,21 +385,22 @@ TEST_F(ClientTest, AnUploadThatBeganIsNotRetried) {
 }
 
 TEST_F(ClientTest, UsesNoMoreConnectionsThanAllowedAndServesInOrder) {
-  Imposter origin({[](Peer& peer) { peer.Always(Answer(200, "x")); }});
-  options_.max_connections = 2;
-  Connect(origin.url());
-  std::vector<std::unique_ptr<Recorder>> all;
-  std::vector<int> order;
-  for (int i = 0; i < 20; ++i) {
-    all.push_back(std::make_unique<Recorder>());
-    all.back()->on_done = [&order, i] { order.push_back(i); };
-    Start(*all.back(), Get("k"));
+  for (const std::size_t allowed : {1u, 3u}) {
+    Imposter origin({[](Peer& peer) { peer.Always(Answer(200, "x")); }});
+    options_.max_connections = allowed;
+    Connect(origin.url());
+    std::vector<std::unique_ptr<Recorder>> all;
+    std::vector<int> order;
+    for (int i = 0; i < 20; ++i) {
+      all.push_back(std::make_unique<Recorder>());
+      all.back()->on_done = [&order, i] { order.push_back(i); };
+      Start(*all.back(), Get("k"));
+    }
+    EXPECT_LE(client_->stats().connections, allowed);
+    ASSERT_TRUE(Until([&] { return order.size() == 20; }));
+    EXPECT_LE(origin.accepted(), static_cast<int>(allowed));
+    EXPECT_TRUE(allowed > 1 || std::is_sorted(order.begin(), order.end()));
   }
-  EXPECT_LE(client_->stats().connections, 2u);
-  ASSERT_TRUE(Until([&] { return order.size() == 20; }));
-  EXPECT_LE(origin.accepted(), 2);
-  EXPECT_LE(order[0], 1);
-  EXPECT_GE(order[19], 18);
 }
 
 TEST_F(ClientTest, AnExchangeMayBeDroppedAnywhere) {
@@ -424,6 +424,26 @@ TEST_F(ClientTest, AnExchangeMayBeDroppedAnywhere) {
   EXPECT_FALSE(queued.done || at_head.done || at_data.done);
   at_done.exchange.reset();
   EXPECT_EQ(Fetch("k"), "200 " + std::string(1000, 'x'));
+}
+
+TEST_F(ClientTest, TheClientItselfMayBeDroppedInsideACallback) {
+  for (const bool truncated : {false, true}) {
+    Imposter origin({[truncated](Peer& peer) {
+      peer.ReadHead();
+      peer.Send("HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n" +
+                std::string(truncated ? "bod" : "body!"));
+    }});
+    Connect(origin.url());
+    Recorder recorder;
+    recorder.on_done = [&] {
+      recorder.exchange.reset();
+      client_.reset();
+    };
+    Start(recorder, Get("k"));
+    ASSERT_TRUE(Until([&] { return recorder.done; }));
+    EXPECT_EQ(recorder.outcome.ok(), !truncated);
+    loop_->RunOnce(milliseconds(1));
+  }
 }
 
 TEST_F(ClientTest, RefusesHeadersThatDoNotFit) {

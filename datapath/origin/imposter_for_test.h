@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,6 +92,7 @@ class Imposter {
   // The last script serves every further connection too. `tls`: a server context, or nullptr.
   explicit Imposter(std::vector<Script> scripts, SSL_CTX* tls = nullptr)
       : scripts_(std::move(scripts)), tls_(tls) {
+    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL's own socket writes do not ask for MSG_NOSIGNAL
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
