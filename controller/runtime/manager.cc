@@ -104,18 +104,6 @@ class ManagerImpl final : public Manager {
         stores_(client, clock, registry_),
         pages_({options_.health_address, options_.metrics_address, options_.debug_address},
                registry_) {
-    if (!options_.lease_name.empty()) {
-      elector_ = std::make_unique<leader::Elector>(
-          leader::Options{{options_.lease_namespace, options_.lease_name},
-                          options_.identity,
-                          options_.lease_duration,
-                          options_.renew_deadline,
-                          options_.retry_period},
-          client_, client_, clock_, registry_,
-          leader::Callbacks{[this] { Signal(&ManagerImpl::acquired_, base::OkStatus()); },
-                            [this](const Status& why) { Signal(&ManagerImpl::lost_, why); },
-                            [this] { EndProcess("the lease ran out before work had stopped"); }});
-    }
     pages_.AddReadyCheck("caches", [this] {
       const auto unsynced = stores_.Unsynced();
       return unsynced.empty() ? base::OkStatus()
@@ -160,6 +148,7 @@ class ManagerImpl final : public Manager {
     controllers_.push_back(std::make_unique<ControllerEntry>(std::move(name), resource, options,
                                                              std::move(reconciler),
                                                              std::move(wiring), clock_, registry_));
+    controllers_.back()->Workers(options_.workers);
     return *controllers_.back();
   }
 
@@ -199,7 +188,58 @@ class ManagerImpl final : public Manager {
   }
 
  private:
-  bool MayWrite() const { return elector_ == nullptr || elector_->leading(); }
+  std::shared_ptr<leader::Elector> CurrentElector() const {
+    const std::lock_guard lock(mutex_);
+    return elector_;
+  }
+
+  bool MayWrite() const {
+    if (options_.lease_name.empty()) return true;
+    const auto elector = CurrentElector();
+    return elector != nullptr && elector->leading();
+  }
+
+  // An Elector leads at most once, so each candidacy has its own.
+  void StandForElection() {
+    auto elector = std::make_shared<leader::Elector>(
+        leader::Options{{options_.lease_namespace, options_.lease_name},
+                        options_.identity,
+                        options_.lease_duration,
+                        options_.renew_deadline,
+                        options_.retry_period},
+        client_, client_, clock_, registry_,
+        leader::Callbacks{[this] { Signal(&ManagerImpl::acquired_, base::OkStatus()); },
+                          [this](const Status& why) { Signal(&ManagerImpl::lost_, why); },
+                          [this] { EndProcess("the lease ran out before work had stopped"); }});
+    {
+      const std::lock_guard lock(mutex_);
+      acquired_ = false;
+      elector_ = elector;
+    }
+    elector->Start();
+  }
+
+  // OK: this replica leads, or stop came. Aborted: the lead was won and lost again.
+  Status TakeLead(const std::stop_token& stop) {
+    while (true) {
+      if (!options_.lease_name.empty()) {
+        StandForElection();
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stop.stop_requested() || acquired_ || lost_; });
+        if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
+      }
+      if (stop.stop_requested()) return base::OkStatus();
+      const Status status = options_.on_lead ? options_.on_lead() : base::OkStatus();
+      if (status.ok()) return status;
+      // Another replica may fare better; this one goes on serving and tries again later.
+      log::Error("lead was not taken and is given up", {{"error", status}});
+      if (const auto elector = CurrentElector()) elector->Stop();
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, options_.lease_duration,
+                     [&] { return stop.stop_requested() || lost_; });
+      if (stop.stop_requested()) return base::OkStatus();
+    }
+  }
 
   // From warm caches to the end of the lead or of the process.
   Status Lead(std::stop_token stop) {
@@ -207,18 +247,8 @@ class ManagerImpl final : public Manager {
     for (auto& entry : controllers_) {
       if (!entry->needs_leader()) entry->Activate();
     }
-    if (elector_ != nullptr) {
-      elector_->Start();
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stop.stop_requested() || acquired_ || lost_; });
-      if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
-    }
+    SLUICE_RETURN_IF_ERROR(TakeLead(stop));
     if (stop.stop_requested()) return base::OkStatus();
-    if (options_.on_lead) {
-      if (const Status status = options_.on_lead(); !status.ok()) {
-        return base::Aborted("could not take the lead: " + status.ToString());
-      }
-    }
     leads_ = true;
     for (auto& entry : controllers_) {
       if (entry->needs_leader()) entry->Activate();
@@ -254,7 +284,7 @@ class ManagerImpl final : public Manager {
     for (auto& entry : controllers_) entry->RequestStop();
     for (auto& entry : controllers_) entry->Stop();
     leads_ = false;
-    if (elector_ != nullptr) elector_->Stop();
+    if (const auto elector = CurrentElector()) elector->Stop();
     recorder_->Stop();
     stores_.Stop();
     pages_.Stop();
@@ -287,7 +317,8 @@ class ManagerImpl final : public Manager {
   std::string Debug() {
     nlohmann::json out;
     out["leading"] = leading();
-    out["holder"] = elector_ != nullptr ? elector_->holder() : options_.identity;
+    const auto elector = CurrentElector();
+    out["holder"] = elector != nullptr ? elector->holder() : options_.identity;
     for (const auto& line : stores_.Look()) {
       out["caches"].push_back({{"store", line.name},
                                {"synced", line.synced},
@@ -328,14 +359,14 @@ class ManagerImpl final : public Manager {
   const std::unique_ptr<recorder::EventRecorder> recorder_;
   StoreSet stores_;
   Pages pages_;
-  std::unique_ptr<leader::Elector> elector_;
   std::deque<std::unique_ptr<ControllerEntry>> controllers_;
   std::atomic<bool> running_{false};
   std::atomic<bool> leads_{false};
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   // Guarded by mutex_:
+  std::shared_ptr<leader::Elector> elector_;
   bool acquired_ = false;
   bool lost_ = false;
   Status lost_why_;

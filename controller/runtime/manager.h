@@ -48,8 +48,9 @@ struct Options {
   // /debug: queues, caches, last errors. Unauthenticated, so it belongs on loopback, where only
   // whoever may port-forward or exec into the pod reaches it. Empty: none.
   std::string debug_address;
-  // Called when this replica starts to lead, before any reconciler runs; an error gives the lease
-  // up.
+  int workers = 1;  // of a controller whose builder does not say
+  // Called when this replica holds the lease, before any reconciler runs; an error gives the lease
+  // up, and this replica stands again after lease_duration.
   std::function<base::Status()> on_lead;
   // Shared with the client's metrics; nullptr: the Manager's own.
   base::metrics::Registry* registry = nullptr;

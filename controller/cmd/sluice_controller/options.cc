@@ -1,0 +1,227 @@
+#include "controller/cmd/sluice_controller/options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace sluice::controller_main {
+
+using base::InvalidArgument;
+using base::Status;
+using base::StatusOr;
+
+namespace {
+
+struct Flag {
+  const char* name;
+  const char* value;  // what it takes, for people; nullptr: nothing
+  const char* help;
+  std::function<Status(Options&, const std::string&)> set;
+};
+
+Status Text(std::string& target, const std::string& value) {
+  target = value;
+  return base::OkStatus();
+}
+
+StatusOr<long> Number(const std::string& value, long low, long high) {
+  long number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || end != value.data() + value.size() || number < low ||
+      number > high) {
+    return InvalidArgument(
+        fmt::format("takes a number from {} to {}, not \"{}\"", low, high, value));
+  }
+  return number;
+}
+
+Status Seconds(std::chrono::seconds& target, const std::string& value, long low, long high) {
+  SLUICE_ASSIGN_OR_RETURN(const long number, Number(value, low, high));
+  target = std::chrono::seconds(number);
+  return base::OkStatus();
+}
+
+Status Bool(bool& target, const std::string& value) {
+  if (value != "true" && value != "false") {
+    return InvalidArgument("takes true or false, not \"" + value + "\"");
+  }
+  target = value == "true";
+  return base::OkStatus();
+}
+
+// "host:port"; empty where it may be left out.
+Status Address(std::string& target, const std::string& value, bool may_be_empty) {
+  const std::size_t colon = value.rfind(':');
+  const bool empty_ok = value.empty() && may_be_empty;
+  if (!empty_ok && (colon == std::string::npos || colon == 0 ||
+                    !Number(value.substr(colon + 1), 0, 65535).ok())) {
+    return InvalidArgument("takes HOST:PORT, not \"" + value + "\"");
+  }
+  target = value;
+  return base::OkStatus();
+}
+
+Status Level(base::log::Level& target, const std::string& value) {
+  using base::log::Level;
+  for (const auto& [name, level] : {std::pair("debug", Level::kDebug), {"info", Level::kInfo},
+                                    {"warn", Level::kWarn}, {"error", Level::kError}}) {
+    if (value == name) {
+      target = level;
+      return base::OkStatus();
+    }
+  }
+  return InvalidArgument("takes debug, info, warn or error, not \"" + value + "\"");
+}
+
+Status Format(base::log::Format& target, const std::string& value) {
+  if (value != "json" && value != "text") {
+    return InvalidArgument("takes json or text, not \"" + value + "\"");
+  }
+  target = value == "json" ? base::log::Format::kJson : base::log::Format::kText;
+  return base::OkStatus();
+}
+
+Status PullPolicy(std::string& target, const std::string& value) {
+  if (value != "IfNotPresent" && value != "Always" && value != "Never") {
+    return InvalidArgument("takes IfNotPresent, Always or Never, not \"" + value + "\"");
+  }
+  return Text(target, value);
+}
+
+const std::vector<Flag>& Flags() {
+  using O = Options;
+  using S = const std::string&;
+  static const std::vector<Flag> flags = {
+      {"kubeconfig", "FILE", "the cluster; default $KUBECONFIG, then in-cluster",
+       [](O& o, S v) { return Text(o.kubeconfig, v); }},
+      {"namespace", "NAME", "of this controller; default the pod's",
+       [](O& o, S v) { return Text(o.namespace_name, v); }},
+      {"identity", "NAME", "of this replica in the Lease; default host name and random bytes",
+       [](O& o, S v) { return Text(o.identity, v); }},
+      {"leader-elect", "BOOL", "elect a leader by Lease (true)",
+       [](O& o, S v) { return Bool(o.leader_elect, v); }},
+      {"lease-name", "NAME", "of the Lease (sluice-controller)",
+       [](O& o, S v) { return Text(o.lease_name, v); }},
+      {"lease-duration-seconds", "N", "others wait this long for a silent leader (15)",
+       [](O& o, S v) { return Seconds(o.lease_duration, v, 2, 3600); }},
+      {"renew-deadline-seconds", "N", "a leader that could not renew for this long stops (10)",
+       [](O& o, S v) { return Seconds(o.renew_deadline, v, 1, 3600); }},
+      {"retry-period-seconds", "N", "between two looks at the Lease (2)",
+       [](O& o, S v) { return Seconds(o.retry_period, v, 1, 3600); }},
+      {"metrics-address", "HOST:PORT", "of /metrics; empty for none (0.0.0.0:8080)",
+       [](O& o, S v) { return Address(o.metrics_address, v, true); }},
+      {"health-address", "HOST:PORT", "of /healthz and /readyz; empty for none (0.0.0.0:8081)",
+       [](O& o, S v) { return Address(o.health_address, v, true); }},
+      {"debug-address", "HOST:PORT", "of /debug, best on loopback; empty for none (none)",
+       [](O& o, S v) { return Address(o.debug_address, v, true); }},
+      {"control-address", "HOST:PORT", "agents' streams, mTLS (0.0.0.0:9443)",
+       [](O& o, S v) { return Address(o.control_address, v, false); }},
+      {"enrolment-address", "HOST:PORT", "agents' enrolment, server TLS (0.0.0.0:9444)",
+       [](O& o, S v) { return Address(o.enrolment_address, v, false); }},
+      {"agent-service", "NAME", "headless Service of all replicas (sluice-controller-agents)",
+       [](O& o, S v) { return Text(o.agent_service, v); }},
+      {"control-endpoint", "HOST:PORT", "as agents reach it, where the Service does not do",
+       [](O& o, S v) { return Address(o.control_endpoint, v, true); }},
+      {"enrolment-endpoint", "HOST:PORT", "as agents reach it, where the Service does not do",
+       [](O& o, S v) { return Address(o.enrolment_endpoint, v, true); }},
+      {"agent-image", "IMAGE", "of agents whose Site names no release",
+       [](O& o, S v) { return Text(o.agent_image, v); }},
+      {"agent-image-pull-policy", "POLICY", "IfNotPresent, Always or Never (IfNotPresent)",
+       [](O& o, S v) { return PullPolicy(o.agent_pull_policy, v); }},
+      {"agent-image-pull-secret", "NAME", "in each site's namespace; repeatable",
+       [](O& o, S v) {
+         o.agent_pull_secrets.push_back(v);
+         return base::OkStatus();
+       }},
+      {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
+       [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
+      {"workers", "N", "of each controller (4)",
+       [](O& o, S v) -> Status {
+         SLUICE_ASSIGN_OR_RETURN(const long number, Number(v, 1, 64));
+         o.workers = static_cast<int>(number);
+         return base::OkStatus();
+       }},
+      {"log-format", "FORMAT", "json or text (text)",
+       [](O& o, S v) { return Format(o.log_format, v); }},
+      {"log-level", "LEVEL", "debug, info, warn or error (info)",
+       [](O& o, S v) { return Level(o.log_level, v); }},
+      {"version", nullptr, "print the version and end",
+       [](O& o, S) {
+         o.version = true;
+         return base::OkStatus();
+       }},
+      {"help", nullptr, "print this and end",
+       [](O& o, S) {
+         o.help = true;
+         return base::OkStatus();
+       }},
+  };
+  return flags;
+}
+
+const Flag* Find(const std::string& name) {
+  for (const Flag& flag : Flags()) {
+    if (name == flag.name) return &flag;
+  }
+  return nullptr;
+}
+
+Status CheckTogether(const Options& options) {
+  if (options.retry_period >= options.renew_deadline ||
+      options.renew_deadline >= options.lease_duration) {
+    return InvalidArgument(
+        "--retry-period-seconds, --renew-deadline-seconds and --lease-duration-seconds must rise "
+        "in this order");
+  }
+  return base::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
+  Options options;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "-h") {
+      options.help = true;
+      continue;
+    }
+    if (word.rfind("--", 0) != 0) return InvalidArgument("takes no arguments: " + word);
+    const std::size_t equal = word.find('=');
+    const std::string name = word.substr(2, equal == std::string::npos ? equal : equal - 2);
+    const Flag* flag = Find(name);
+    if (flag == nullptr) return InvalidArgument("no such flag: --" + name + "; see --help");
+    std::string value;
+    if (equal != std::string::npos) {
+      if (flag->value == nullptr) return InvalidArgument("--" + name + " takes no value");
+      value = word.substr(equal + 1);
+    } else if (flag->value != nullptr) {
+      if (++i == arguments.size()) {
+        return InvalidArgument(fmt::format("--{} needs {}", name, flag->value));
+      }
+      value = arguments[i];
+    }
+    if (const Status status = flag->set(options, value); !status.ok()) {
+      return InvalidArgument("--" + name + " " + status.message());
+    }
+  }
+  SLUICE_RETURN_IF_ERROR(CheckTogether(options));
+  return options;
+}
+
+std::string HelpText() {
+  std::string out =
+      "sluice-controller: the control plane of Sluice. It runs in a cluster, or beside one with\n"
+      "--kubeconfig.\n\nFlags (--name=value or --name value):\n";
+  for (const Flag& flag : Flags()) {
+    const std::string left =
+        fmt::format("--{}{}{}", flag.name, flag.value == nullptr ? "" : " ",
+                    flag.value == nullptr ? "" : flag.value);
+    out += fmt::format("  {:<38} {}\n", left, flag.help);
+  }
+  out += "\nExit code: 0 after SIGTERM or SIGINT, 1 when the lead was lost or something failed, "
+         "2 for a\nwrong flag or configuration.\n";
+  return out;
+}
+
+}  // namespace sluice::controller_main

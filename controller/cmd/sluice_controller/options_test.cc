@@ -1,0 +1,53 @@
+#include "controller/cmd/sluice_controller/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::controller_main {
+namespace {
+
+using testing::HasSubstr;
+
+std::string ErrorOf(const std::vector<std::string>& arguments) {
+  const auto options = ParseOptions(arguments);
+  return options.ok() ? "" : options.status().message();
+}
+
+TEST(Options, TakeBothSpellingsOfAValue) {
+  const auto options = ParseOptions({"--namespace=one", "--lease-name", "two", "--workers=8"});
+  ASSERT_TRUE(options.ok()) << options.status().ToString();
+  EXPECT_EQ(options->namespace_name, "one");
+  EXPECT_EQ(options->lease_name, "two");
+  EXPECT_EQ(options->workers, 8);
+}
+
+TEST(Options, AWrongFlagIsNamedInOneLine) {
+  EXPECT_EQ(ErrorOf({"--nonsense"}), "no such flag: --nonsense; see --help");
+  EXPECT_EQ(ErrorOf({"site"}), "takes no arguments: site");
+  EXPECT_EQ(ErrorOf({"--workers=many"}), "--workers takes a number from 1 to 64, not \"many\"");
+  EXPECT_EQ(ErrorOf({"--workers"}), "--workers needs N");
+  EXPECT_EQ(ErrorOf({"--help=yes"}), "--help takes no value");
+  EXPECT_EQ(ErrorOf({"--log-format=xml"}), "--log-format takes json or text, not \"xml\"");
+  EXPECT_EQ(ErrorOf({"--metrics-address=8080"}),
+            "--metrics-address takes HOST:PORT, not \"8080\"");
+  EXPECT_EQ(ErrorOf({"--control-address="}), "--control-address takes HOST:PORT, not \"\"");
+  EXPECT_EQ(ErrorOf({"--leader-elect=maybe"}), "--leader-elect takes true or false, not \"maybe\"");
+}
+
+TEST(Options, TimesOfTheLeaseMustRise) {
+  EXPECT_THAT(ErrorOf({"--renew-deadline-seconds=15"}), HasSubstr("must rise in this order"));
+  EXPECT_EQ(ErrorOf({"--lease-duration-seconds=4", "--renew-deadline-seconds=3",
+                     "--retry-period-seconds=1"}),
+            "");
+}
+
+TEST(Options, TheHelpNamesEveryFlagAndTheExitCodes) {
+  const std::string help = HelpText();
+  for (const char* flag : {"--kubeconfig FILE", "--agent-image IMAGE", "--log-format", "--version"}) {
+    EXPECT_THAT(help, HasSubstr(flag));
+  }
+  EXPECT_THAT(help, HasSubstr("2 for a\nwrong flag"));
+}
+
+}  // namespace
+}  // namespace sluice::controller_main

@@ -1,0 +1,165 @@
+#include "controller/cmd/sluice_controller/process.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "controller/base/clock.h"
+#include "controller/base/digest.h"
+#include "controller/base/log.h"
+#include "controller/base/metrics.h"
+#include "controller/client/client.h"
+#include "controller/client/config.h"
+#include "controller/cmd/sluice_controller/agent_plane.h"
+#include "controller/runtime/manager.h"
+#include "reconcilers/common/credentials.h"
+#include "reconcilers/common/resources.h"
+#include "reconcilers/site/register.h"
+#include "reconcilers/siteclass/register.h"
+#include "reconcilers/tenant/register.h"
+
+namespace sluice::controller_main {
+
+namespace log = base::log;
+using base::Status;
+using base::StatusOr;
+
+namespace {
+
+// Unlike that of any other process, the last life of this pod included: the Lease's holder.
+std::string MakeIdentity() {
+  char host[256] = "unknown";
+  gethostname(host, sizeof host - 1);
+  unsigned char bytes[4] = {};
+  SLUICE_CHECK(getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
+  return std::string(host) + "_" +
+         base::HexEncode(std::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
+}
+
+StatusOr<client::Config> ConfigOf(const Options& options) {
+  auto config = options.kubeconfig.empty() ? client::DefaultConfig()
+                                           : client::LoadKubeconfig(options.kubeconfig);
+  if (!config.ok()) return base::InvalidArgument("kubeconfig: " + config.status().message());
+  config->user_agent = std::string("sluice-controller/") + kVersion;
+  return config;
+}
+
+runtime::Options ManagerOptions(const Options& options, const std::string& ns,
+                                const std::string& identity,
+                                base::metrics::Registry& registry) {
+  runtime::Options manager;
+  manager.name = "sluice-controller";
+  manager.identity = identity;
+  manager.lease_namespace = ns;
+  if (options.leader_elect) manager.lease_name = options.lease_name;
+  manager.lease_duration = options.lease_duration;
+  manager.renew_deadline = options.renew_deadline;
+  manager.retry_period = options.retry_period;
+  manager.metrics_address = options.metrics_address;
+  manager.health_address = options.health_address;
+  manager.debug_address = options.debug_address;
+  manager.registry = &registry;
+  manager.workers = options.workers;
+  return manager;
+}
+
+// ":9443" of "0.0.0.0:9443".
+std::string PortOf(const std::string& address) { return address.substr(address.rfind(':')); }
+
+site::AgentOptions AgentOptionsOf(const Options& options, const std::string& ns,
+                                  const std::string& trust_pem) {
+  const std::string host = options.agent_service + "." + ns + ".svc";
+  site::AgentOptions agent;
+  agent.image = options.agent_image;
+  agent.image_pull_policy = options.agent_pull_policy;
+  agent.control_endpoint = !options.control_endpoint.empty()
+                               ? options.control_endpoint
+                               : host + PortOf(options.control_address);
+  agent.enrolment_endpoint = !options.enrolment_endpoint.empty()
+                                 ? options.enrolment_endpoint
+                                 : host + PortOf(options.enrolment_address);
+  agent.trust_pem = trust_pem;
+  return agent;
+}
+
+// An API server that is away at our start is waited for: ending would only start us again.
+Status PrepareUntil(AgentPlane& plane, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  while (!stop.stop_requested()) {
+    const Status status = plane.Prepare();
+    if (status.ok() || !base::IsRetryable(status)) return status;
+    log::Warn("certificate authority could not be read, will retry", {{"error", status}});
+    wake.wait_for(lock, stop, std::chrono::seconds(2), [] { return false; });
+  }
+  return base::OkStatus();
+}
+
+// Every site's configuration is published anew under the epoch just raised.
+void PublishAgain(runtime::Manager& manager) {
+  const runtime::Trigger trigger = manager.TriggerOf("site-config");
+  for (const auto& site : manager.StoreOf(common::kSites).List()) trigger(site->key());
+}
+
+}  // namespace
+
+Status Run(const Options& options, std::stop_token stop) {
+  SLUICE_ASSIGN_OR_RETURN(const client::Config config, ConfigOf(options));
+  base::RealClock clock;
+  base::metrics::Registry registry;
+  registry.GetGauge("sluice_build_info", "What runs here.", {{"version", kVersion}}).Set(1);
+  SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
+  const std::string ns = !options.namespace_name.empty() ? options.namespace_name
+                         : !config.ns.empty()            ? config.ns
+                                                         : "sluice";
+  const std::string identity = options.identity.empty() ? MakeIdentity() : options.identity;
+  log::Info("controller starting",
+            {{"version", kVersion}, {"namespace", ns}, {"identity", identity}});
+
+  // The plane's reviewer needs the Manager's cache of Sites, the Manager's on_lead the plane.
+  std::unique_ptr<runtime::Manager> manager;
+  AgentPlane plane({.ns = ns,
+                    .identity = identity,
+                    .control_address = options.control_address,
+                    .enrolment_address = options.enrolment_address,
+                    .agent_certificate_life = options.agent_certificate},
+                   *client, clock, [&](const std::string& site) -> std::string {
+                     if (manager->StoreOf(common::kSites).Get({"", site}) == nullptr) return "";
+                     return "system:serviceaccount:" + site::NamespaceOf(site) + ":" +
+                            site::kAgentName;
+                   });
+  SLUICE_RETURN_IF_ERROR(PrepareUntil(plane, stop));
+  if (stop.stop_requested()) return base::OkStatus();
+
+  runtime::Options manager_options = ManagerOptions(options, ns, identity, registry);
+  manager_options.on_lead = [&] {
+    const Status status = plane.OnLead();
+    if (status.ok()) PublishAgain(*manager);
+    return status;
+  };
+  manager = runtime::Manager::New(std::move(manager_options), *client, clock);
+  plane.Register(*manager);
+  common::SecretReader secrets(*client, manager->StoreOf(common::kSecrets, {.ns = ns}), ns, clock);
+  const siteclass::Deps class_deps{manager->fenced_client(), clock};
+  const site::Deps site_deps{manager->fenced_client(), plane.publisher(), plane.fleet(), secrets,
+                             clock, AgentOptionsOf(options, ns, plane.TrustPem())};
+  const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
+  siteclass::Register(*manager, class_deps);
+  site::Register(*manager, site_deps);
+  tenant::Register(*manager, tenant_deps);
+  SLUICE_RETURN_IF_ERROR(plane.Start());
+  const Status result = manager->Run(stop);
+  plane.Stop();
+  client->Stop();
+  return result;
+}
+
+int ExitCode(const Status& status) {
+  if (status.ok()) return 0;
+  return status.code() == base::Code::kInvalidArgument ? 2 : 1;
+}
+
+}  // namespace sluice::controller_main

@@ -1,0 +1,23 @@
+// The controller as a process: client, manager, agents' server and reconcilers, built, run and
+// stopped in order (reconcilers, lease, caches, pages; then the agents' server; then the client).
+//
+// Thread rule: Run once; `stop` from any thread.
+#pragma once
+
+#include <stop_token>
+
+#include "controller/base/status.h"
+#include "controller/cmd/sluice_controller/options.h"
+
+namespace sluice::controller_main {
+
+inline constexpr const char* kVersion = SLUICE_VERSION;
+
+// OK after `stop`. Errors: InvalidArgument (flag or configuration: exit code 2); Aborted (the lead
+// was lost); anything else that kept it from running.
+base::Status Run(const Options& options, std::stop_token stop);
+
+// 0, 2 or 1 as the flags' help says.
+int ExitCode(const base::Status& status);
+
+}  // namespace sluice::controller_main

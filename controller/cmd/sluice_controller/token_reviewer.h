@@ -1,0 +1,39 @@
+// TokenReview of the cluster this controller runs in, for enrolling agents.
+//
+// Thread rule: any thread. The client's own time limit bounds a call; `deadline` is checked before.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "controller/base/clock.h"
+#include "controller/client/client.h"
+#include "reconcilers/agents/server.h"
+
+namespace sluice::controller_main {
+
+inline constexpr const char* kAgentAudience = "sluice";
+
+// The body to send. Secret: holds the token.
+std::string TokenReviewBody(const std::string& token);
+// What the answer says. Errors: Unauthenticated (why), DataLoss (not a TokenReview).
+base::StatusOr<agents::ReviewedToken> ReadTokenReview(const std::string& answer);
+
+class ClusterTokenReviewer final : public agents::TokenReviewer {
+ public:
+  // `account_of(site)`: the service account a site's agents run under, as
+  // "system:serviceaccount:NS:NAME"; empty when there is no such site.
+  ClusterTokenReviewer(client::Client& client, base::Clock& clock,
+                       std::function<std::string(const std::string& site)> account_of)
+      : client_(client), clock_(clock), account_of_(std::move(account_of)) {}
+
+  base::StatusOr<agents::ReviewedToken> Review(const std::string& site, const std::string& token,
+                                               base::MonoTime deadline) override;
+
+ private:
+  client::Client& client_;
+  base::Clock& clock_;
+  const std::function<std::string(const std::string&)> account_of_;
+};
+
+}  // namespace sluice::controller_main
