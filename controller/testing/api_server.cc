@@ -92,9 +92,14 @@ StatusOr<std::vector<std::string>> ApiServer::Writes() const {
     const auto event = nlohmann::json::parse(line, nullptr, false);
     if (!event.is_object() || event.value("stage", "") != "ResponseComplete") continue;
     const auto about = event.value("objectRef", nlohmann::json::object());
+    const std::string part = about.value("subresource", "");
+    const std::string uri = event.value("requestURI", "");
+    const std::size_t at = uri.find("fieldManager=");
+    const std::string manager =
+        at == std::string::npos ? "-" : uri.substr(at + 13, uri.find('&', at) - at - 13);
     out.push_back(event["user"].value("username", "") + " " + event.value("verb", "") + " " +
-                  about.value("resource", "") + " " + about.value("namespace", "") + "/" +
-                  about.value("name", ""));
+                  about.value("resource", "") + (part.empty() ? "" : "/" + part) + " " +
+                  about.value("namespace", "") + "/" + about.value("name", "") + " " + manager);
   }
   return out;
 }

@@ -40,7 +40,7 @@ class ApiServer {
   base::Status StopComponent(const std::string& name, const std::string& signal = "TERM");
   base::Status StartComponent(const std::string& name);
   // Writes that reached it since it started, by whom and to what: from its audit log, one line each
-  // "USER VERB RESOURCE NAMESPACE/NAME".
+  // "USER VERB RESOURCE[/SUBRESOURCE] NAMESPACE/NAME FIELD-MANAGER".
   base::StatusOr<std::vector<std::string>> Writes() const;
 
  private:

@@ -148,7 +148,7 @@ json AgentPod(const Inputs& in, const AgentOptions& options) {
   const int drain = in.site->spec().updates().drain_seconds();
   json node_selector = json::object();
   for (const auto& [key, value] : in.site->spec().node_selector()) node_selector[key] = value;
-  return {{"metadata",
+  json pod = {{"metadata",
            {{"labels",
              {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}}},
             {"annotations",
@@ -165,6 +165,10 @@ json AgentPod(const Inputs& in, const AgentOptions& options) {
             {"tolerations", Tolerations(profile)},
             {"containers", json::array({Container(in, options)})},
             {"volumes", Volumes(profile)}}}};
+  for (const std::string& secret : options.image_pull_secrets) {
+    pod["spec"]["imagePullSecrets"].push_back({{"name", secret}});
+  }
+  return pod;
 }
 
 }  // namespace sluice::site

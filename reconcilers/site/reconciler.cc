@@ -30,7 +30,8 @@ json ConditionOf(const json& status, const std::string& type) {
 SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
                                client::Client& api, agents::ConfigPublisher& publisher,
                                agents::FleetView& fleet, DerivedConfigs& derived,
-                               AgentOptions options, recorder::Recorder& recorder,
+                               std::function<AgentOptions()> options,
+                               recorder::Recorder& recorder,
                                base::metrics::Registry& registry, base::Clock& clock)
     : stores_(stores),
       owned_(owned),
@@ -84,7 +85,7 @@ base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
   }
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
   if (in.site_class == nullptr) return base::OkStatus();  // what runs goes on; the status tells
-  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_)));
+  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_())));
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in)));
   return DropStaleObjectives(in);
 }

@@ -41,7 +41,8 @@ class SiteReconciler final : public reconcile::Reconciler {
  public:
   SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
                  client::Client& api, agents::ConfigPublisher& publisher, agents::FleetView& fleet,
-                 DerivedConfigs& derived, AgentOptions options, recorder::Recorder& recorder,
+                 DerivedConfigs& derived, std::function<AgentOptions()> options,
+                 recorder::Recorder& recorder,
                  base::metrics::Registry& registry, base::Clock& clock);
 
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
@@ -64,7 +65,7 @@ class SiteReconciler final : public reconcile::Reconciler {
   agents::ConfigPublisher& publisher_;
   agents::FleetView& fleet_;
   DerivedConfigs& derived_;
-  const AgentOptions options_;
+  const std::function<AgentOptions()> options_;
   recorder::Recorder& recorder_;
   SiteMetrics metrics_;
   base::Clock& clock_;

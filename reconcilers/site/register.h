@@ -1,6 +1,7 @@
 // Puts the Site's two controllers into a Manager.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "controller/base/clock.h"
@@ -19,7 +20,8 @@ struct Deps {
   agents::FleetView& fleet;
   common::SecretReader& secrets;
   base::Clock& clock;
-  AgentOptions options;
+  // Asked at every look: the authority rotates while we run. Any thread.
+  std::function<AgentOptions()> options;
 };
 
 // Call before Run. `deps` must outlive the Manager.

@@ -199,9 +199,12 @@ Status AgentPlane::Follow(const meta::Object& secret) {
   if (started_) {
     SLUICE_RETURN_IF_ERROR(server_->SetAuthority(std::move(loaded), next.TrustPem()));
   }
-  const std::lock_guard lock(mutex_);
-  authority_ = std::move(next);
+  {
+    const std::lock_guard lock(mutex_);
+    authority_ = std::move(next);
+  }
   log::Info("certificate authority taken from its Secret", {{"secret", kAuthoritySecret}});
+  if (authority_changed_) authority_changed_();
   return base::OkStatus();
 }
 

@@ -53,6 +53,8 @@ class AgentPlane {
   // What agents have to trust now; for the CA bundles in the sites' namespaces.
   std::string TrustPem() const;
 
+  // Called after another authority came into force; set it before the Manager runs.
+  void OnAuthority(std::function<void()> changed) { authority_changed_ = std::move(changed); }
   // Takes the authority from its Secret when it changed. For the reconciler that follows it.
   base::Status Follow(const meta::Object& secret);
 
@@ -66,6 +68,7 @@ class AgentPlane {
   std::unique_ptr<agents::ConfigPublisher> publisher_;
   std::unique_ptr<agents::AgentServer> server_;
   std::atomic<bool> started_{false};
+  std::function<void()> authority_changed_;
 
   mutable std::mutex mutex_;
   Authority authority_;  // guarded by mutex_

@@ -16,8 +16,11 @@
 #include "controller/runtime/manager.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/promotion/register.h"
 #include "reconcilers/site/register.h"
 #include "reconcilers/siteclass/register.h"
+#include "reconcilers/slo/register.h"
+#include "reconcilers/stageplan/register.h"
 #include "reconcilers/tenant/register.h"
 
 namespace sluice::controller_main {
@@ -74,6 +77,7 @@ site::AgentOptions AgentOptionsOf(const Options& options, const std::string& ns,
   site::AgentOptions agent;
   agent.image = options.agent_image;
   agent.image_pull_policy = options.agent_pull_policy;
+  agent.image_pull_secrets = options.agent_pull_secrets;
   agent.control_endpoint = !options.control_endpoint.empty()
                                ? options.control_endpoint
                                : host + PortOf(options.control_address);
@@ -98,9 +102,9 @@ Status PrepareUntil(AgentPlane& plane, const std::stop_token& stop) {
   return base::OkStatus();
 }
 
-// Every site's configuration is published anew under the epoch just raised.
-void PublishAgain(runtime::Manager& manager) {
-  const runtime::Trigger trigger = manager.TriggerOf("site-config");
+// Every site is looked at by the named controller.
+void LookAtSites(runtime::Manager& manager, const std::string& controller) {
+  const runtime::Trigger trigger = manager.TriggerOf(controller);
   for (const auto& site : manager.StoreOf(common::kSites).List()) trigger(site->key());
 }
 
@@ -137,7 +141,8 @@ Status Run(const Options& options, std::stop_token stop) {
   runtime::Options manager_options = ManagerOptions(options, ns, identity, registry);
   manager_options.on_lead = [&] {
     const Status status = plane.OnLead();
-    if (status.ok()) PublishAgain(*manager);
+    // Configurations derived as a follower are published under the epoch just raised.
+    if (status.ok()) LookAtSites(*manager, "site-config");
     return status;
   };
   manager = runtime::Manager::New(std::move(manager_options), *client, clock);
@@ -145,11 +150,19 @@ Status Run(const Options& options, std::stop_token stop) {
   common::SecretReader secrets(*client, manager->StoreOf(common::kSecrets, {.ns = ns}), ns, clock);
   const siteclass::Deps class_deps{manager->fenced_client(), clock};
   const site::Deps site_deps{manager->fenced_client(), plane.publisher(), plane.fleet(), secrets,
-                             clock, AgentOptionsOf(options, ns, plane.TrustPem())};
+                             clock,
+                             [&] { return AgentOptionsOf(options, ns, plane.TrustPem()); }};
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
+  const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
+  const stageplan::Deps plan_deps{manager->fenced_client(), clock};
+  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, clock};
   siteclass::Register(*manager, class_deps);
   site::Register(*manager, site_deps);
   tenant::Register(*manager, tenant_deps);
+  slo::Register(*manager, slo_deps);
+  stageplan::Register(*manager, plan_deps);
+  promotion::Register(*manager, promotion_deps);
+  plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   SLUICE_RETURN_IF_ERROR(plane.Start());
   const Status result = manager->Run(stop);
   plane.Stop();
