@@ -104,7 +104,7 @@ def _agent_pid(node):
                 return int(pid)
         except OSError:
             continue
-    raise StepFailed(f"no sluice-agent runs on {node['name']}")
+    raise LookupError(f"no sluice-agent runs on {node['name']}")
 
 
 def agent(job):

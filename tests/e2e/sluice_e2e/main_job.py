@@ -6,6 +6,8 @@ import json
 from . import faults
 from .observer import Observer
 from .readers import Background, read_all
+from .shell import ROOT, run
+from .teardown import take_down
 from .timeline import StepFailed
 from .trainer import run_trainer
 from .world import TENANT_KEYS, World
@@ -24,13 +26,13 @@ class MainJob:
     def kube(self):
         return self.world.kube
 
-    def run(self, own):
-        """All of it; returns the summary. `own` ties the cluster's life to this process."""
+    def run(self, keep):
+        """All of it; returns the summary. With `keep` the cluster outlives this process."""
         t, w = self.timeline, self.world
         with t.step("build the images"):
             w.build_images()
         with t.step("start Kubernetes with two nodes"):
-            self.kube.up(own)
+            self.kube.up(own=not keep)
             w.prepare_nodes()
         with t.step("load the images into the nodes"):
             w.load_images()
@@ -56,6 +58,8 @@ class MainJob:
                                      w.state / "background.log")
         with t.step("ask for Run; be held first, then reach Walk"):
             self._climb_to_walk()
+        with t.step("ask Prometheus every query of the dashboard"):
+            self._check_dashboard()
         with t.step("fault: the origin refuses"):
             faults.origin(self)
         with t.step("fault: Prometheus is stopped"):
@@ -67,7 +71,11 @@ class MainJob:
         with t.step("healed: reach Run"):
             self._await_stage("Run", 300)
             self.why["run"] = self.kube.sluice("why", "site/phoenix")
-        return self._finish()
+        summary = self._finish()
+        if not keep:
+            with t.step("delete the site, uninstall: nothing is left"):
+                take_down(w)
+        return summary
 
     def _await_ready(self):
         def ready():
@@ -130,20 +138,28 @@ class MainJob:
         if any(g["verdict"] != "Pass" or not g.get("evidenceHash") for g in passed):
             raise StepFailed(f"Walk was reached without evidence: {passed}")
 
+    def _check_dashboard(self):
+        run(ROOT / "deploy/dashboards/check", self.world.prometheus.url, timeout=60)
+
     def _finish(self):
         self.background.stop()
+        self.background = None
         self.observer.stop()
+        self.observer, observer = None, self.observer
         self.summary["verdicts"] = [
             {k: v[k] for k in ("promotion", "gate", "verdict", "cause", "at")}
-            for v in self.observer.verdicts]
+            for v in observer.verdicts]
         self.summary["steps"] = self.timeline.steps
         self.summary["finishedAt"] = datetime.datetime.now(datetime.timezone.utc).isoformat(
             timespec="seconds")
         return self.summary
 
-    def close(self):
+    def stop_watching(self):
         if self.background is not None:
             self.background.stop()
         if self.observer is not None:
             self.observer.stop()
+
+    def close(self):
+        self.stop_watching()
         self.world.close()

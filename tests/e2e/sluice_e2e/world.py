@@ -101,7 +101,8 @@ class World:
                                                "AWS_SECRET_ACCESS_KEY": TENANT_KEYS[1]},
                      {"sluice.dev/tenant": "falcon"})
         self.kube.apply_file(HERE / "manifests/site.yaml", ORIGIN_URL=self.origin.endpoint,
-                             PROMETHEUS_URL=self.prometheus.url, USER_NAME=self.user())
+                             PROMETHEUS_URL=self.prometheus.url, USER_NAME=self.user(),
+                             NAMESPACE=NAMESPACE)
 
     def _secret(self, namespace, name, data, labels=None):
         # By standard input: a secret never stands on a command line.
