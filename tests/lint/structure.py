@@ -1,0 +1,111 @@
+"""Holds the tree to its dependency rule (docs/architecture.md) and its small habits.
+
+  structure.py ROOT     prints each violation as file:line: rule; exit 1 if there is any
+"""
+
+import pathlib
+import re
+import sys
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+
+# (who, may not include, except from): the first matching prefix of the including file decides.
+FORBIDDEN = [
+    ("controller/cmd/", (), "mains wire everything"),
+    ("controller/", ("api/", "reconcilers/", "datapath/"), "the runtime knows none of our kinds"),
+    ("datapath/", ("reconcilers/", "api/v1alpha1", "api/types", "api/markers"),
+     "the agent knows nothing of Kubernetes"),
+    ("api/", ("reconcilers/", "datapath/", "controller/runtime", "controller/client",
+              "controller/cache"), "the API is data"),
+]
+DATAPATH_MAY_USE = "controller/base/"
+
+# Heavy or dangerous headers and the only folders that may hold them.
+CONFINED = {
+    "httplib.h": ("controller/http/",),
+    "liburing.h": ("datapath/ring/",),
+    "grpcpp/": ("reconcilers/agents/", "datapath/control/", "tests/"),
+    "simdjson.h": ("controller/meta/", "controller/cache/", "tests/bench/"),
+}
+NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "httplib.h", "simdjson.h", "spdlog/", ".pb.h",
+                  "openssl/")
+KINDS = ("siteclass", "site", "tenant", "slo", "promotion", "stageplan")
+TEST = re.compile(r"(_test|_fuzz|_bench)\.cc$|_for_test\.h$|/testing/|/testdata/|/integration/|^tests/")
+# A header that says so in its first lines is not part of a folder's contract and may be heavy.
+INTERNAL = re.compile(r"^// .*(Internal to|Include (only )?from \.cc files)", re.M)
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
+
+
+def kind_of(path):
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 and parts[0] == "reconcilers" and parts[1] in KINDS else None
+
+
+def include_violation(path, included, internal=False):
+    """The rule broken by `path` including `included`, or None. `internal`: see INTERNAL."""
+    for prefix, banned, why in FORBIDDEN:
+        if path.startswith(prefix):
+            if included.startswith(banned or ("\0",)):
+                return f"includes {included}: {why}"
+            break
+    if (path.startswith("datapath/") and included.startswith("controller/")
+            and not included.startswith(DATAPATH_MAY_USE)):
+        return f"includes {included}: datapath uses {DATAPATH_MAY_USE} only"
+    mine, theirs = kind_of(path), kind_of(included)
+    if mine and theirs and mine != theirs:
+        return f"includes {included}: one kind's reconciler never includes another's"
+    for header, homes in CONFINED.items():
+        if included.startswith(header) and not path.startswith(homes):
+            return f"includes {included}: only {', '.join(homes)} may"
+    if path.endswith(".h") and not internal and not TEST.search(path):
+        for heavy in NOT_IN_HEADERS:
+            if included.startswith(heavy) or included.endswith(heavy):
+                return f"includes {included}: no heavy third-party header in our headers"
+    return None
+
+
+def check_text(path, text):
+    """Violations of one file as (line, rule)."""
+    found = []
+    internal = INTERNAL.search("\n".join(text.splitlines()[:8])) is not None
+    for number, line in enumerate(text.splitlines(), 1):
+        match = INCLUDE.match(line)
+        if match:
+            rule = include_violation(path, match.group(1), internal)
+            if rule:
+                found.append((number, rule))
+        if UNFINISHED.search(line):
+            found.append((number, "word of unfinished work"))
+    if path.endswith(".h") and "#pragma once" not in text:
+        found.append((1, "no #pragma once"))
+    return found
+
+
+def main(root):
+    root = pathlib.Path(root)
+    failed = False
+    folders = set()
+    for top in ("api", "controller", "reconcilers", "datapath", "tests"):
+        for file in sorted((root / top).rglob("*")):
+            if file.suffix not in (".h", ".cc"):
+                continue
+            path = file.relative_to(root).as_posix()
+            folders.add(file.parent)
+            for line, rule in check_text(path, file.read_text(errors="replace")):
+                print(f"{path}:{line}: {rule}")
+                failed = True
+    for folder in sorted(folders):
+        readme = folder / "README.md"
+        if TEST.search(folder.relative_to(root).as_posix() + "/"):
+            continue  # test code belongs to the folder it tests
+        if not readme.exists():
+            print(f"{folder.relative_to(root)}: no README.md")
+            failed = True
+        elif len(readme.read_text().splitlines()) > 40:
+            print(f"{readme.relative_to(root)}: longer than 40 lines")
+            failed = True
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

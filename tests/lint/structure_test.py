@@ -1,0 +1,40 @@
+"""The structure check must be able to fail: one broken example for each rule."""
+
+import unittest
+
+from structure import check_text, include_violation
+
+
+class IncludeRules(unittest.TestCase):
+    def test_the_runtime_never_includes_our_kinds(self):
+        self.assertTrue(include_violation("controller/cache/a.cc", "api/v1alpha1/site.pb.h"))
+        self.assertTrue(include_violation("controller/leader/a.cc", "reconcilers/gates/e.h"))
+        self.assertIsNone(include_violation("controller/cmd/x/main.cc", "reconcilers/site/s.h"))
+
+    def test_the_agent_uses_nothing_of_kubernetes(self):
+        self.assertTrue(include_violation("datapath/serve/a.cc", "controller/client/client.h"))
+        self.assertIsNone(include_violation("datapath/serve/a.cc", "controller/base/status.h"))
+        self.assertIsNone(include_violation("datapath/control/a.cc", "api/agent/v1/agent.pb.h"))
+
+    def test_one_kind_never_includes_another(self):
+        self.assertTrue(include_violation("reconcilers/site/a.cc", "reconcilers/tenant/plan.h"))
+        self.assertIsNone(include_violation("reconcilers/site/a.cc", "reconcilers/gates/gate.h"))
+
+    def test_confined_headers_stay_where_they_are(self):
+        self.assertTrue(include_violation("reconcilers/site/a.cc", "grpcpp/grpcpp.h"))
+        self.assertTrue(include_violation("datapath/net/a.cc", "liburing.h"))
+        self.assertIsNone(include_violation("datapath/ring/uring.cc", "liburing.h"))
+
+    def test_headers_stay_light(self):
+        self.assertTrue(include_violation("reconcilers/site/a.h", "api/v1alpha1/site.pb.h"))
+        self.assertIsNone(include_violation("reconcilers/site/a.cc", "api/v1alpha1/site.pb.h"))
+        text = "// Internal to this folder: x.\n#pragma once\n#include <grpcpp/grpcpp.h>\n"
+        self.assertEqual(check_text("reconcilers/agents/edge.h", text), [])
+        self.assertEqual(len(check_text("reconcilers/agents/edge.h", text.replace("Internal", "Open"))), 1)
+
+    def test_unfinished_work_and_missing_guards_are_seen(self):
+        self.assertEqual(len(check_text("controller/base/a.h", "int x; // TO" "DO later\n")), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
