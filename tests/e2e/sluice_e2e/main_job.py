@@ -54,8 +54,7 @@ class MainJob:
             self._read_twice()
         with t.step("read from a pod through its node's agent"):
             self.summary["reads"]["podBytesVerified"] = run_trainer(w)
-        self.background = Background(self.kube.nodes, w.warm_manifest, TENANT_KEYS,
-                                     w.state / "background.log")
+        self.background = Background(w.state, self.kube.nodes, w.warm_manifest, TENANT_KEYS)
         with t.step("ask for Run; be held first, then reach Walk"):
             self._climb_to_walk()
         with t.step("ask Prometheus every query of the dashboard"):

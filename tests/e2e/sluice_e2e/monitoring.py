@@ -41,7 +41,7 @@ class Prometheus:
         resolv = folder / "resolv.conf"
         resolv.write_text(f"nameserver {dns_ip}\n")
         self.process = Process(
-            ["unshare", "--mount", "sh", "-c",
+            state, ["unshare", "--mount", "sh", "-c",
              f'mount --bind "{resolv}" /etc/resolv.conf && exec "$@"', "sh",
              "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
              f"--web.listen-address={address}:{port}", "--web.enable-lifecycle",

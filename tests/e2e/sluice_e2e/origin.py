@@ -18,7 +18,7 @@ class Origin:
         data = pathlib.Path(state) / "origin-data"
         data.mkdir(parents=True, exist_ok=True)
         self.process = Process(
-            [ROOT / "build/local/bin/versitygw", "--port", f"{address}:{port}",
+            state, [ROOT / "build/local/bin/versitygw", "--port", f"{address}:{port}",
              "--access-log", self._log, "posix", data],
             pathlib.Path(state) / "origin.log",
             env={"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY})

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from .shell import ROOT
+from .shell import ROOT, track
 from .timeline import StepFailed
 
 READER = ROOT / "tests/e2e/reader.py"
@@ -54,11 +54,13 @@ def read_all(nodes, manifest, keys, *extra, timeout=180):
 class Background:
     """A quiet training run on every node: it keeps reading, so that there is something to measure."""
 
-    def __init__(self, nodes, manifest, keys, log):
-        self._log = open(log, "ab")
+    def __init__(self, state, nodes, manifest, keys):
+        self._log = open(state / "background.log", "ab")
         self._children = [
             subprocess.Popen(_argv(n, manifest, ["--loop"]), env=_environment(keys),
                              stdout=self._log, stderr=self._log) for n in nodes]
+        for child in self._children:
+            track(state, child.pid)
 
     def stop(self):
         for child in self._children:

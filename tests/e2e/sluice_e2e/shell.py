@@ -20,10 +20,41 @@ def run(*argv, timeout=60, stdin=None, env=None, check=True, cwd=ROOT):
     return done.stdout
 
 
+# Where the run's own processes are written down as they start, so that a run that was killed can be
+# cleared by the next one, or by `demo --down`.
+PIDS = "pids"
+
+
+def track(state, pid):
+    with (pathlib.Path(state) / PIDS).open("a") as file:
+        file.write(f"{pid} {start_time(pid)}\n")
+
+
+def start_time(pid):
+    """Tells a process from a later one of the same id; None when it is gone."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return stat[stat.rindex(")") + 2:].split()[19]
+
+
+def end_tracked(state):
+    file = pathlib.Path(state) / PIDS
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        pid, started = line.split()
+        if start_time(int(pid)) == started:
+            os.kill(int(pid), signal.SIGKILL)
+    file.unlink()
+
+
 class Process:
     """A server of the run's own: started, stopped and restarted by name, logging to a file."""
 
-    def __init__(self, argv, log, env=None):
+    def __init__(self, state, argv, log, env=None):
+        self._state = state
         self._argv = [str(a) for a in argv]
         self._log = pathlib.Path(log)
         self._env = {**os.environ, **(env or {})}
@@ -34,10 +65,7 @@ class Process:
             self._child = subprocess.Popen(
                 self._argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 env=self._env, start_new_session=True)
-
-    @property
-    def pid(self):
-        return self._child.pid if self._child else None
+        track(self._state, self._child.pid)
 
     def alive(self):
         return self._child is not None and self._child.poll() is None
