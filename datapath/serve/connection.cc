@@ -5,7 +5,7 @@
 
 #include "controller/base/check.h"
 #include "datapath/http1/writer.h"
-#include "datapath/serve/proxy.h"
+#include "datapath/serve/job.h"
 
 namespace sluice::serve {
 namespace {
@@ -42,11 +42,11 @@ void Connection::CloseWhenDone() {
 void Connection::Close() {
   if (state_ == State::kClosed) return;
   if (state_ != State::kHead && state_ != State::kLinger) {
-    if (state_ == State::kBody || state_ == State::kProxy) stream_->Abort();
+    if (state_ == State::kBody || state_ == State::kJob) stream_->Abort();
     EndRequest(Outcome::kAborted);
   }
   state_ = State::kClosed;
-  RetireProxy();
+  RetireJob();
   sender_.Reset();
   retry_.Cancel();
   stream_.reset();
@@ -60,8 +60,8 @@ void Connection::OnReadable() {
   input_drained_ = false;
   if (state_ == State::kHead) {
     ReadSome();
-  } else if (state_ == State::kProxy) {
-    proxy_->OnClientReadable();
+  } else if (state_ == State::kJob) {
+    job_->OnClientReadable();
   } else if (state_ == State::kLinger) {
     DrainInput();
   }
@@ -183,14 +183,29 @@ void Connection::EndRequest(Outcome outcome) {
   object_ = stale_ = store::ObjectRef();
   body_ = std::string();
   head_left_ = {};
-  RetireProxy();
+  RetireJob();
 }
 
-// It may be up the stack: its exchange ends now, itself in a posted task.
-void Connection::RetireProxy() {
-  if (proxy_ == nullptr) return;
-  proxy_->Detach();
-  worker_.loop().Post([proxy = std::shared_ptr<Proxy>(std::move(proxy_))] {});
+// It may be up the stack: it is silenced now and destroyed in a posted task.
+void Connection::RetireJob() {
+  if (job_ == nullptr) return;
+  job_->Detach();
+  worker_.loop().Post([job = std::move(job_)] {});
+}
+
+std::function<void()> Connection::JobPoster() {
+  return [worker = &worker_, id = id_, number = request_number_] {
+    worker->loop().Post([worker, id, number] {
+      Connection* found = worker->Find(id);
+      if (found != nullptr && found->request_number_ == number && found->job_ != nullptr)
+        found->job_->OnContinue();
+    });
+  };
+}
+
+void Connection::BodyWasRead(std::size_t end) {
+  head_bytes_ = end - scratch_->in_begin;
+  body_was_read_ = true;
 }
 
 void Connection::NextRequest() {
@@ -236,8 +251,8 @@ void Connection::OnWritable() {
     PumpBody();
   } else if (state_ == State::kAnswer) {
     PumpAnswer();
-  } else if (state_ == State::kProxy) {
-    proxy_->OnClientWritable();
+  } else if (state_ == State::kJob) {
+    job_->OnClientWritable();
   }
 }
 
@@ -262,8 +277,8 @@ void Connection::OnDeadline() {
       ++request_number_;  // what still comes for it is too late
       sender_.Reset();
       return SendError({s3::ErrorCode::kServiceUnavailable, "The origin did not answer in time."});
-    case State::kProxy:
-      return proxy_->OnDeadline();
+    case State::kJob:
+      return job_->OnDeadline();
     default:
       Close();
   }

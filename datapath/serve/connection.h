@@ -5,8 +5,8 @@
 //     ▲                                          ├──► kFirstBytes the first chunk must come
 //     │                                          ├──► kBody       head and body are being sent
 //     │                                          ├──► kAnswer     a short answer is being sent
-//     │                                          └──► kProxy      passed through to the origin
-//     └── answer sent, connection kept ◄──────────────┘
+//     │                                          └──► kJob      a Job: passed through, listed,
+//     deleted many └── answer sent, connection kept ◄──────────────┘
 //   any ──► kLinger (answer ended the connection; unread input is drained) ──► kClosed
 //
 // Invariants:
@@ -20,6 +20,7 @@
 // so callers up the stack may return through it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,7 +32,7 @@
 
 namespace sluice::serve {
 
-class Proxy;
+class Job;
 
 class Connection final : public net::StreamHandler, private BodySender::Waker {
  public:
@@ -53,6 +54,9 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
   void OnBroken(const base::Status& why) override;
 
  private:
+  friend class ClientBody;
+  friend class DeleteJob;
+  friend class ListJob;
   friend class Proxy;
   enum class State : std::uint8_t {
     kHead,
@@ -60,7 +64,7 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
     kFirstBytes,
     kBody,
     kAnswer,
-    kProxy,
+    kJob,
     kLinger,
     kClosed
   };
@@ -104,13 +108,15 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
   void PumpBody();
   bool WriteObjectHead();  // false: it does not fit
 
-  // Passed through (proxy.cc, lists.cc).
+  // Jobs (connection.cc).
+  template <typename Kind>
+  void StartJob();  // dispatch.cc
   void StartProxy();
-  void SendErrorFromProxy(const s3::Error& error, std::size_t body_end);
-  void FinishProxy(std::size_t body_end);
-  void RetireProxy();
-  void StartList();
-  void StartDeleteObjects();
+  void RetireJob();
+  // Posts OnContinue() to the job of the request now in hand, from any thread.
+  std::function<void()> JobPoster();
+  // The request's body was read to its end, which is there in the input buffer.
+  void BodyWasRead(std::size_t end);
 
   void WaitStarts();
   void WaitEnds();
@@ -153,7 +159,7 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
   std::size_t lingered_ = 0;
   base::MonoTime memory_deadline_;
   BodySender sender_;
-  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<Job> job_;
   net::Timer retry_;
 };
 

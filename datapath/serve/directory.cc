@@ -73,12 +73,18 @@ Directory::Resolution Directory::Resolve(const TenantEntry& tenant, std::string_
                                          std::string_view key, s3::Access access) const {
   const auto found = buckets_.find(bucket);
   if (found == buckets_.end()) return {{s3::ErrorCode::kNoSuchBucket, {}}, nullptr};
-  for (const MountEntry* mount : found->second) {
-    if (!key.starts_with(mount->key_prefix)) continue;
-    if ((tenant.verbs[mount->index] & BitOf(access)) == 0) break;
-    return {{}, mount};
-  }
-  return {{s3::ErrorCode::kAccessDenied, {}}, nullptr};
+  const MountEntry* mount = MountOf(bucket, key);
+  if (mount == nullptr || (tenant.verbs[mount->index] & BitOf(access)) == 0)
+    return {{s3::ErrorCode::kAccessDenied, {}}, nullptr};
+  return {{}, mount};
+}
+
+const MountEntry* Directory::MountOf(std::string_view bucket, std::string_view key) const {
+  const auto found = buckets_.find(bucket);
+  if (found == buckets_.end()) return nullptr;
+  for (const MountEntry* mount : found->second)
+    if (key.starts_with(mount->key_prefix)) return mount;
+  return nullptr;
 }
 
 s3::Error Directory::ResolveBucket(const TenantEntry& tenant, std::string_view bucket) const {

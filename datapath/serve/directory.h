@@ -69,6 +69,8 @@ class Directory {
   // Which mount decides (bucket, key), and whether `tenant` may do `access` there.
   Resolution Resolve(const TenantEntry& tenant, std::string_view bucket, std::string_view key,
                      s3::Access access) const;
+  // The mount that decides (bucket, key); nullptr when none covers it.
+  const MountEntry* MountOf(std::string_view bucket, std::string_view key) const;
   // For operations on a bucket as a whole (HeadBucket): granted when any mount of it is, for any
   // verb.
   s3::Error ResolveBucket(const TenantEntry& tenant, std::string_view bucket) const;

@@ -1,10 +1,12 @@
 // From a parsed head to what is done about it: operation, identity, mount. Part of Connection.
 #include <memory>
 
+#include "datapath/s3/documents.h"
 #include "datapath/s3/operation.h"
 #include "datapath/s3/sigv4_verify.h"
-#include "datapath/s3/xml.h"
 #include "datapath/serve/connection.h"
+#include "datapath/serve/delete_job.h"
+#include "datapath/serve/list_job.h"
 #include "datapath/serve/proxy.h"
 
 namespace sluice::serve {
@@ -12,8 +14,6 @@ namespace {
 
 using s3::ErrorCode;
 using s3::Operation;
-
-constexpr std::string_view kXmlNamespace = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 
 }  // namespace
 
@@ -82,9 +82,9 @@ void Connection::DispatchObject() {
   Directory::AppendCacheName(*mount_, s.target.key, &s.cache_name);
   const bool read =
       s.target.operation == Operation::kGetObject || s.target.operation == Operation::kHeadObject;
-  if (!read) return StartProxy();
+  if (!read) return StartJob<Proxy>();
   if (s.target.sse_customer || s.target.version_id != nullptr || s.target.part_number != 0)
-    return StartProxy();
+    return StartJob<Proxy>();
   StartObject(false);
 }
 
@@ -99,9 +99,9 @@ void Connection::DispatchBucket() {
       return AnswerLocation();
     case Operation::kListObjectsV1:
     case Operation::kListObjectsV2:
-      return StartList();
+      return StartJob<ListJob>();
     case Operation::kDeleteObjects:
-      return StartDeleteObjects();
+      return StartJob<DeleteJob>();
     default:
       // Buckets come from mounts, and mounts from the configuration.
       return SendError({ErrorCode::kAccessDenied, {}});
@@ -109,27 +109,12 @@ void Connection::DispatchBucket() {
 }
 
 void Connection::AnswerListBuckets() {
-  std::string body(4096 + 256 * directory_->config().mounts.size(), '\0');
-  s3::XmlWriter xml{std::span<char>(body)};
-  xml.Declaration();
-  xml.Open(std::string("ListAllMyBucketsResult ") + std::string(kXmlNamespace));
-  xml.Open("Owner");
-  xml.Element("ID", tenant_->name);
-  xml.Element("DisplayName", tenant_->name);
-  xml.Close("Owner");
-  xml.Open("Buckets");
-  for (const std::string_view bucket : directory_->Buckets(*tenant_)) {
-    xml.Open("Bucket");
-    xml.Element("Name", bucket);
-    xml.Element("CreationDate", "1970-01-01T00:00:00.000Z");  // mounts have no birthday
-    xml.Close("Bucket");
-  }
-  xml.Close("Buckets");
-  xml.Close("ListAllMyBucketsResult");
-  body.resize(xml.size());
+  std::vector<s3::NamedBucket> buckets;
+  for (const std::string_view name : directory_->Buckets(*tenant_))
+    buckets.push_back({std::string(name), "1970-01-01T00:00:00.000Z"});  // mounts have no birthday
   http1::HeadWriter head(scratch_->out);
   head.StatusLine(200).Header("Content-Type", "application/xml");
-  SendAnswer(head, std::move(body), true);
+  SendAnswer(head, s3::WriteBuckets(tenant_->name, buckets), true);
 }
 
 void Connection::AnswerHeadBucket() {
@@ -139,17 +124,19 @@ void Connection::AnswerHeadBucket() {
 }
 
 void Connection::AnswerLocation() {
-  const std::string& region = directory_->config().s3_region;
-  std::string body(1024 + region.size(), '\0');
-  s3::XmlWriter xml{std::span<char>(body)};
-  xml.Declaration();
-  // us-east-1 has no name here; that is S3's history, and clients expect it.
-  xml.Element(std::string("LocationConstraint ") + std::string(kXmlNamespace),
-              region == "us-east-1" ? std::string_view() : std::string_view(region));
-  body.resize(xml.size());
   http1::HeadWriter head(scratch_->out);
   head.StatusLine(200).Header("Content-Type", "application/xml");
-  SendAnswer(head, std::move(body), true);
+  SendAnswer(head, s3::WriteLocation(directory_->config().s3_region), true);
 }
+
+template <typename Kind>
+void Connection::StartJob() {
+  auto job = std::make_unique<Kind>(*this);
+  Kind& started = *job;
+  job_ = std::move(job);
+  started.Start();
+}
+
+void Connection::StartProxy() { StartJob<Proxy>(); }
 
 }  // namespace sluice::serve

@@ -8,33 +8,13 @@
 #include "controller/base/check.h"
 #include "controller/base/log.h"
 #include "datapath/s3/range.h"
+#include "datapath/serve/collect.h"
 #include "datapath/serve/object_head.h"
 
 namespace sluice::serve {
 namespace {
 
 using http1::HeaderId;
-
-s3::ErrorCode ErrorOfStatus(int status) {
-  switch (status) {
-    case 404:
-      return s3::ErrorCode::kNoSuchKey;
-    case 403:
-    case 401:
-      return s3::ErrorCode::kAccessDenied;
-    case 503:
-    case 429:
-      return s3::ErrorCode::kSlowDown;
-    default:
-      return status < 500 ? s3::ErrorCode::kInvalidRequest : s3::ErrorCode::kServiceUnavailable;
-  }
-}
-
-OriginMetrics::Result ResultOf(int status) {
-  if (status < 400) return OriginMetrics::Result::kOk;
-  if (status == 404) return OriginMetrics::Result::kNotFound;
-  return status < 500 ? OriginMetrics::Result::kClientError : OriginMetrics::Result::kServerError;
-}
 
 }  // namespace
 
@@ -73,7 +53,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
 
   void OnHead(const http1::Response& response) override {
     status_ = response.status;
-    metrics_.Count(Operation(), ResultOf(status_));
+    metrics_.Count(Operation(), OriginResultOf(status_));
     if (job_ == Job::kFill) return CheckFillHead(response);
     if (status_ == 416 && job_ == Job::kLoadRange) {
       // Empty, or shorter than where the client begins: only a HEAD tells its metadata.
@@ -84,7 +64,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
       return Settle(
           {.kind = status_ >= 500 ? LoadResult::Kind::kUnreachable : LoadResult::Kind::kError,
            .object = {},
-           .error = ErrorOfStatus(status_)});
+           .error = ErrorCodeOfStatus(status_)});
     }
     std::uint64_t first = 0, last = 0, size = response.content_length;
     if (status_ == 206) {

@@ -8,10 +8,10 @@
 
 #include "controller/base/log.h"
 #include "datapath/http1/writer.h"
+#include "datapath/s3/documents.h"
 #include "datapath/s3/sign.h"
-#include "datapath/s3/sigv4_verify.h"
 #include "datapath/s3/uri.h"
-#include "datapath/s3/xml.h"
+#include "datapath/serve/collect.h"
 #include "datapath/serve/lists.h"
 
 namespace sluice::serve {
@@ -23,7 +23,6 @@ using s3::Operation;
 
 // Answers that are read whole before they go out: errors, and XML that names the object.
 constexpr std::size_t kMaxCollectedBytes = 1 << 20;
-constexpr std::size_t kPauseBytes = 256 << 10;
 
 // Lines of an origin's answer that are the client's business.
 bool IsForwarded(std::string_view name) {
@@ -46,56 +45,6 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
-// The text of the first <name> element; empty when there is none.
-std::string_view ElementOf(std::string_view xml, std::string_view name) {
-  const std::string open = fmt::format("<{}>", name);
-  const std::size_t begin = xml.find(open);
-  if (begin == std::string_view::npos) return {};
-  const std::size_t end = xml.find('<', begin + open.size());
-  if (end == std::string_view::npos) return {};
-  return xml.substr(begin + open.size(), end - begin - open.size());
-}
-
-void ReplaceElement(std::string* xml, std::string_view name, std::string_view text) {
-  const std::string_view old = ElementOf(*xml, name);
-  if (old.data() == nullptr) return;
-  std::string escaped(6 * text.size() + 16, '\0');
-  s3::XmlWriter writer{std::span<char>(escaped)};
-  writer.Element("t", text);
-  const std::string_view element = writer.text();
-  const std::string_view inner = ElementOf(element, "t");
-  xml->replace(static_cast<std::size_t>(old.data() - xml->data()), old.size(),
-               std::string(inner.data() == nullptr ? std::string_view() : inner));
-}
-
-// What to tell when the origin's own word is not known.
-ErrorCode CodeOfStatus(int status) {
-  switch (status) {
-    case 401:
-    case 403:
-      return ErrorCode::kAccessDenied;
-    case 404:
-      return ErrorCode::kNoSuchKey;
-    case 412:
-      return ErrorCode::kPreconditionFailed;
-    case 416:
-      return ErrorCode::kInvalidRange;
-    case 429:
-    case 503:
-      return ErrorCode::kSlowDown;
-    case 501:
-      return ErrorCode::kNotImplemented;
-    default:
-      return status < 500 ? ErrorCode::kInvalidRequest : ErrorCode::kServiceUnavailable;
-  }
-}
-
-OriginMetrics::Result ResultOf(int status) {
-  if (status < 400) return OriginMetrics::Result::kOk;
-  if (status == 404) return OriginMetrics::Result::kNotFound;
-  return status < 500 ? OriginMetrics::Result::kClientError : OriginMetrics::Result::kServerError;
-}
-
 }  // namespace
 
 Proxy::~Proxy() = default;
@@ -115,39 +64,25 @@ bool Proxy::Writes() const {
 void Proxy::Start() {
   Connection& c = connection_;
   Scratch& s = *c.scratch_;
-  const http1::Request& request = s.parser.request();
-  head_only_ = c.head_only_;
-  c.state_ = Connection::State::kProxy;
-  body_begin_ = s.in_begin + c.head_bytes_;
+  c.state_ = Connection::State::kJob;
+  c.stream_->SetDeadline(kOriginDeadline);
   if (const s3::Error error = BuildRequest(&request_)) return Fail(error);
-  has_upload_ = c.HasBody();
-  if (has_upload_ || request.method == http1::Method::kPut ||
-      request.method == http1::Method::kPost) {
-    const KeyEntry* key = c.directory_->FindKey(s.auth.access_key_id);
-    const s3::SigningKey& signing =
-        c.worker_.keys().Get(key->credentials.secret_access_key, s.auth.date, s.auth.region);
-    const Operation operation = s.target.operation;
-    const bool covers = operation == Operation::kPutObject || operation == Operation::kUploadPart;
-    if (const s3::Error error = payload_.Start(request, s.auth, &signing, covers))
-      return Fail(error);
-    if (has_upload_ || payload_.length() > 0 || covers) {
-      has_upload_ = true;
-      request_.stream_bytes = payload_.length();
-    }
-  }
-  upload_done_ = !has_upload_;
+  const Operation operation = s.target.operation;
+  const bool covers = operation == Operation::kPutObject || operation == Operation::kUploadPart;
+  if (const s3::Error error = body_.Start(covers)) return Fail(error);
+  if (!body_.done()) request_.stream_bytes = body_.length();
   if (!Writes()) return BeginExchange();
   // The exchange begins when no restart can bring back what is about to be overwritten.
-  c.stream_->SetDeadline(kOriginDeadline);
-  Worker* const worker = &c.worker_;
-  worker->lists().ForgetMount(*c.mount_);
-  worker->cache().Invalidate(s.cache_name, [worker, id = c.id_, number = c.request_number_] {
-    worker->loop().Post([worker, id, number] {
-      Connection* found = worker->Find(id);
-      if (found != nullptr && found->request_number_ == number && found->proxy_ != nullptr)
-        found->proxy_->BeginExchange();
-    });
-  });
+  c.worker_.lists().ForgetMount(*c.mount_);
+  c.worker_.cache().Invalidate(s.cache_name, c.JobPoster());
+}
+
+void Proxy::OnContinue() {
+  if (status_ == 0) {
+    BeginExchange();
+  } else {
+    AnswerCollected();
+  }
 }
 
 s3::Error Proxy::BuildRequest(origin::Request* request) {
@@ -214,59 +149,31 @@ void Proxy::BeginExchange() {
   Connection& c = connection_;
   c.stream_->SetDeadline(kBodyDeadline);
   exchange_ = c.worker_.upstream().Start(c.mount_->origin->name, std::move(request_), this);
-  if (has_upload_ && c.scratch_->parser.request().expect_continue && payload_.length() > 0)
-    c.stream_->Write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"), false);
+  body_.Welcome();
 }
 
 // ---- the client's body, towards the origin ----
 
-bool Proxy::ReadClient() {
-  Connection& c = connection_;
-  Scratch& s = *c.scratch_;
-  const std::size_t head_end = s.in_begin + c.head_bytes_;
-  if (body_begin_ < s.in_end) return true;
-  body_begin_ = s.in_end = head_end;  // all of it was used
-  const net::IoResult got =
-      c.stream_->Read(std::span<char>(s.in.data() + head_end, s.in.size() - head_end));
-  if (got.blocked()) return false;
-  if (!got.ok()) {
-    c.Close();
-    return false;
-  }
-  s.in_end += got.bytes;
-  c.stream_->SetDeadline(kBodyDeadline);
-  return true;
-}
-
 void Proxy::PumpUpload() {
   Connection& c = connection_;
-  while (!upload_done_ && exchange_ != nullptr) {
+  while (exchange_ != nullptr) {
     if (!upload_.empty()) {
       const std::size_t taken = exchange_->Send(upload_);
       c.mount_->origin->metrics->bytes_out->Add(taken);
       upload_.remove_prefix(taken);
       if (!upload_.empty()) return;  // OnSendable follows
     }
-    const Scratch& s = *c.scratch_;
-    const std::string_view in(s.in.data() + body_begin_, s.in_end - body_begin_);
-    const s3::PayloadReader::Step step = payload_.Next(in);
-    body_begin_ += step.consumed;
-    using State = s3::PayloadReader::State;
-    if (step.state == State::kError) return Fail(step.error);
-    if (step.state == State::kDone) {
-      upload_done_ = true;
-    } else if (step.state == State::kData) {
-      upload_ = step.data;
-    } else if (!ReadClient()) {
-      return;
-    }
+    const ClientBody::Step step = body_.Next();
+    if (step.state == ClientBody::State::kError) return Fail(step.error);
+    if (step.state != ClientBody::State::kData) return;
+    upload_ = step.data;
   }
 }
 
 void Proxy::OnSendable() { PumpUpload(); }
 
 void Proxy::OnClientReadable() {
-  if (exchange_ != nullptr && upload_.empty()) PumpUpload();
+  if (upload_.empty()) PumpUpload();
 }
 
 // ---- the origin's answer, towards the client ----
@@ -277,10 +184,10 @@ void Proxy::OnHead(const http1::Response& response) {
   const Operation operation = c.scratch_->target.operation;
   const bool read = operation == Operation::kGetObject || operation == Operation::kHeadObject;
   c.mount_->origin->metrics->Count(
-      read ? (head_only_ ? OriginMetrics::Operation::kHead : OriginMetrics::Operation::kGet)
+      read ? (c.head_only_ ? OriginMetrics::Operation::kHead : OriginMetrics::Operation::kGet)
            : OriginMetrics::Operation::kWrite,
-      ResultOf(status_));
-  if (!upload_done_) c.keep_alive_ = false;  // the rest of the body is not read
+      OriginResultOf(status_));
+  if (!body_.done()) c.keep_alive_ = false;  // the rest of the body is not read
   for (const http1::Header& line : response.headers) {
     if (!IsForwarded(line.name)) continue;
     head_lines_ += fmt::format("{}: {}\r\n", line.name, line.value);
@@ -346,7 +253,7 @@ void Proxy::PumpOut() {
   }
   out_.clear();
   out_sent_ = 0;
-  if (origin_done_) return EndInput();
+  if (origin_done_) return End();
   if (paused_) {
     paused_ = false;
     exchange_->Resume();
@@ -384,29 +291,26 @@ void Proxy::OnDone(const base::Status& status) {
 void Proxy::FinishCollected() {
   Connection& c = connection_;
   if (!Writes()) return AnswerCollected();
-  Worker* const worker = &c.worker_;
-  worker->lists().ForgetMount(*c.mount_);
-  worker->cache().Invalidate(
-      c.scratch_->cache_name, [worker, id = c.id_, number = c.request_number_] {
-        worker->loop().Post([worker, id, number] {
-          Connection* found = worker->Find(id);
-          if (found != nullptr && found->request_number_ == number && found->proxy_ != nullptr)
-            found->proxy_->AnswerCollected();
-        });
-      });
+  c.worker_.lists().ForgetMount(*c.mount_);
+  c.worker_.cache().Invalidate(c.scratch_->cache_name, c.JobPoster());
 }
 
 void Proxy::AnswerCollected() {
   Connection& c = connection_;
   if (status_ >= 400) {
-    ErrorCode code = s3::ErrorCodeFromName(ElementOf(collected_, "Code"));
-    if (code == ErrorCode::kNone) code = CodeOfStatus(status_);
-    return Fail({code, {}});
+    return Fail({ErrorCodeOfAnswer(status_, collected_), {}});
   }
   if (status_ == 304) return Fail({ErrorCode::kNotModified, {}});
-  std::string body = ToClientTerms(std::move(collected_));
+  std::string body;
+  if (!collected_.empty()) {
+    const s3::Target& target = c.scratch_->target;
+    auto renamed = s3::RenameObject(collected_, target.bucket, target.key);
+    if (!renamed.ok())
+      return Fail({ErrorCode::kInternalError, "The origin's answer could not be read."});
+    body = std::move(renamed).value();
+  }
   const bool no_content = status_ == 204;
-  if (!upload_done_) c.keep_alive_ = false;
+  if (!body_.done()) c.keep_alive_ = false;
   std::array<char, http1::kMaxHeadBytes + 1024> buffer;
   http1::HeadWriter head(buffer);
   head.StatusLine(status_)
@@ -423,57 +327,25 @@ void Proxy::AnswerCollected() {
   PumpOut();
 }
 
-std::string Proxy::ToClientTerms(std::string body) const {
-  const s3::Target& target = connection_.scratch_->target;
-  if (body.empty()) return body;
-  ReplaceElement(&body, "Location", fmt::format("/{}/{}", target.bucket, target.key));
-  ReplaceElement(&body, "Bucket", target.bucket);
-  ReplaceElement(&body, "Key", target.key);
-  return body;
-}
-
 void Proxy::Fail(const s3::Error& error) {
-  Connection& c = connection_;
   exchange_.reset();
-  if (mode_ == Mode::kStream) return c.Close();
-  if (!upload_done_) c.keep_alive_ = false;
-  // What is left of the body's framing is not looked for; an error after the whole body keeps the
-  // connection.
-  c.SendErrorFromProxy(error, upload_done_ ? body_begin_ : 0);
+  if (mode_ == Mode::kStream) return connection_.Close();
+  if (body_.done() && body_.end() > 0) connection_.BodyWasRead(body_.end());
+  connection_.SendError(error);
 }
 
-void Proxy::EndInput() {
+void Proxy::End() {
   Connection& c = connection_;
-  c.FinishProxy(upload_done_ ? body_begin_ : 0);
+  if (body_.done() && body_.end() > 0) c.BodyWasRead(body_.end());
+  c.state_ = Connection::State::kAnswer;
+  c.NextRequest();
 }
 
 void Proxy::OnDeadline() {
   if (mode_ == Mode::kStream) return connection_.Close();
-  Fail(upload_done_ || !has_upload_
+  Fail(body_.done()
            ? s3::Error{ErrorCode::kServiceUnavailable, "The origin did not answer in time."}
            : s3::Error{ErrorCode::kRequestTimeout, {}});
 }
-
-void Connection::StartProxy() {
-  proxy_ = std::make_unique<Proxy>(*this);
-  proxy_->Start();
-}
-
-// `body_end`: where the next request begins in the input buffer; zero when it cannot be found.
-void Connection::SendErrorFromProxy(const s3::Error& error, std::size_t body_end) {
-  if (body_end > 0) head_bytes_ = body_end - scratch_->in_begin;
-  body_was_read_ = body_end > 0;
-  SendError(error);
-}
-
-void Connection::FinishProxy(std::size_t body_end) {
-  if (body_end > 0) head_bytes_ = body_end - scratch_->in_begin;
-  state_ = State::kAnswer;
-  NextRequest();
-}
-
-void Connection::StartList() { SendError({ErrorCode::kNotImplemented, {}}); }
-
-void Connection::StartDeleteObjects() { SendError({ErrorCode::kNotImplemented, {}}); }
 
 }  // namespace sluice::serve

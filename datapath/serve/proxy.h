@@ -17,24 +17,25 @@
 #include <string>
 
 #include "datapath/origin/exchange.h"
-#include "datapath/s3/payload.h"
+#include "datapath/serve/client_body.h"
 #include "datapath/serve/connection.h"
+#include "datapath/serve/job.h"
 
 namespace sluice::serve {
 
-class Proxy final : public origin::ResponseHandler {
+class Proxy final : public Job, public origin::ResponseHandler {
  public:
-  explicit Proxy(Connection& connection) : connection_(connection) {}
+  explicit Proxy(Connection& connection) : connection_(connection), body_(connection) {}
   ~Proxy() override;
 
   // From a dispatched request. May answer (and end) at once when it must be refused.
   void Start();
 
-  // The request has ended: no callback comes any more.
-  void Detach() { exchange_.reset(); }
-  void OnClientReadable();
-  void OnClientWritable();
-  void OnDeadline();
+  void Detach() override { exchange_.reset(); }
+  void OnClientReadable() override;
+  void OnClientWritable() override;
+  void OnDeadline() override;
+  void OnContinue() override;
 
   void OnHead(const http1::Response& response) override;
   void OnData(std::span<const char> bytes) override;
@@ -49,23 +50,18 @@ class Proxy final : public origin::ResponseHandler {
   s3::Error AddCopySource(origin::Request* request);
   void BeginExchange();
   void PumpUpload();
-  bool ReadClient();  // false: nothing now
   void PumpOut();
   void FinishCollected();
   void AnswerCollected();
   void Fail(const s3::Error& error);
-  void EndInput();
+  void End();
   bool Writes() const;
-  std::string ToClientTerms(std::string body) const;
 
   Connection& connection_;
   origin::Request request_;
   std::unique_ptr<origin::Exchange> exchange_;
-  s3::PayloadReader payload_;
-  bool has_upload_ = false;
-  bool upload_done_ = false;
-  std::size_t body_begin_ = 0;  // of unread request body in the connection's input buffer
-  std::string_view upload_;     // decoded, not yet taken by the exchange
+  ClientBody body_;
+  std::string_view upload_;  // decoded, not yet taken by the exchange
 
   Mode mode_ = Mode::kUndecided;
   int status_ = 0;
@@ -73,10 +69,8 @@ class Proxy final : public origin::ResponseHandler {
   std::string out_;         // bytes for the client: head, then body as it comes
   std::size_t out_sent_ = 0;
   bool chunked_ = false;
-  bool head_only_ = false;
   bool paused_ = false;
   bool origin_done_ = false;
-  std::uint64_t body_left_ = 0;  // of a streamed body of known length
   std::string collected_;
 };
 

@@ -1,0 +1,111 @@
+// The trap "a page sent by sendfile is reused while the receiver has not read it" (TRAPS.md): first
+// the kernel's behaviour itself, so that a kernel that changes it is noticed; then our rule over
+// it.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "datapath/store/cache_test_support.h"
+
+namespace sluice::store {
+namespace {
+
+// A connected pair over loopback TCP whose receiver reads only when told to.
+class StalledReader {
+ public:
+  StalledReader() {
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* any = reinterpret_cast<sockaddr*>(&address);
+    SLUICE_CHECK(::bind(listener, any, length) == 0 && ::listen(listener, 1) == 0);
+    SLUICE_CHECK(::getsockname(listener, any, &length) == 0);
+    receiver_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    SLUICE_CHECK(::connect(receiver_, any, length) == 0);
+    sender_ = ::accept(listener, nullptr, nullptr);
+    ::close(listener);
+  }
+  ~StalledReader() {
+    ::close(sender_);
+    ::close(receiver_);
+  }
+  void Send(int file, std::uint64_t offset, std::size_t bytes) {
+    auto at = static_cast<off_t>(offset);
+    while (bytes > 0) {
+      const ssize_t sent = ::sendfile(sender_, file, &at, bytes);
+      SLUICE_CHECK(sent > 0);
+      bytes -= static_cast<std::size_t>(sent);
+    }
+  }
+  std::string Receive(std::size_t bytes) {
+    std::string data(bytes, '\0');
+    std::size_t got = 0;
+    while (got < bytes) {
+      const ssize_t result = ::recv(receiver_, data.data() + got, bytes - got, 0);
+      SLUICE_CHECK(result > 0);
+      got += static_cast<std::size_t>(result);
+    }
+    return data;
+  }
+
+ private:
+  int sender_ = -1;
+  int receiver_ = -1;
+};
+
+TEST(PageReuse, OverwritingAQueuedPageChangesWhatTheReceiverReads) {
+  const int file = ::memfd_create("probe", 0);
+  ASSERT_EQ(::ftruncate(file, kTestChunk), 0);
+  auto* page =
+      static_cast<char*>(::mmap(nullptr, kTestChunk, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  std::memset(page, 'A', kTestChunk);
+  StalledReader reader;
+  reader.Send(file, 0, kTestChunk);
+  std::memset(page, 'B', kTestChunk);  // the naive cache: evict and refill in place
+  EXPECT_NE(reader.Receive(kTestChunk), std::string(kTestChunk, 'A'));
+  ::munmap(page, kTestChunk);
+  ::close(file);
+}
+
+TEST(PageReuse, PunchingTheHoleLeavesTheQueuedPageAlone) {
+  const int file = ::memfd_create("probe", 0);
+  ASSERT_EQ(::ftruncate(file, kTestChunk), 0);
+  auto* page =
+      static_cast<char*>(::mmap(nullptr, kTestChunk, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  std::memset(page, 'A', kTestChunk);
+  StalledReader reader;
+  reader.Send(file, 0, kTestChunk);
+  ASSERT_EQ(::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kTestChunk), 0);
+  std::memset(page, 'B', kTestChunk);  // fresh pages at the same offset
+  EXPECT_EQ(reader.Receive(kTestChunk), std::string(kTestChunk, 'A'));
+  ::munmap(page, kTestChunk);
+  ::close(file);
+}
+
+class PageReuseTest : public CacheFixture {};
+
+TEST_F(PageReuseTest, AStalledReaderGetsItsBytesThoughTheChunkWasEvictedAndItsMemoryRefilled) {
+  Open();
+  ObjectRef victim = Publish("victim", 1, kTestChunk);
+  ASSERT_TRUE(Ensure(*victim, 0, 1));
+  StalledReader reader;
+  {
+    Cache::Acquired got = cache_->Acquire(*victim, 0, false);
+    ASSERT_EQ(got.got, Cache::Got::kReady);
+    got.pin.MarkSentByReference();
+    reader.Send(got.pin.fd(), got.pin.file_offset(), kTestChunk);
+  }  // sent: unpinned, though nobody has read it
+  ObjectRef other = Publish("other", 2, 64 << 20);
+  for (std::uint32_t i = 0; i < other->chunk_count(); ++i) ASSERT_TRUE(Ensure(*other, i, 2));
+  ASSERT_NE(cache_->Acquire(*victim, 0, false).got, Cache::Got::kReady) << "it was not evicted";
+  const std::string received = reader.Receive(kTestChunk);
+  EXPECT_TRUE(SameBytes(1, 0, received.data(), received.size()));
+}
+
+}  // namespace
+}  // namespace sluice::store
