@@ -34,14 +34,8 @@ class Faults(Rig):
             self.assertGreater(self.metric("sluice_agent_requests_total", outcome="server_error"), 0)
             self.assertEqual(self.page("/readyz")[0], 200)
         finally:
-            self.start_origin()
-
-        def healed():
-            try:
-                return self.read("never-read")[0] == b"x"
-            except Exception:
-                return False
-        wait_until("cold reads work again", healed)
+            self.heal("never-read")
+        self.assertEqual(self.read("never-read")[0], b"x")
 
     def test_kill_9_and_a_warm_restart(self):
         bodies = {f"warm-{i}": pattern(MIB + i, i) for i in range(8)}
@@ -81,7 +75,7 @@ class Faults(Rig):
             self.refused("ServiceUnavailable", self.falcon.get_object, Bucket="falcons",
                          Key="deleted")
         finally:
-            self.start_origin()
+            self.heal("deleted")
 
     def test_a_drain_finishes_what_is_being_sent_and_ends_with_0(self):
         body = pattern(24 * MIB, 2)

@@ -29,7 +29,7 @@ node: n1
 listeners: ["127.0.0.1:0", "unix:{folder}/s3.sock"]
 metrics: 127.0.0.1:{metrics}
 threads: 2
-cache: {{memoryBytes: {memory}, diskBytes: {disk}, diskPaths: [{folder}/disk], chunkBytes: 1Mi, metadataTTL: {ttl}}}
+cache: {{memoryBytes: {memory}, diskBytes: {disk}, diskPaths: [{paths}], chunkBytes: 1Mi, metadataTTL: {ttl}}}
 origins:
 - {{name: lake, endpoint: "http://127.0.0.1:{origin}", region: us-east-1,
    credentials: {{accessKeyID: root, secretAccessKey: rootsecret}}}}
@@ -75,7 +75,8 @@ def client(port, key, secret, **more):
     return boto3.client(
         "s3", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id=key,
         aws_secret_access_key=secret, region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0},
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"},
+                      retries={"max_attempts": 0},
                       connect_timeout=5, read_timeout=60, **more))
 
 
@@ -94,6 +95,7 @@ class Rig(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-it-"))
         cls.processes = []
+        cls.logs = []
         cls.origin_port = free_port()
         cls.metrics_port = free_port()
         cls.config = cls.folder / "agent.yaml"
@@ -115,19 +117,26 @@ class Rig(unittest.TestCase):
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
+        for log in cls.logs:
+            log.close()
         if "SLUICE_KEEP" not in os.environ:
             shutil.rmtree(cls.folder, ignore_errors=True)
 
     @classmethod
+    def log(cls, name):
+        cls.logs.append(open(cls.folder / name, "ab"))
+        return cls.logs[-1]
+
+    @classmethod
     def write_config(cls, **changes):
-        values = dict(folder=cls.folder, metrics=cls.metrics_port, origin=cls.origin_port,
+        values = dict(folder=cls.folder, paths=cls.folder / "disk" if cls.disk != "0" else "", metrics=cls.metrics_port, origin=cls.origin_port,
                       memory=cls.memory, disk=cls.disk, ttl=cls.ttl, extra=cls.extra)
         values.update(changes)
         cls.config.write_text(CONFIG.format(**values))
 
     @classmethod
     def start_origin(cls):
-        log = open(cls.folder / "origin.log", "ab")
+        log = cls.log("origin.log")
         cls.gateway = subprocess.Popen(
             [GATEWAY, "--port", f"127.0.0.1:{cls.origin_port}", "--access", "root", "--secret",
              "rootsecret", "posix", cls.folder / "objects"], stdout=log, stderr=log)
@@ -143,7 +152,7 @@ class Rig(unittest.TestCase):
     def start_agent(cls):
         path = cls.folder / "agent.log"
         begin = path.stat().st_size if path.exists() else 0
-        log = open(path, "ab")
+        log = cls.log("agent.log")
         cls.agent = subprocess.Popen([AGENT, "--config", cls.config], stdout=log, stderr=log)
         cls.processes.append(cls.agent)
 
@@ -195,6 +204,19 @@ class Rig(unittest.TestCase):
     def read(self, key, s3=None, bucket="falcons", **more):
         answer = (s3 or self.falcon).get_object(Bucket=bucket, Key=key, **more)
         return answer["Body"].read(), answer["ResponseMetadata"]["HTTPHeaders"]
+
+    def heal(self, key):
+        """Starts the origin again and waits until the agent has noticed (its circuit is closed).
+        `key` is not cached, so that asking for it asks the origin."""
+        self.start_origin()
+
+        def answered():
+            try:
+                self.read(key)
+            except botocore.exceptions.ClientError as error:
+                return error.response["Error"]["Code"] == "NoSuchKey"
+            return True
+        wait_until("the agent reaches the origin again", answered)
 
     def refused(self, code, call, **arguments):
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
