@@ -288,7 +288,7 @@ TEST_F(PromotionReconcilerTest, SaysWhatIsMissing) {
   api_.Put(common::kSiteClasses,
            {{"metadata", {{"name", "class"}}}, {"spec", {{"stagePlanRef", {{"name", "none"}}}}}});
   Settle();
-  EXPECT_EQ(Site()["status"]["blockedBy"][0]["gate"], "stage");
+  EXPECT_EQ(Site()["status"]["blockedBy"][0]["gate"], "StageReached");
   EXPECT_THAT(registry_->Expose(),
               ::testing::HasSubstr("sluice_blocked{kind=\"Site\",cause=\"Misconfigured\"} 1"));
   EXPECT_THAT(Site()["status"]["blockedBy"][0]["message"].get<std::string>(),

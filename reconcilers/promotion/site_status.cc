@@ -44,7 +44,7 @@ nlohmann::json SitePart(const SiteView& site, const Step& step, const v1alpha1::
   Reached(site, out);
   if (step.kind == StepKind::kStuck) {
     v1alpha1::Blocker& blocker = *out.add_blocked_by();
-    blocker.set_gate("stage");
+    blocker.set_gate(std::string(kStageReached));
     blocker.set_cause(step.reason);
     blocker.set_message(step.message);
     blocker.set_unblocked_by("a change of the Site, its class or its plan");

@@ -207,7 +207,7 @@ TEST_F(SiteTest, AMismatchIsNamedInTheStatusAndBlocks) {
   const json status = Status();
   EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "HardwareMismatch");
   EXPECT_EQ(status["nodes"]["mismatches"][0]["node"], "n2");
-  EXPECT_EQ(status["blockedBy"][0]["gate"], "nodes");
+  EXPECT_EQ(status["blockedBy"][0]["gate"], "NodesMatched");
   EXPECT_THAT(status["blockedBy"][0]["message"].get<std::string>(), HasSubstr("n2: gpus: 4"));
 }
 

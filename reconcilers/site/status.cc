@@ -21,7 +21,6 @@ constexpr int kMaxMismatches = 16;
 // One part of Ready: a condition, and the blocker it becomes while it is not True.
 struct Part {
   std::string_view type;
-  std::string_view gate;
   std::string_view status;
   std::string reason;
   std::string message;
@@ -29,40 +28,26 @@ struct Part {
 };
 
 Part ClassPart(const Inputs& in) {
-  if (in.class_status.ok()) return {"ClassResolved", "class", types::kTrue, "Resolved", "", ""};
-  return {"ClassResolved",
-          "class",
-          types::kFalse,
+  if (in.class_status.ok()) return {"ClassResolved", types::kTrue, "Resolved", "", ""};
+  return {"ClassResolved", types::kFalse,
           in.class_status.code() == base::Code::kNotFound ? "ClassMissing" : "ClassInvalid",
-          in.class_status.message(),
-          "whoever applies the SiteClass"};
+          in.class_status.message(), "whoever applies the SiteClass"};
 }
 
 Part NodesPart(const Inputs& in) {
   if (in.nodes.empty()) {
-    return {"NodesMatched",
-            "nodes",
-            types::kFalse,
-            "NoNodes",
-            "no node carries the labels of spec.nodeSelector",
-            "whoever labels the nodes"};
+    return {"NodesMatched", types::kFalse, "NoNodes",
+            "no node carries the labels of spec.nodeSelector", "whoever labels the nodes"};
   }
   const auto bad = std::count_if(in.nodes.begin(), in.nodes.end(),
                                  [](const Inputs::Node& n) { return !n.mismatch.empty(); });
   if (bad == 0) {
-    return {"NodesMatched",
-            "nodes",
-            types::kTrue,
-            "Matched",
-            fmt::format("{} nodes are what the class says", in.nodes.size()),
-            ""};
+    return {"NodesMatched", types::kTrue, "Matched",
+            fmt::format("{} nodes are what the class says", in.nodes.size()), ""};
   }
   const auto first = std::find_if(in.nodes.begin(), in.nodes.end(),
                                   [](const Inputs::Node& n) { return !n.mismatch.empty(); });
-  return {"NodesMatched",
-          "nodes",
-          types::kFalse,
-          "HardwareMismatch",
+  return {"NodesMatched", types::kFalse, "HardwareMismatch",
           fmt::format("{} of {} nodes are not what the class says; {}: {}", bad, in.nodes.size(),
                       first->name, first->mismatch),
           "whoever equips or labels the nodes"};
@@ -71,32 +56,21 @@ Part NodesPart(const Inputs& in) {
 Part CredentialsPart(const Inputs& in, const Derived& derived) {
   for (const auto& [origin, secrets] : in.origin_secrets) {
     if (!secrets.ok()) {
-      return {"CredentialsResolved",
-              "credentials",
-              types::kFalse,
-              "OriginCredentials",
+      return {"CredentialsResolved", types::kFalse, "OriginCredentials",
               fmt::format("origin {}: {}", origin, secrets.status().message()),
               "whoever keeps the Secret"};
     }
   }
   for (const auto& [tenant, why] : derived.left_out) {
-    return {"CredentialsResolved",
-            "credentials",
-            types::kFalse,
-            "TenantCredentials",
-            fmt::format("tenant {}: {}", tenant, why.message()),
-            "whoever keeps the Secret"};
+    return {"CredentialsResolved", types::kFalse, "TenantCredentials",
+            fmt::format("tenant {}: {}", tenant, why.message()), "whoever keeps the Secret"};
   }
-  return {"CredentialsResolved", "credentials", types::kTrue, "Resolved", "", ""};
+  return {"CredentialsResolved", types::kTrue, "Resolved", "", ""};
 }
 
 Part AgentsPart(const Observed& observed) {
   if (!observed.apply_error.ok()) {
-    return {"AgentsReady",
-            "agents",
-            types::kFalse,
-            "ApplyFailed",
-            observed.apply_error.ToString(),
+    return {"AgentsReady", types::kFalse, "ApplyFailed", observed.apply_error.ToString(),
             "the message; it is tried again"};
   }
   const DaemonSetCounts& agents = observed.agents;
@@ -104,41 +78,30 @@ Part AgentsPart(const Observed& observed) {
                                           agents.ready, agents.wanted, agents.updated);
   if (agents.found && agents.wanted > 0 && agents.ready >= agents.wanted &&
       agents.updated >= agents.wanted) {
-    return {"AgentsReady", "agents", types::kTrue, "Ready", message, ""};
+    return {"AgentsReady", types::kTrue, "Ready", message, ""};
   }
-  return {"AgentsReady",
-          "agents",
-          types::kFalse,
+  return {"AgentsReady", types::kFalse,
           agents.found && agents.ready >= agents.wanted && agents.wanted > 0 ? "RollingOut"
                                                                              : "AgentsNotReady",
-          message,
-          "the agents' pods"};
+          message, "the agents' pods"};
 }
 
 Part ConfiguredPart(const Derived& derived, const Observed& observed) {
   if (!derived.status.ok()) {
-    return {"Configured",
-            "config",
-            types::kFalse,
-            "NotDerived",
-            derived.status.message(),
+    return {"Configured", types::kFalse, "NotDerived", derived.status.message(),
             "the message; agents keep what they run"};
   }
   if (observed.fleet.nacked > 0) {
-    return {"Configured",
-            "config",
-            types::kFalse,
-            "Refused",
-            observed.fleet.example_nack,
+    return {"Configured", types::kFalse, "Refused", observed.fleet.example_nack,
             "a configuration the agents take; they keep what they run"};
   }
   const std::string message =
       fmt::format("{} of {} agents run configuration {}", observed.fleet.in_step,
                   observed.agents.wanted, observed.version.substr(0, 12));
   if (observed.agents.wanted > 0 && observed.fleet.in_step >= observed.agents.wanted) {
-    return {"Configured", "config", types::kTrue, "InStep", message, ""};
+    return {"Configured", types::kTrue, "InStep", message, ""};
   }
-  return {"Configured", "config", types::kFalse, "Behind", message, "the agents' streams"};
+  return {"Configured", types::kFalse, "Behind", message, "the agents' streams"};
 }
 
 void FillNodes(const Inputs& in, v1alpha1::NodeCounts& nodes) {
@@ -183,7 +146,8 @@ void FillConditions(const std::vector<Part>& parts, const Inputs& in, base::Wall
       ready_message = part.message;
     }
     v1alpha1::Blocker& blocker = *status.add_blocked_by();
-    blocker.set_gate(std::string(part.gate));
+    // By the condition's type, as the API says: gates of a plan may be called anything else.
+    blocker.set_gate(std::string(part.type));
     blocker.set_cause(part.reason);
     blocker.set_message(std::string(types::Cut(part.message, 1024)));
     blocker.set_since(types::FindCondition(status.conditions(), part.type)->last_transition_time());
