@@ -287,5 +287,14 @@ TEST(Semantic, ContainsComparesByWhatIsWanted) {
   EXPECT_FALSE(Contains(live, json::parse(R"({"spec":{"s":{}}})")));
 }
 
+TEST(Semantic, ListsMergedByAKeyOfTheCallersKindMayHoldOthersEntries) {
+  const json live = json::parse(R"({"blockedBy":[{"gate":"soak"},{"gate":"nodes","cause":"NoNodes"}]})");
+  const json ours = json::parse(R"({"blockedBy":[{"gate":"nodes","cause":"NoNodes"}]})");
+  constexpr std::string_view kGate[] = {"gate"};
+  EXPECT_FALSE(Contains(live, ours)) << "a list without a known key is one value";
+  EXPECT_TRUE(Contains(live, ours, kGate));
+  EXPECT_FALSE(Contains(live, json::parse(R"({"blockedBy":[{"gate":"agents"}]})"), kGate));
+}
+
 }  // namespace
 }  // namespace sluice::meta

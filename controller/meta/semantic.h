@@ -7,6 +7,8 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,8 +21,10 @@ bool SameValue(const nlohmann::json& a, const nlohmann::json& b);
 
 // Whether `live` already has every field of `wanted` with its value: objects by subset, lists whole
 // and in order, except that list elements which are objects with the same "name", "key", "type" or
-// "containerPort" may hold more than is wanted. Fields that an earlier `wanted` had and this one
+// "containerPort" (or, where none of these fits, one of `list_keys`) may hold more than is wanted and
+// stand among others. Fields that an earlier `wanted` had and this one
 // has not are not noticed: whoever drops fields must compare with what it applied last, too.
-bool Contains(const nlohmann::json& live, const nlohmann::json& wanted);
+bool Contains(const nlohmann::json& live, const nlohmann::json& wanted,
+              std::span<const std::string_view> list_keys = {});
 
 }  // namespace sluice::meta

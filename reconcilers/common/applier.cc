@@ -8,6 +8,8 @@
 namespace sluice::common {
 namespace {
 
+// Lists of our kinds' status that several controllers write together, one entry each.
+constexpr std::string_view kListKeys[] = {"gate", "node"};
 constexpr std::size_t kMaxRemembered = 200'000;
 
 std::string IdOf(const meta::Resource& resource, const meta::Key& key, const char* part) {
@@ -45,7 +47,7 @@ base::StatusOr<Applier::Written> Applier::ApplyStatus(const meta::Resource& reso
   const std::size_t hash = std::hash<std::string>()(std::string(live.uid()) + status.dump());
   const nlohmann::json now = live.ToJson();
   if (Remembered(id, hash) &&
-      meta::Contains(now.value("status", nlohmann::json::object()), status)) {
+      meta::Contains(now.value("status", nlohmann::json::object()), status, kListKeys)) {
     return Written{nullptr, false};
   }
   nlohmann::json body = {{"apiVersion", resource.ApiVersion()},

@@ -97,12 +97,13 @@ class ControllerOnApiServer : public testing::Test {
     return nullptr;
   }
   json DaemonSet() { return world_->Get(common::kDaemonSets, kSiteNamespace, "sluice-agent"); }
-  // Its queues are empty, no worker runs and nothing was written, many looks in a row.
+  // Its queues are empty, no worker runs and nothing was written, several looks in a row.
   bool Settled(const Replica& replica) {
     const int before = world_->WritesOfController();
-    for (int look = 0; look < 50; ++look) {
-      if (replica.Metric("workqueue_depth") > 0) return false;
-      if (replica.Metric("controller_runtime_active_workers") > 0) return false;
+    for (int look = 0; look < 8; ++look) {
+      const std::string page = replica.Metrics();
+      if (page.empty() || Sum(page, "workqueue_depth") > 0) return false;
+      if (Sum(page, "controller_runtime_active_workers") > 0) return false;
     }
     return before > 0 && world_->WritesOfController() == before;
   }

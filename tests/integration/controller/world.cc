@@ -129,8 +129,8 @@ std::string Replica::Fetch(const char* page, const std::string& path) const {
 std::string Replica::Page(const std::string& path) const { return Fetch("health address", path); }
 std::string Replica::Metrics() const { return Fetch("metrics address", "/metrics"); }
 
-double Replica::Metric(const std::string& family, const std::string& labels) const {
-  std::istringstream lines(Metrics());
+double Sum(const std::string& page, const std::string& family, const std::string& labels) {
+  std::istringstream lines(page);
   double sum = 0;
   for (std::string line; std::getline(lines, line);) {
     if (line.rfind(family, 0) != 0 || line.find(labels) == std::string::npos) continue;

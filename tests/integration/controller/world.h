@@ -20,6 +20,9 @@ namespace sluice::integration {
 inline constexpr const char* kUser = "sluice-controller";
 inline constexpr const char* kNamespace = "sluice-system";
 
+// Sum of a family's series that contain `labels`, in the text of /metrics.
+double Sum(const std::string& page, const std::string& family, const std::string& labels = "");
+
 // A running sluice-controller.
 class Replica {
  public:
@@ -37,8 +40,9 @@ class Replica {
   // Text of a page of the health or metrics port; empty when it cannot be had.
   std::string Page(const std::string& path) const;
   std::string Metrics() const;
-  // Sum of the family's series that contain `labels`.
-  double Metric(const std::string& family, const std::string& labels = "") const;
+  double Metric(const std::string& family, const std::string& labels = "") const {
+    return Sum(Metrics(), family, labels);
+  }
 
  private:
   std::string Fetch(const char* page, const std::string& path) const;
