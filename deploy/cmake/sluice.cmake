@@ -54,7 +54,7 @@ function(sluice_library name)
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE sluice_flags fmt::fmt Threads::Threads ${arg_DEPS})
   endif()
-  if(tests AND NOT SLUICE_FUZZ)
+  if(tests)
     sluice_test(${name}_test SOURCES ${tests} DEPS ${name} ${arg_PRIVATE_DEPS} ${arg_TEST_DEPS}
       LABELS ${arg_TEST_LABELS})
   endif()
