@@ -114,8 +114,9 @@ void Controller::Handle(const workqueue::Item& item) {
   {
     char id[17];
     *fmt::format_to_n(id, 16, "{:016x}", id_base_ + ++sequence_).out = '\0';
-    const log::ScopedContext key_context(options_.kind.empty() ? "object" : options_.kind,
-                                         item.key.ToString());
+    // Views on both sides: a mixed pair would make a string that is gone when the line is written.
+    const std::string_view kind = options_.kind.empty() ? std::string_view("object") : options_.kind;
+    const log::ScopedContext key_context(kind, item.key.ToString());
     const log::ScopedContext id_context("reconcileID", id);
     Settle(item, Call(Request{item.key}));
   }

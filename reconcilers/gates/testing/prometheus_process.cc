@@ -102,7 +102,9 @@ void PrometheusProcess::Kill() {
 }
 
 void PrometheusProcess::Stop() {
-  if (pid_ > 0) kill(pid_, SIGSTOP);
+  if (pid_ <= 0) return;
+  kill(pid_, SIGSTOP);
+  waitpid(pid_, nullptr, WUNTRACED);  // the signal is only on its way until then
 }
 
 void PrometheusProcess::Resume() {
