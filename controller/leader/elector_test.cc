@@ -158,8 +158,12 @@ TEST_F(ElectorTest, ALeaderCutOffStopsLeadingBeforeAnotherLeads) {
     both = both || (a.elector.leading() && b.elector.leading());
     if (a.lost == 1) a.elector.Stop();
   }
-  // Fake time has passed; b's own thread may still have to see it.
-  EXPECT_TRUE(WaitUntil([&] { return b.elector.leading(); }));
+  // b's thread may lag behind the steps above: time goes on until it has seen enough of it.
+  EXPECT_TRUE(WaitUntil([&] {
+    if (a.lost == 1) a.elector.Stop();
+    clock.Advance(milliseconds(250));
+    return b.elector.leading();
+  }));
   EXPECT_FALSE(both || a.elector.leading());
   EXPECT_EQ(a.lost, 1);
   EXPECT_EQ(a.overdue, 0) << "its work had stopped in time";
