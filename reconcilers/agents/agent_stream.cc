@@ -33,9 +33,15 @@ grpc::Status Refusal(grpc::StatusCode code, const std::string& why) { return {co
 
 }  // namespace
 
+void StreamTable::Await(const std::shared_ptr<AgentStream>& stream) {
+  const std::lock_guard lock(mutex_);
+  strangers_.emplace(stream.get(), stream);
+}
+
 std::vector<std::shared_ptr<AgentStream>> StreamTable::Add(
     const std::shared_ptr<AgentStream>& stream) {
   const std::lock_guard lock(mutex_);
+  strangers_.erase(stream.get());
   auto& streams = sites_[stream->identity().site][stream->identity().node];
   streams.push_back(stream);
   std::vector<std::shared_ptr<AgentStream>> surplus;
@@ -48,6 +54,7 @@ std::vector<std::shared_ptr<AgentStream>> StreamTable::Add(
 
 bool StreamTable::Remove(const AgentStream& stream) {
   const std::lock_guard lock(mutex_);
+  strangers_.erase(&stream);
   const auto site = sites_.find(stream.identity().site);
   if (site == sites_.end()) return true;
   const auto node = site->second.find(stream.identity().node);
@@ -85,6 +92,7 @@ std::vector<std::shared_ptr<AgentStream>> StreamTable::All() const {
   for (const auto& [site, nodes] : sites_) {
     for (const auto& [node, streams] : nodes) out.insert(out.end(), streams.begin(), streams.end());
   }
+  for (const auto& [key, stream] : strangers_) out.push_back(stream);
   return out;
 }
 
@@ -112,6 +120,7 @@ AgentStream* AgentStream::Accept(StreamContext& context, const grpc::CallbackSer
     stream->Close(Refusal(grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended"));
     return stream.get();
   }
+  context.table.Await(stream);
   stream->StartRead(&stream->in_);
   return stream.get();
 }
@@ -131,8 +140,11 @@ void AgentStream::OnDone() {
     const std::lock_guard lock(mutex_);
     greeted = greeted_;
   }
-  if (greeted && context_.table.Remove(*this)) {
+  const bool last_of_node = context_.table.Remove(*this);
+  if (greeted && last_of_node) {
     context_.fleet.Update(identity_, [&](NodeState& node) {
+      // A new stream of the node may have said Hello since.
+      if (!context_.table.OfNode(identity_).empty()) return false;
       node.connected = false;
       node.since = context_.clock.Wall();
       return true;
@@ -321,14 +333,16 @@ void AgentStream::OnWriteDone(bool ok) {
 
 void AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
   base::MonoTime heard;
+  std::chrono::seconds patience = kHelloDeadline;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     heard = last_heard_;
+    if (greeted_) patience = kMissedHealthBeforeClose * context_.options.health_interval;
   }
   if (certificate_not_after_ <= wall) {
     Close(Refusal(grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"));
-  } else if (mono - heard > kMissedHealthBeforeClose * context_.options.health_interval) {
+  } else if (mono - heard > patience) {
     Close(Refusal(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing was heard from the agent"));
   }
 }

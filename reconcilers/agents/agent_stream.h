@@ -3,11 +3,12 @@
 //
 // Invariants:
 //  1. At most one read and one write are outstanding; nothing is started after Finish().
-//  2. Before a valid Hello nothing is sent and the stream is in no table.
+//  2. Before a valid Hello nothing is sent and no site or node finds the stream.
 //  3. An offer is sent once: sent again only when its order or version is another.
 //
 // Life: a stream owns itself until OnDone; the table's reference makes late calls safe.
-// Locks: AgentStream::mutex_ before the publisher's and the fleet's; never the table's inside it.
+// Locks: AgentStream::mutex_ before the publisher's and the fleet's, the fleet's before the
+// table's; never the table's inside AgentStream::mutex_.
 #pragma once
 
 #include <atomic>
@@ -30,7 +31,9 @@ class AgentStream;
 
 class StreamTable {
  public:
-  // Returns the streams of the same node that have to go.
+  // A stream that has not said Hello yet: All() alone shows it.
+  void Await(const std::shared_ptr<AgentStream>& stream);
+  // It said Hello. Returns the streams of the same node that have to go.
   std::vector<std::shared_ptr<AgentStream>> Add(const std::shared_ptr<AgentStream>& stream);
   // True when the node has no other stream.
   bool Remove(const AgentStream& stream);
@@ -40,6 +43,7 @@ class StreamTable {
 
  private:
   mutable std::mutex mutex_;
+  std::map<const AgentStream*, std::shared_ptr<AgentStream>> strangers_;
   // site -> node -> streams, oldest first
   std::map<std::string, std::map<std::string, std::vector<std::shared_ptr<AgentStream>>>> sites_;
 };

@@ -117,6 +117,18 @@ TEST_F(IdentityTest, AStreamEndsWhenItsCertificateDoes) {
   EXPECT_EQ(received_.size(), 2u) << "Welcome and the configuration";
 }
 
+TEST_F(IdentityTest, AStreamThatNeverSaysHelloIsEnded) {
+  const auto replica = StartPublished();
+  const Rogue silent(world_.authority, kN1, now(), hours(1));
+  const auto stub = silent.Stub(*replica, roots());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + seconds(25));
+  const auto stream = stub->Connect(&context);
+  agent::v1::ControllerMessage message;
+  EXPECT_FALSE(stream->Read(&message));
+  EXPECT_EQ(stream->Finish().error_message(), "nothing was heard from the agent");
+}
+
 TEST_F(IdentityTest, TheEnrolmentPortServesNoStreams) {
   const auto replica = StartPublished();
   const Rogue rogue(world_.authority, kN1, now(), hours(1));
