@@ -31,6 +31,7 @@ inline constexpr std::chrono::seconds kMaxMetadataTtl{3600};
 inline constexpr int kMaxDownwardMessageBytes = 4 << 20;
 inline constexpr std::size_t kMaxReasonBytes = 1024;  // of a nack; cut beyond
 inline constexpr std::size_t kMaxProblems = 8;        // in one Health
+inline constexpr std::size_t kMaxProblemBytes = 256;  // of each; cut beyond
 inline constexpr std::size_t kMaxLinks = 4;           // streams kept, one per controller replica
 inline constexpr std::size_t kMaxSuperseded = 8;
 inline constexpr std::size_t kMaxTokenBytes = 16 << 10;

@@ -9,6 +9,7 @@
 
 #include "api/agent/v1/agent.grpc.pb.h"
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "datapath/control/backoff.h"
 #include "datapath/control/channel.h"
 #include "datapath/control/convert.h"
@@ -33,12 +34,17 @@ agent::v1::Health::State ToProto(Health::State state) {
   return agent::v1::Health::STARTING;
 }
 
+// What is no UTF-8, or is cut inside a character, makes the receiver refuse the whole message.
+std::string Sendable(const std::string& text, std::size_t limit_bytes) {
+  return std::string(base::Cut(base::ValidUtf8(text), limit_bytes));
+}
+
 agent::v1::AgentMessage ToProto(const Health& health) {
   agent::v1::AgentMessage message;
   message.mutable_health()->set_state(ToProto(health.state));
   for (const auto& problem : health.problems) {
     if (message.health().problems_size() < static_cast<int>(kMaxProblems)) {
-      message.mutable_health()->add_problems(problem.substr(0, 256));
+      message.mutable_health()->add_problems(Sendable(problem, kMaxProblemBytes));
     }
   }
   return message;
@@ -133,7 +139,7 @@ void Link::Impl::Handle(const agent::v1::ControllerMessage& message) {
       } else {
         answer.mutable_nack()->set_version(configuration.version());
         *answer.mutable_nack()->mutable_order() = configuration.order();
-        answer.mutable_nack()->set_reason(status.ToString().substr(0, kMaxReasonBytes));
+        answer.mutable_nack()->set_reason(Sendable(status.ToString(), kMaxReasonBytes));
       }
       Send(answer);
       return;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "controller/base/log.h"
+#include "controller/base/text.h"
 #include "reconcilers/agents/limits.h"
 
 namespace sluice::agents {
@@ -249,7 +250,7 @@ void AgentStream::TakeAck(const agent::v1::Ack& ack) {
 
 void AgentStream::TakeNack(const agent::v1::Nack& nack) {
   ++context_.nacks;
-  const auto reason = nack.reason().substr(0, kMaxReasonBytes);
+  const std::string reason(base::Cut(nack.reason(), kMaxReasonBytes));
   base::log::Warn("agent refused a configuration",
                   {{"site", identity_.site},
                    {"node", identity_.node},

@@ -97,6 +97,36 @@ TEST_F(StreamTest, ANackedConfigurationKeepsTheOldOneAndSaysWhy) {
   EXPECT_EQ(replica->fleet.Node(kN1)->nack_reason, "");
 }
 
+TEST_F(StreamTest, ALongOrGarbledReasonStillArrives) {
+  const auto replica = world_.StartReplica();
+  ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());
+  std::mutex mutex;
+  std::string reason;
+  const auto agent = world_.StartAgent(*replica, "n1", [&](const control::ConfigPtr&) {
+    const std::lock_guard lock(mutex);
+    return base::FailedPrecondition(reason);
+  });
+  std::string euros;
+  for (int i = 0; i < 700; ++i) euros += "\u20ac";
+  // Wherever the bound falls in a character of three bytes.
+  for (const std::string& text : {euros, "a" + euros, "aa" + euros, std::string("disk \xFF")}) {
+    {
+      const std::lock_guard lock(mutex);
+      reason = text;
+    }
+    const auto refused =
+        replica->publisher.Publish("phoenix", TestContent("r" + std::to_string(text.size())));
+    ASSERT_TRUE(refused.ok());
+    ASSERT_TRUE(Eventually([&] {
+      const auto node = replica->fleet.Node(kN1);
+      return node && node->nacked_version == refused->version;
+    }));
+    EXPECT_THAT(replica->fleet.Node(kN1)->nack_reason,
+                HasSubstr(text.back() == '\xFF' ? "disk \uFFFD" : text.substr(0, 900)));
+  }
+  EXPECT_EQ(agent->state().enrolments, 1);
+}
+
 TEST_F(StreamTest, AnAgentGoesOnWithoutItsControllerAndIsInStepAfterTheRestart) {
   auto replica = world_.StartReplica();
   ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());

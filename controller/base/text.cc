@@ -1,8 +1,8 @@
-#include "api/types/text.h"
+#include "controller/base/text.h"
 
 #include <cstdint>
 
-namespace sluice::types {
+namespace sluice::base {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -55,4 +55,4 @@ std::string ValidUtf8(std::string_view text) {
   return out;
 }
 
-}  // namespace sluice::types
+}  // namespace sluice::base
