@@ -201,9 +201,9 @@ base::Status InformerImpl::OnLine(std::string_view line) {
     case WatchEvent::Type::kBookmark:
       if (event.initial_events_end && !machine_.has_state()) {
         FinishState(event.resource_version);
-      } else if (machine_.has_state()) {
-        store_.OnVersion(event.resource_version);
+        return base::OkStatus();
       }
+      if (machine_.has_state()) store_.OnVersion(event.resource_version);
       machine_.OnVersion(event.resource_version);
       return base::OkStatus();
     case WatchEvent::Type::kAdded:

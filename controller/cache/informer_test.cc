@@ -188,6 +188,9 @@ TEST(Informer, AfterAForgottenVersionTellsOnlyWhatChangedMeanwhile) {
                    Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 8)) +
                         Line("ADDED", Site("d", 9)) + Mark(10, true))});
   Subject subject(api);
+  subject.diary.WaitFor(3);
+  while (api.clock().waiters() == 0) std::this_thread::yield();
+  api.clock().Advance(30s);
   EXPECT_THAT(subject.diary.WaitFor(6),
               ElementsAre("[+a]", "[+b]", "[+c]", "[~b]", "[+d]", "[-c]"));
 }

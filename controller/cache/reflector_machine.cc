@@ -33,13 +33,13 @@ ReflectorMachine::Step ReflectorMachine::Next() const {
 }
 
 void ReflectorMachine::OnVersion(std::string_view version) {
+  if (!has_state_) return;  // a version in the middle of a state is none to resume from
   progress_ = true;
-  if (has_state_)
-    version_ = version;  // before that, a version in the middle is none to resume from
+  version_ = version;
 }
 
 void ReflectorMachine::OnInitialState(std::string_view version) {
-  progress_ = true;
+  read_state_ = true;
   has_state_ = true;
   whole_list_ = false;
   version_ = version;
@@ -51,6 +51,9 @@ void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::millisec
   const bool streaming = !has_state_ && watch_list_;
   const bool listing = !has_state_ && !watch_list_;
   const bool progress = std::exchange(progress_, false);
+  const bool read_state = std::exchange(read_state_, false);
+  const bool listed = read_state && !watch_list_;
+  const bool lasting_watch = has_state_ && !listed && lasted >= kQuickEnd;
   wait_ = std::chrono::milliseconds(0);
   garbled_ = status.code() == Code::kDataLoss ? garbled_ + 1 : 0;
 
@@ -64,17 +67,20 @@ void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::millisec
   if (status.code() == Code::kOutOfRange || IsVersionTooLarge(status)) {
     whole_list_ = listing;  // between two pages: the next list comes in one
     has_state_ = false;
-    if (!progress) BackOff(status, random);
+    // A state that cannot be watched from is no success, however often it is read: invariant 1.
+    if (lasting_watch && !read_state && lasted >= kMaxBackoff) failures_ = 0;
+    BackOff(status, random);
     return;
   }
   if (garbled_ >= kMaxGarbledWatches) {
     has_state_ = false;
     garbled_ = 0;
   }
-  if (status.ok() && (progress || lasted >= kQuickEnd)) {
+  if (status.ok() && (progress || lasting_watch)) {
     failures_ = 0;
     return;
   }
+  if (status.ok() && read_state) return;  // on to the watch; the failures are not forgotten yet
   if (progress) failures_ = 0;
   BackOff(status, random);
 }

@@ -9,7 +9,11 @@
 // Guarantees: after a failure that says nothing about our version it resumes from the last version
 // seen, so that no event is missed; versions are opaque. Waits grow from kMinBackoff to kMaxBackoff
 // with jitter while nothing succeeds, and are at least what the server asked for.
-// Learned from client-go's reflector and kube-rs's watcher. Thread rule: one thread.
+//
+// Invariant 1: states are read anew at most at the rate of the backoff. Reading one does not end
+// the backoff, only a watch does that lasted, or gave events and did not end with 410: else a
+// server that answers every watch with 410 would be asked for whole lists at the smallest wait, for
+// ever. Learned from client-go's reflector and kube-rs's watcher. Thread rule: one thread.
 #pragma once
 
 #include <chrono>
@@ -50,8 +54,9 @@ class ReflectorMachine {
   bool watch_list_;
   bool has_state_ = false;  // version_ may be watched from
   bool whole_list_ = false;
-  bool progress_ = false;  // something came during this step
-  int failures_ = 0;       // steps in a row without progress
+  bool progress_ = false;    // an event or bookmark came after the state, during this step
+  bool read_state_ = false;  // a state was completed during this step
+  int failures_ = 0;         // steps since a watch that gave something
   int garbled_ = 0;
   std::string version_;
   std::chrono::milliseconds wait_{0};

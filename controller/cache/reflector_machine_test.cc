@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "controller/base/clock.h"
 #include "controller/cache/limits.h"
 
 namespace sluice::cache {
@@ -109,6 +112,43 @@ TEST(ReflectorMachine, WaitsGrowWithJitterToTheirBoundAndEndWithProgress) {
   machine.OnVersion("8");
   machine.OnEnded(Refused(), 1ms, 0.999);
   EXPECT_LE(machine.Next().wait, kMinBackoff);
+}
+
+TEST(ReflectorMachine, GoodListsDoNotEndTheBackoffOfWatchesThatAreAllForgotten) {
+  for (const bool watch_list : {true, false}) {
+    ReflectorMachine machine(watch_list);
+    base::FakeClock clock;
+    const auto started = clock.Mono();
+    int states = 0;
+    std::chrono::milliseconds last{0};
+    while (clock.Mono() - started < 1h) {
+      clock.Advance(machine.Next().wait);
+      last = std::max(last, machine.Next().wait);
+      const auto began = clock.Mono();
+      base::Status status = Gone();
+      if (machine.Next().action == Action::kWatch) {
+        machine.OnVersion("9");  // a bookmark, and then the error
+        clock.Advance(5ms);
+      } else {
+        ++states;
+        clock.Advance(2s);
+        machine.OnInitialState("8");
+        if (!watch_list) status = base::OkStatus();
+      }
+      const auto lasted =
+          std::chrono::duration_cast<std::chrono::milliseconds>(clock.Mono() - began);
+      machine.OnEnded(status, lasted, 0.999);
+    }
+    EXPECT_LT(states, 3600 / 30 + 20) << watch_list;
+    EXPECT_GT(last, kMaxBackoff * 9 / 10);
+
+    // A watch that lasts ends it.
+    machine.OnInitialState("10");
+    machine.OnEnded(base::OkStatus(), 1ms, 0);
+    ASSERT_EQ(machine.Next().action, Action::kWatch);
+    machine.OnEnded(Gone(), 300s, 0.999);
+    EXPECT_LE(machine.Next().wait, kMinBackoff);
+  }
 }
 
 TEST(ReflectorMachine, TheServersWaitIsHonoured) {
