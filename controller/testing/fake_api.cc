@@ -180,6 +180,15 @@ struct FakeApi::State {
     }
   }
 
+  // A deletion in the background takes the place of one in the foreground that is under way.
+  static void EndForeground(json& stored) {
+    json& metadata = stored["metadata"];
+    if (!metadata.contains("deletionTimestamp") || !metadata.contains("finalizers")) return;
+    json& finalizers = metadata["finalizers"];
+    finalizers.erase(std::remove(finalizers.begin(), finalizers.end(), "foregroundDeletion"),
+                     finalizers.end());
+  }
+
   json* Find(const meta::Resource& resource, const meta::Key& key) {
     auto& kind = objects[resource.GroupResource()];
     const auto found = kind.find(key);
@@ -460,6 +469,7 @@ Status FakeApi::Delete(const meta::Resource& resource, const meta::Key& key,
       return Stale(resource, key, "resourceVersion");
     }
     last = *stored;
+    if (options.propagation == client::Propagation::kBackground) state_->EndForeground(*stored);
     state_->BeginDelete(resource, key, clock_.Wall());
   }
   const auto left = Leave(call, last);

@@ -75,12 +75,16 @@ json DaemonSet(const Inputs& in, const AgentOptions& options) {
 
 std::string NamespaceOf(const std::string& site) { return "sluice-site-" + site; }
 
+// Agents use the node's network and folders, which the stricter pod security levels forbid.
+WantedObject WantedNamespace(const Inputs& in) {
+  return Make(in, common::kNamespaces, NamespaceOf(in.name),
+              {{"labels", {{"pod-security.kubernetes.io/enforce", "privileged"}}}});
+}
+
 std::vector<WantedObject> WantedObjects(const Inputs& in, const AgentOptions& options) {
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   std::vector<WantedObject> out;
-  // Agents use the node's network and folders, which the stricter pod security levels forbid.
-  out.push_back(Make(in, common::kNamespaces, NamespaceOf(in.name),
-                     {{"labels", {{"pod-security.kubernetes.io/enforce", "privileged"}}}}));
+  out.push_back(WantedNamespace(in));
   out.push_back(
       Make(in, common::kServiceAccounts, kAgentName, {{"automountServiceAccountToken", false}}));
   out.push_back(

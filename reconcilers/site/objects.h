@@ -32,7 +32,8 @@ struct WantedObject {
 std::string NamespaceOf(const std::string& site);
 inline constexpr const char* kAgentName = "sluice-agent";  // of DaemonSet, account and Services
 
-// Needs in.site_class.
+WantedObject WantedNamespace(const Inputs& in);
+// The namespace and what is in it. Needs in.site_class.
 std::vector<WantedObject> WantedObjects(const Inputs& in, const AgentOptions& options);
 // The site's objectives, from its class's templates.
 std::vector<WantedObject> WantedObjectives(const Inputs& in);

@@ -7,7 +7,10 @@
 #include <set>
 
 #include "api/v1alpha1/site.pb.h"
+#include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/limits.h"
+#include "reconcilers/site/teardown.h"
 
 namespace sluice::site {
 namespace {
@@ -15,7 +18,7 @@ namespace {
 using nlohmann::json;
 using reconcile::Result;
 
-constexpr std::chrono::milliseconds kTearDownLook{1000};
+constexpr const char* kNamespaceTaken = "NamespaceTaken";
 
 // The condition of that type in a status; null when it is not there.
 json ConditionOf(const json& status, const std::string& type) {
@@ -71,6 +74,7 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   if (written->wrote) {
     RecordTransition(*site, site->ToJson().value("status", json::object()), status);
   }
+  if (observed.apply_error.reason() == kNamespaceTaken) return Result::After(kTakenLook);
   if (!observed.apply_error.ok()) return Result::Retry(observed.apply_error);
   return Result::Done();
 }
@@ -85,9 +89,26 @@ base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
   }
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
   if (in.site_class == nullptr) return base::OkStatus();  // what runs goes on; the status tells
+  SLUICE_RETURN_IF_ERROR(ClaimNamespace(in));
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_())));
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in)));
   return DropStaleObjectives(in);
+}
+
+// By Create and not by apply, which would take over a namespace somebody made a moment before us.
+base::Status SiteReconciler::ClaimNamespace(const Inputs& in) {
+  const WantedObject wanted = WantedNamespace(in);
+  const meta::ObjectPtr cached = owned_.namespaces.Get(wanted.key);
+  if (cached != nullptr && IsControlledBy(*cached, *in.object)) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr live, LookLive(api_, wanted.resource, wanted.key));
+  if (live == nullptr) return api_.Create(wanted.resource, json::parse(wanted.json)).status();
+  if (IsControlledBy(*live, *in.object)) return base::OkStatus();
+  const char* cure =
+      live->deleting() ? "it is still being deleted" : "delete it, or give the Site another name";
+  return base::FailedPrecondition(
+             fmt::format("namespace {} exists and was not made for this Site: {}", wanted.key.name,
+                         cure))
+      .WithReason(kNamespaceTaken);
 }
 
 base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted) {
@@ -148,25 +169,15 @@ base::Status SiteReconciler::RemoveFinalizer(const meta::Object& site) {
 
 Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
   if (!site->HasFinalizer(kFinalizer)) return Result::Done();
-  const std::string name(site->name());
-  const std::string ns = NamespaceOf(name);
-  const auto remove = [&](const meta::Resource& resource, const cache::Store& store,
-                          const meta::Key& key, client::Propagation how) -> base::StatusOr<bool> {
-    const meta::ObjectPtr live = store.Get(key);
-    if (live == nullptr) return false;
-    if (live->deleting()) return true;
-    const base::Status status = api_.Delete(resource, key, {{std::string(live->uid()), ""}, how});
-    if (!status.ok() && status.code() != base::Code::kNotFound) return status;
-    return true;
-  };
-  auto waits = remove(common::kDaemonSets, owned_.daemon_sets, {ns, kAgentName},
-                      client::Propagation::kForeground);
-  if (waits.ok() && !*waits) {
-    waits =
-        remove(common::kNamespaces, owned_.namespaces, {"", ns}, client::Propagation::kBackground);
+  const auto pending = TearDownObjects(api_, *site, clock_.Wall());
+  if (!pending.ok()) return Result::Retry(pending.status());
+  if (*pending) {
+    if (base::Status status = TellDeleting(*site, **pending); !status.ok()) {
+      return Result::Retry(std::move(status));
+    }
+    return Result::After(kTearDownLook);
   }
-  if (!waits.ok()) return Result::Retry(waits.status());
-  if (*waits) return Result::After(kTearDownLook);
+  const std::string name(site->name());
   if (base::Status status = publisher_.Retire(name); !status.ok()) {
     return Result::Retry(std::move(status));
   }
@@ -176,6 +187,13 @@ Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
     return Result::Retry(std::move(status));
   }
   return Result::Done();
+}
+
+base::Status SiteReconciler::TellDeleting(const meta::Object& site, const Pending& pending) {
+  const auto decoded = common::Decode<v1alpha1::Site>(site);
+  if (!decoded.ok()) return base::OkStatus();  // the deletion goes on unseen
+  const json status = BuildDeletingStatus(**decoded, site.generation(), pending, clock_.Wall());
+  return applier_.ApplyStatus(common::kSites, site, status).status();
 }
 
 void SiteReconciler::RecordTransition(const meta::Object& site, const json& before,

@@ -1,8 +1,11 @@
 // Makes a Site so, in the leader: objects, status, metrics; and on deletion, nothing left.
 //
 // Deletion, each step once the one before is seen done: the DaemonSet goes in the foreground (its
-// agents drain), then the namespace with what is left in it, then the published configuration, then
-// our finalizer. What the Site owns besides (objectives) the garbage collector takes.
+// agents drain), then the namespace with what is left in it (both: teardown.h), then the published
+// configuration, then our finalizer. What the Site owns besides (objectives) the garbage collector
+// takes. The condition Deleting says what is waited for.
+//
+// A namespace of the site's name that was not made for this very Site is neither used nor deleted.
 #pragma once
 
 #include <string>
@@ -49,11 +52,13 @@ class SiteReconciler final : public reconcile::Reconciler {
 
  private:
   base::Status Converge(const Inputs& in, Observed& observed);
+  base::Status ClaimNamespace(const Inputs& in);
   base::Status ApplyAll(const std::vector<WantedObject>& wanted);
   base::Status DropStaleObjectives(const Inputs& in);
   base::Status AddFinalizer(const meta::Object& site);
   base::Status RemoveFinalizer(const meta::Object& site);
   reconcile::Result TearDown(const meta::ObjectPtr& site);
+  base::Status TellDeleting(const meta::Object& site, const Pending& pending);
   void RecordTransition(const meta::Object& site, const nlohmann::json& before,
                         const nlohmann::json& after);
   const cache::Store* StoreOf(const meta::Resource& resource) const;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,9 @@ namespace {
 
 using nlohmann::json;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class Recorded final : public recorder::Recorder {
  public:
@@ -74,14 +78,47 @@ class ReconcilerTest : public ::testing::Test {
                               {"metadata", {{"name", "phoenix"}, {"finalizers", finalizers}}}});
     EXPECT_THAT(api_.Delete(common::kSites, {"", "phoenix"}), testing_kit::IsOk());
   }
+  json OwnedBy(const std::string& uid) const {
+    return json::array({{{"apiVersion", common::kSites.ApiVersion()},
+                         {"kind", "Site"},
+                         {"name", "phoenix"},
+                         {"uid", uid},
+                         {"controller", true}}});
+  }
+  void PutNamespace(const json& owners) {
+    api_.Put(common::kNamespaces,
+             {{"apiVersion", "v1"},
+              {"kind", "Namespace"},
+              {"metadata", {{"name", "sluice-site-phoenix"}, {"ownerReferences", owners}}}});
+  }
+  void PutDaemonSet(const json& owners, const json& finalizers = json::array()) {
+    api_.Put(common::kDaemonSets, {{"apiVersion", "apps/v1"},
+                                   {"kind", "DaemonSet"},
+                                   {"metadata",
+                                    {{"name", kAgentName},
+                                     {"namespace", "sluice-site-phoenix"},
+                                     {"finalizers", finalizers},
+                                     {"ownerReferences", owners}}}});
+  }
   void PutOwned() {
-    api_.Put(common::kNamespaces, {{"apiVersion", "v1"},
-                                   {"kind", "Namespace"},
-                                   {"metadata", {{"name", "sluice-site-phoenix"}}}});
-    api_.Put(common::kDaemonSets,
-             {{"apiVersion", "apps/v1"},
-              {"kind", "DaemonSet"},
-              {"metadata", {{"name", kAgentName}, {"namespace", "sluice-site-phoenix"}}}});
+    PutNamespace(OwnedBy(Uid()));
+    PutDaemonSet(OwnedBy(Uid()));
+  }
+  json Site() const { return api_.Look(common::kSites, {"", "phoenix"}); }
+  std::string Uid() const { return Site()["metadata"]["uid"]; }
+  // "STATUS REASON: MESSAGE" of the condition; empty: there is none.
+  std::string Condition(const std::string& type) const {
+    for (const json& each : Site().value("/status/conditions"_json_pointer, json::array())) {
+      if (each["type"] != type) continue;
+      return each["status"].get<std::string>() + " " + each["reason"].get<std::string>() + ": " +
+             each.value("message", "");
+    }
+    return "";
+  }
+  int StatusWrites() const {
+    const auto calls = api_.calls();
+    return static_cast<int>(std::count_if(
+        calls.begin(), calls.end(), [](const auto& call) { return call.verb == "apply-status"; }));
   }
   reconcile::Result Reconcile() {
     caches_.Fill(api_);
@@ -117,7 +154,7 @@ class ReconcilerTest : public ::testing::Test {
                              publisher_,
                              fleet_,
                              derived_,
-                             {},
+                             [] { return AgentOptions(); },
                              recorder_,
                              registry_,
                              clock_};
@@ -154,6 +191,99 @@ TEST_F(ReconcilerTest, AFinalizerIsNotTakenOffAnObjectThatChangedMeanwhile) {
   EXPECT_EQ(api_.Look(common::kSites, {"", "phoenix"})["metadata"]["finalizers"].size(), 2u);
 }
 
+TEST_F(ReconcilerTest, ADeletionSaysWhatItWaitsForAndOnlyOnce) {
+  PutSite({kFinalizer});
+  PutNamespace(OwnedBy(Uid()));
+  PutDaemonSet(OwnedBy(Uid()), {"foregroundDeletion"});
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kAfter);
+  EXPECT_EQ(
+      Condition("Deleting"),
+      "True WaitingForAgents: the agents drain: DaemonSet sluice-site-phoenix/sluice-agent is "
+      "being deleted since 2023-11-14T22:13:20Z");
+  EXPECT_THAT(Condition("Ready"), StartsWith("False Deleting: "));
+  EXPECT_EQ(StatusWrites(), 1);
+  EXPECT_THAT(Deleted(), ElementsAre("daemonsets.apps"));
+}
+
+TEST_F(ReconcilerTest, ANodeThatIsGoneHoldsADeletionForTenMinutesOnly) {
+  PutSite({kFinalizer});
+  PutNamespace(OwnedBy(Uid()));
+  PutDaemonSet(OwnedBy(Uid()), {"foregroundDeletion"});
+  Reconcile();
+  clock_.Advance(std::chrono::minutes(9));
+  Reconcile();
+  EXPECT_THAT(Condition("Deleting"), Not(HasSubstr("a node gone")));
+  clock_.Advance(std::chrono::minutes(1));
+  EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kAfter);
+  EXPECT_THAT(Condition("Deleting"), HasSubstr("WaitingForAgents"));
+  EXPECT_THAT(Condition("Deleting"), HasSubstr("a node gone"));
+  EXPECT_TRUE(api_.LookAll(common::kDaemonSets).empty());
+  Reconcile();
+  EXPECT_THAT(Deleted(), ElementsAre("daemonsets.apps", "daemonsets.apps", "namespaces"));
+  EXPECT_THAT(Condition("Deleting"), HasSubstr("WaitingForNamespace"));
+}
+
+TEST_F(ReconcilerTest, WhatTheCachesDoNotShowIsDeletedAllTheSame) {
+  PutSite({kFinalizer});
+  caches_.Fill(api_);
+  PutOwned();
+  const auto reconcile = [&] { return reconciler_.Reconcile({{"", "phoenix"}}, {}).kind(); };
+  EXPECT_EQ(reconcile(), reconcile::Result::Kind::kAfter);
+  EXPECT_EQ(reconcile(), reconcile::Result::Kind::kAfter);
+  EXPECT_THAT(Deleted(), ElementsAre("daemonsets.apps", "namespaces"));
+  EXPECT_EQ(epochs_.record().sites.count("phoenix"), 1u);
+}
+
+TEST_F(ReconcilerTest, NothingIsForgottenWhileTheApiServerDoesNotAnswer) {
+  PutSite({kFinalizer});
+  api_.FailBefore([](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb == "get") return base::Unavailable("away");
+    return std::nullopt;
+  });
+  EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kRetry);
+  EXPECT_EQ(epochs_.record().sites.count("phoenix"), 1u);
+  EXPECT_FALSE(Site().is_null());
+}
+
+TEST_F(ReconcilerTest, ANamespaceOfAnotherOwnerOutlivesTheSite) {
+  for (const json& owners : {json::array(), OwnedBy("another")}) {
+    PutSite({kFinalizer});
+    PutNamespace(owners);
+    PutDaemonSet(owners);
+    EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kDone);
+    EXPECT_THAT(Deleted(), ElementsAre());
+    EXPECT_TRUE(Site().is_null());
+  }
+}
+
+TEST_F(ReconcilerTest, ANamespaceSomebodyElseMadeIsNeverTakenOver) {
+  api_.Put(common::kSiteClasses, {{"apiVersion", common::kSiteClasses.ApiVersion()},
+                                  {"kind", "SiteClass"},
+                                  {"metadata", {{"name", "edge"}}},
+                                  {"spec", json::object()}});
+  api_.Put(common::kSites, {{"apiVersion", common::kSites.ApiVersion()},
+                            {"kind", "Site"},
+                            {"metadata", {{"name", "phoenix"}, {"finalizers", {kFinalizer}}}},
+                            {"spec", {{"classRef", {{"name", "edge"}}}}}});
+  PutNamespace(json::array());
+  const json before = api_.LookAll(common::kNamespaces);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kAfter);
+  EXPECT_EQ(json(api_.LookAll(common::kNamespaces)), before);
+  EXPECT_EQ(Condition("AgentsReady"),
+            "False NamespaceTaken: namespace sluice-site-phoenix exists and was not made for this "
+            "Site: delete it, or give the Site another name");
+  for (const auto& call : api_.calls()) {
+    EXPECT_TRUE(!call.IsWrite() || call.verb == "apply-status") << call.verb << call.resource;
+  }
+  EXPECT_EQ(StatusWrites(), 1);
+
+  EXPECT_THAT(api_.Delete(common::kNamespaces, {"", "sluice-site-phoenix"}), testing_kit::IsOk());
+  Reconcile();
+  const json made = api_.Look(common::kNamespaces, {"", "sluice-site-phoenix"});
+  EXPECT_EQ(made["metadata"]["ownerReferences"][0]["uid"], Uid());
+  EXPECT_THAT(Condition("AgentsReady"), Not(HasSubstr("NamespaceTaken")));
+}
+
 TEST_F(ReconcilerTest, NothingButCertificatesIsSentToAgentsAsAnOriginsCa) {
   const std::string certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
   const std::string key = "-----BEGIN EC PRIVATE KEY-----\nMA==\n-----END EC PRIVATE KEY-----\n";
@@ -186,7 +316,7 @@ TEST_F(ReconcilerTest, NothingButCertificatesIsSentToAgentsAsAnOriginsCa) {
   EXPECT_THAT(read("ca.crt"), testing_kit::IsOk());
   for (const char* entry : {"both", "tls.key", "AWS_SECRET_ACCESS_KEY"}) {
     EXPECT_EQ(read(entry).code(), base::Code::kInvalidArgument) << entry;
-    EXPECT_THAT(read(entry).message(), ::testing::Not(::testing::HasSubstr("hush")));
+    EXPECT_THAT(read(entry).message(), Not(HasSubstr("hush")));
   }
 }
 

@@ -17,6 +17,17 @@ namespace sluice::site {
 namespace {
 
 constexpr int kMaxMismatches = 16;
+constexpr std::string_view kDeleting = "Deleting";
+
+bool IsOurs(std::string_view condition) {
+  for (const std::string_view ours :
+       {types::kReady, kDeleting, std::string_view("ClassResolved"),
+        std::string_view("NodesMatched"), std::string_view("CredentialsResolved"),
+        std::string_view("AgentsReady"), std::string_view("Configured")}) {
+    if (condition == ours) return true;
+  }
+  return false;
+}
 
 // One part of Ready: a condition, and the blocker it becomes while it is not True.
 struct Part {
@@ -69,6 +80,10 @@ Part CredentialsPart(const Inputs& in, const Derived& derived) {
 }
 
 Part AgentsPart(const Observed& observed) {
+  if (observed.apply_error.reason() == "NamespaceTaken") {
+    return {"AgentsReady", types::kFalse, "NamespaceTaken", observed.apply_error.message(),
+            "whoever made the namespace"};
+  }
   if (!observed.apply_error.ok()) {
     return {"AgentsReady", types::kFalse, "ApplyFailed", observed.apply_error.ToString(),
             "the message; it is tried again"};
@@ -160,11 +175,7 @@ void FillConditions(const std::vector<Part>& parts, const Inputs& in, base::Wall
   // Conditions of other writers (the promotion's) are theirs to apply.
   auto* conditions = status.mutable_conditions();
   for (int i = conditions->size() - 1; i >= 0; --i) {
-    const std::string& type = conditions->Get(i).type();
-    const bool ours =
-        type == types::kReady ||
-        std::any_of(parts.begin(), parts.end(), [&](const Part& p) { return p.type == type; });
-    if (!ours) conditions->DeleteSubrange(i, 1);
+    if (!IsOurs(conditions->Get(i).type())) conditions->DeleteSubrange(i, 1);
   }
 }
 
@@ -203,6 +214,26 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
   const std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
                                    AgentsPart(observed), ConfiguredPart(derived, observed)};
   FillConditions(parts, in, now, status);
+  return types::ToJson(status);
+}
+
+nlohmann::json BuildDeletingStatus(const v1alpha1::Site& site, std::int64_t generation,
+                                   const Pending& pending, base::WallTime now) {
+  v1alpha1::SiteStatus status = site.status();
+  // Of other writers.
+  status.clear_stage();
+  status.clear_stage_reached_at();
+  status.clear_promotion();
+  status.clear_blocked_by();
+  auto* conditions = status.mutable_conditions();
+  for (int i = conditions->size() - 1; i >= 0; --i) {
+    if (!IsOurs(conditions->Get(i).type())) conditions->DeleteSubrange(i, 1);
+  }
+  status.set_observed_generation(generation);
+  types::SetCondition(conditions,
+                      {kDeleting, types::kTrue, pending.reason, pending.message, generation}, now);
+  types::SetCondition(conditions,
+                      {types::kReady, types::kFalse, "Deleting", pending.message, generation}, now);
   return types::ToJson(status);
 }
 

@@ -1,6 +1,7 @@
 // What a Site's status says. Pure.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -34,5 +35,16 @@ struct Observed {
 // unchanged configuration are kept from in.site.
 nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Observed& observed,
                            base::WallTime now);
+
+// What a deletion waits for, as the reason and message of the condition Deleting.
+struct Pending {
+  std::string reason;  // WaitingForAgents, WaitingForNamespace
+  std::string message;
+};
+
+// The same while the Site is being deleted: the last facts as they stand in `site`, the condition
+// Deleting, and not Ready. Nothing holds the site back any more, so blockers are left out.
+nlohmann::json BuildDeletingStatus(const v1alpha1::Site& site, std::int64_t generation,
+                                   const Pending& pending, base::WallTime now);
 
 }  // namespace sluice::site

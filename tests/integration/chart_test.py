@@ -33,7 +33,7 @@ EVERYWHERE = {
     ("", "serviceaccounts"): "list watch create patch",
     ("", "services"): "list watch create patch",
     ("", "configmaps"): "list watch create patch",
-    ("apps", "daemonsets"): "list watch create patch delete",
+    ("apps", "daemonsets"): "get list watch create patch delete",
     ("authentication.k8s.io", "tokenreviews"): "create",
     ("events.k8s.io", "events"): "create patch",
 }
