@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/v1alpha1/site.pb.h"
+#include "controller/base/log.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/limits.h"
@@ -50,6 +51,7 @@ SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretR
       applier_(api, kFieldManager) {}
 
 Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_token) {
+  SweepRecord();
   const meta::ObjectPtr site = stores_.sites.Get(request.key);
   if (site == nullptr) {
     metrics_.Remove(request.key.name);
@@ -77,6 +79,22 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   if (observed.apply_error.reason() == kNamespaceTaken) return Result::After(kTakenLook);
   if (!observed.apply_error.ok()) return Result::Retry(observed.apply_error);
   return Result::Done();
+}
+
+// A Site whose finalizer was taken off by hand leaves its entry behind.
+void SiteReconciler::SweepRecord() {
+  const agents::EpochRecord record = publisher_.record();
+  if (!publisher_.leading() || swept_epoch_.exchange(record.epoch) == record.epoch) return;
+  for (const auto& [name, published] : record.sites) {
+    if (stores_.sites.Get({"", name}) != nullptr) continue;
+    const auto live = LookLive(api_, common::kSites, {"", name});
+    base::Status status = live.status();
+    if (live.ok() && *live == nullptr) status = publisher_.Retire(name);
+    if (status.ok()) continue;
+    base::log::Warn("published configuration without a site not retired, will retry",
+                    {{"site", name}, {"error", status}});
+    swept_epoch_ = 0;
+  }
 }
 
 base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {

@@ -8,6 +8,8 @@
 // A namespace of the site's name that was not made for this very Site is neither used nor deleted.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 
 #include "controller/base/clock.h"
@@ -59,6 +61,8 @@ class SiteReconciler final : public reconcile::Reconciler {
   base::Status RemoveFinalizer(const meta::Object& site);
   reconcile::Result TearDown(const meta::ObjectPtr& site);
   base::Status TellDeleting(const meta::Object& site, const Pending& pending);
+  // Once under each epoch: retires what is published for a Site that does not exist.
+  void SweepRecord();
   void RecordTransition(const meta::Object& site, const nlohmann::json& before,
                         const nlohmann::json& after);
   const cache::Store* StoreOf(const meta::Resource& resource) const;
@@ -75,6 +79,7 @@ class SiteReconciler final : public reconcile::Reconciler {
   SiteMetrics metrics_;
   base::Clock& clock_;
   common::Applier applier_;
+  std::atomic<std::int64_t> swept_epoch_{0};
 };
 
 }  // namespace sluice::site

@@ -22,6 +22,7 @@ namespace {
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Key;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -282,6 +283,31 @@ TEST_F(ReconcilerTest, ANamespaceSomebodyElseMadeIsNeverTakenOver) {
   const json made = api_.Look(common::kNamespaces, {"", "sluice-site-phoenix"});
   EXPECT_EQ(made["metadata"]["ownerReferences"][0]["uid"], Uid());
   EXPECT_THAT(Condition("AgentsReady"), Not(HasSubstr("NamespaceTaken")));
+}
+
+TEST_F(ReconcilerTest, ANewLeaderRetiresWhatIsPublishedForSitesThatDoNotExist) {
+  const agent::v1::AgentConfig config;
+  const agent::v1::Credentials credentials;
+  for (const char* name : {"ghost", "late"}) {
+    EXPECT_TRUE(publisher_.Publish(name, {&config, &credentials, {}}).ok());
+  }
+  PutSite({kFinalizer});
+  PutOwned();
+  caches_.Fill(api_);
+  // Made a moment ago: our cache does not show it yet.
+  api_.Put(common::kSites, {{"apiVersion", common::kSites.ApiVersion()},
+                            {"kind", "Site"},
+                            {"metadata", {{"name", "late"}}}});
+  reconciler_.Reconcile({{"", "phoenix"}}, {});
+  EXPECT_THAT(epochs_.record().sites, ElementsAre(Key("late"), Key("phoenix")));
+
+  // Once under an epoch: no look-ups at every turn.
+  EXPECT_TRUE(publisher_.Publish("ghost", {&config, &credentials, {}}).ok());
+  reconciler_.Reconcile({{"", "phoenix"}}, {});
+  EXPECT_EQ(epochs_.record().sites.count("ghost"), 1u);
+  EXPECT_TRUE(publisher_.TakeOver("uid", "me again").ok());
+  reconciler_.Reconcile({{"", "phoenix"}}, {});
+  EXPECT_EQ(epochs_.record().sites.count("ghost"), 0u);
 }
 
 TEST_F(ReconcilerTest, NothingButCertificatesIsSentToAgentsAsAnOriginsCa) {
