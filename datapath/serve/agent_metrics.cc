@@ -108,9 +108,9 @@ std::unique_ptr<TenantMetrics> AgentMetrics::MakeTenant(const std::string& name)
   made->bytes_dram = bytes("dram");
   made->bytes_nvme = bytes("nvme");
   made->bytes_origin = bytes("origin");
-  made->wait_ns = &registry_.CounterOf("sluice_agent_data_wait_nanoseconds_total",
+  made->wait_ns = &registry_.CounterOf("sluice_agent_data_wait_seconds_total",
                                        "Time clients waited for data that was not in memory.",
-                                       {{"site", site_}, {"tenant", name}});
+                                       {{"site", site_}, {"tenant", name}}, 1e-9);
   return made;
 }
 

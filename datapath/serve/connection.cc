@@ -210,7 +210,7 @@ void Connection::BodyWasRead(std::size_t end) {
 
 void Connection::NextRequest() {
   EndRequest(outcome_);
-  if (!keep_alive_) return Linger();
+  if (!keep_alive_ || close_when_done_) return Linger();
   state_ = State::kHead;
   stream_->SetDeadline(kIdleDeadline);
   if (scratch_ != nullptr) {

@@ -85,7 +85,11 @@ void DeleteJob::ForgetAll() {
     for (const s3::DeleteEntry& entry : batch.entries) {
       std::string name;
       Directory::AppendCacheName(*batch.mount, entry.key, &name);
-      c.worker_.cache().Invalidate(name, one_done);
+      if (stage_ == Stage::kForgettingFirst) {
+        c.worker_.cache().Invalidate(name, one_done);
+      } else {
+        c.worker_.cache().InvalidateAgain(name, one_done);
+      }
     }
   }
   one_done();

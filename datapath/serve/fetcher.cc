@@ -117,8 +117,11 @@ class Fetcher::Run final : public origin::ResponseHandler {
     if (restart_as_head_ && status.ok()) return RestartAsHead();
     if (!status.ok()) {
       if (status_ == 0) metrics_.Count(Operation(), OriginMetrics::Result::kUnreachable);
-      base::log::Warn("origin request failed",
-                      {{"origin", target_.mount->origin->name}, {"error", status}});
+      if (fetcher_.log_limit_.Allow(fetcher_.loop_.Now()))
+        base::log::Warn("origin request failed",
+                        {{"origin", target_.mount->origin->name},
+                         {"error", status},
+                         {"suppressed", fetcher_.log_limit_.suppressed()}});
     }
     if (!settled_) Settle({.kind = LoadResult::Kind::kUnreachable, .object = {}});
     FailTickets(status.ok() ? base::DataLoss("the origin's answer was too short") : status);
@@ -235,7 +238,10 @@ void Fetcher::Stop() {
 }
 
 void Fetcher::Load(const OriginObject& target, const Want& want, OnLoaded done) {
-  SLUICE_CHECK(!stopping_);  // the server closes connections first
+  if (stopping_) {
+    loop_.Post([done = std::move(done)]() mutable { done({}); });
+    return;
+  }
   const auto [entry, fresh] = loading_.try_emplace(target.cache_name);
   entry->second.waiters.push_back(std::move(done));
   if (!fresh) return;

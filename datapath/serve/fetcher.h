@@ -27,6 +27,7 @@
 #include "datapath/s3/error.h"
 #include "datapath/serve/directory.h"
 #include "datapath/serve/limits.h"
+#include "datapath/serve/log_limit.h"
 #include "datapath/serve/upstream.h"
 #include "datapath/store/cache.h"
 
@@ -93,6 +94,7 @@ class Fetcher {
   Upstream& upstream_;
   std::unordered_map<std::string, Loading> loading_;
   std::list<std::unique_ptr<Run>> runs_;
+  LogLimit log_limit_;
   bool stopping_ = false;
 };
 

@@ -94,10 +94,12 @@ Registry::Child& Registry::ChildOf(std::string_view name, std::string_view help,
   return family->second.children[RenderLabels(labels)];
 }
 
-Counter& Registry::CounterOf(std::string_view name, std::string_view help, const Labels& labels) {
+Counter& Registry::CounterOf(std::string_view name, std::string_view help, const Labels& labels,
+                             double scale) {
   std::lock_guard lock(mutex_);
   Child& child = ChildOf(name, help, "counter", labels);
   if (child.counter == nullptr) child.counter = std::make_unique<Counter>(cells_);
+  child.scale = scale;
   return *child.counter;
 }
 
@@ -122,8 +124,11 @@ std::string Registry::Render() const {
   for (const auto& [name, family] : families_) {
     fmt::format_to(at, "# HELP {} {}\n# TYPE {} {}\n", name, family.help, name, family.type);
     for (const auto& [labels, child] : family.children) {
-      if (child.counter != nullptr) {
+      if (child.counter != nullptr && child.scale == 1) {
         fmt::format_to(at, "{}{} {}\n", name, Braced(labels), child.counter->Total());
+      } else if (child.counter != nullptr) {
+        const double value = static_cast<double>(child.counter->Total()) * child.scale;
+        fmt::format_to(at, "{}{} {}\n", name, Braced(labels), value);
       } else if (child.histogram != nullptr) {
         child.histogram->Render(&out, name, labels);
       } else {

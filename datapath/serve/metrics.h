@@ -72,7 +72,9 @@ class Registry {
   using Labels = std::vector<std::pair<std::string_view, std::string>>;
 
   // The child with these labels, made at zero when it is new. References stay good for ever.
-  Counter& CounterOf(std::string_view name, std::string_view help, const Labels& labels);
+  // `scale`: rendered as this many times the count (a counter of nanoseconds shown in seconds).
+  Counter& CounterOf(std::string_view name, std::string_view help, const Labels& labels,
+                     double scale = 1);
   Histogram& HistogramOf(std::string_view name, std::string_view help, const Labels& labels);
   // A value read at each scrape. `type`: "gauge" or "counter".
   void Watch(std::string_view name, std::string_view help, std::string_view type,
@@ -82,6 +84,7 @@ class Registry {
  private:
   struct Child {
     std::unique_ptr<Counter> counter;
+    double scale = 1;
     std::unique_ptr<Histogram> histogram;
     std::function<double()> read;
   };

@@ -267,8 +267,11 @@ void Proxy::OnClientWritable() {
 void Proxy::OnDone(const base::Status& status) {
   Connection& c = connection_;
   if (!status.ok()) {
-    base::log::Warn("passing a request through failed",
-                    {{"origin", c.mount_->origin->name}, {"error", status}});
+    if (c.worker_.proxy_log_limit().Allow(c.worker_.loop().Now()))
+      base::log::Warn("passing a request through failed",
+                      {{"origin", c.mount_->origin->name},
+                       {"error", status},
+                       {"suppressed", c.worker_.proxy_log_limit().suppressed()}});
     if (status_ == 0) {
       const bool read = c.scratch_->target.operation == Operation::kGetObject ||
                         c.scratch_->target.operation == Operation::kHeadObject;
@@ -292,7 +295,7 @@ void Proxy::FinishCollected() {
   Connection& c = connection_;
   if (!Writes()) return AnswerCollected();
   c.worker_.lists().ForgetMount(*c.mount_);
-  c.worker_.cache().Invalidate(c.scratch_->cache_name, c.JobPoster());
+  c.worker_.cache().InvalidateAgain(c.scratch_->cache_name, c.JobPoster());
 }
 
 void Proxy::AnswerCollected() {

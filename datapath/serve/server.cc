@@ -1,5 +1,6 @@
 #include "datapath/serve/server.h"
 
+#include <filesystem>
 #include <future>
 
 #include "controller/base/check.h"
@@ -67,6 +68,11 @@ base::Status Server::Listen() {
   net::EventLoop& loop = *loops_[0]->loop;
   for (const control::Listen& listen : first_->listeners) {
     SLUICE_ASSIGN_OR_RETURN(const net::Address address, net::Address::Parse(listen.address));
+    if (address.is_unix()) {
+      std::error_code ignored;  // listening says what is wrong
+      std::filesystem::create_directories(std::filesystem::path(address.unix_path()).parent_path(),
+                                          ignored);
+    }
     auto listener = net::Listener::Listen(
         loop, address, {},
         [this](net::UniqueFd socket, const net::Address& peer) { Deal(std::move(socket), peer); },

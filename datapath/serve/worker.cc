@@ -62,8 +62,8 @@ void Worker::Drain() {
 
 void Worker::Close() {
   draining_ = true;
-  fetcher_.Stop();
   for (auto& [id, connection] : connections_) connection->Close();
+  fetcher_.Stop();
 }
 
 void Worker::PostWake(std::uint64_t connection) {

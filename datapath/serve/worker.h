@@ -84,6 +84,7 @@ class Worker {
   Homes& homes() { return homes_; }
   s3::SigningKeyCache& keys() { return keys_; }
   const DirectoryPtr& directory() const { return directory_; }
+  LogLimit& proxy_log_limit() { return proxy_log_limit_; }
   bool draining() const { return draining_; }
   std::size_t connections() const { return connections_.size(); }
   std::size_t index() const { return index_; }
@@ -100,6 +101,7 @@ class Worker {
   s3::SigningKeyCache keys_;
   DirectoryPtr directory_;
   bool draining_ = false;
+  LogLimit proxy_log_limit_;
   std::uint64_t next_connection_ = 1;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Scratch>> idle_scratches_;

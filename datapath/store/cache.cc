@@ -220,16 +220,27 @@ void Cache::Unpin(Chunk& chunk) {
   if (chunk.object == nullptr) FreeExtentIfUnpinned(chunk);
 }
 
-void Cache::Forget(std::string_view name) {
+bool Cache::Forget(std::string_view name) {
   Shard& shard = ShardOf(HashOf(name));
   std::lock_guard lock(shard.mutex);
   ++shard.invalidations;
   const auto found = shard.objects.find(name);
-  if (found != shard.objects.end()) RemoveObject(*found->second);
+  if (found == shard.objects.end()) return false;
+  RemoveObject(*found->second);
+  return true;
 }
 
 void Cache::Invalidate(std::string_view name, std::function<void()> done) {
   Forget(name);
+  WriteTombstones(name, std::move(done));
+}
+
+void Cache::InvalidateAgain(std::string_view name, std::function<void()> done) {
+  if (!Forget(name)) return done();
+  WriteTombstones(name, std::move(done));
+}
+
+void Cache::WriteTombstones(std::string_view name, std::function<void()> done) {
   if (disks_.empty()) return done();
   auto left = std::make_shared<std::atomic<std::size_t>>(disks_.size());
   auto shared_done = std::make_shared<std::function<void()>>(std::move(done));

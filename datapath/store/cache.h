@@ -158,6 +158,9 @@ class Cache final : private DiskOwner {
   // Forgets `name`, here and on disk. `done` runs (on any thread) when no restart can bring it
   // back; at once when there is no disk tier.
   void Invalidate(std::string_view name, std::function<void()> done);
+  // The same for a name invalidated shortly before: nothing is written when nobody has published it
+  // since (the usual case, behind a write that passed through).
+  void InvalidateAgain(std::string_view name, std::function<void()> done);
 
   // See Got. With `may_fill` false a miss answers kAbsent and starts nothing.
   Acquired Acquire(Object& object, std::uint32_t index, bool may_fill);
@@ -191,7 +194,8 @@ class Cache final : private DiskOwner {
   void QueueDiskWrite(Chunk& chunk, ObjectRef object);
   void OnPromoted(ChunkPin pin, const base::Status& read);
   void PreTouchLoop();
-  void Forget(std::string_view name);
+  bool Forget(std::string_view name);  // true: it was known
+  void WriteTombstones(std::string_view name, std::function<void()> done);
   ObjectRef InsertObject(Shard& shard, std::string_view name, std::uint64_t hash, ObjectMeta meta);
   std::uint64_t HashOf(std::string_view name) const;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <vector>
 
 #include "datapath/store/device.h"
@@ -76,8 +77,9 @@ class FileDevice final : public Device {
 base::StatusOr<std::unique_ptr<Device>> OpenFileDevice(const std::string& folder,
                                                        std::uint64_t bytes) {
   const std::string path = folder + "/store.sluice";
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    return DeviceError(errno, "make folder " + folder);
+  std::error_code made;
+  std::filesystem::create_directories(folder, made);
+  if (made) return DeviceError(made.value(), "make folder " + folder);
   // A file system without O_DIRECT (some overlays) gets buffered I/O: right, only slower.
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DIRECT, 0600);
   if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -91,7 +93,12 @@ base::StatusOr<std::unique_ptr<Device>> OpenFileDevice(const std::string& folder
       ::ftruncate(fd, static_cast<off_t>(bytes)) != 0)
     return DeviceError(errno, "shrink " + path);
   if (::fallocate(fd, 0, 0, static_cast<off_t>(bytes)) != 0) {
-    if (errno != EOPNOTSUPP) return DeviceError(errno, "allocate " + path);
+    const int error = errno;
+    if (error != EOPNOTSUPP) {
+      // What was allocated before the room ended goes back.
+      [[maybe_unused]] const int undone = ::ftruncate(fd, info.st_size);
+      return DeviceError(error, "allocate " + path);
+    }
     if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) return DeviceError(errno, "size " + path);
   }
   return std::unique_ptr<Device>(std::move(device));
