@@ -7,7 +7,8 @@
 namespace sluice::serve {
 
 void BodySender::Begin(store::ObjectRef object, DirectoryPtr directory, const MountEntry* mount,
-                       const TenantMetrics& metrics, std::uint64_t first, std::uint64_t length) {
+                       const TenantMetrics& metrics, std::uint64_t first, std::uint64_t length,
+                       bool loaded) {
   Reset();
   object_ = std::move(object);
   directory_ = std::move(directory);
@@ -18,6 +19,27 @@ void BodySender::Begin(store::ObjectRef object, DirectoryPtr directory, const Mo
   attempts_ = 0;
   missed_ = false;
   ahead_ = 0;
+  known_.clear();
+  known_from_ = static_cast<std::uint32_t>(first / object_->chunk_bytes());
+  if (!loaded) return;
+  const auto last = static_cast<std::uint32_t>((end_ - 1) / object_->chunk_bytes());
+  known_.assign(std::min(last - known_from_ + 1, FillWindow()), Source::kOrigin);
+}
+
+std::uint32_t BodySender::FillWindow() const {
+  return static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(1, kFillWindowBytes / object_->chunk_bytes()));
+}
+
+void BodySender::Remember(std::uint32_t index, Source source) {
+  if (index < known_from_) return;
+  if (known_.size() <= index - known_from_) known_.resize(index - known_from_ + 1, Source::kDram);
+  known_[index - known_from_] = source;
+}
+
+BodySender::Source BodySender::SourceOfReady(std::uint32_t index) const {
+  const std::size_t at = index - known_from_;
+  return at < known_.size() ? known_[at] : Source::kDram;
 }
 
 void BodySender::Reset() {
@@ -63,7 +85,7 @@ BodySender::State BodySender::Acquire() {
   using Got = store::Cache::Got;
   switch (got.got) {
     case Got::kReady:
-      source_ = Source::kDram;
+      source_ = SourceOfReady(index);
       pin_ = std::move(got.pin);
       return State::kReady;
     case Got::kFollow:
@@ -92,15 +114,16 @@ BodySender::State BodySender::Acquire() {
 void BodySender::FillFrom(store::FillTicket ticket) {
   const std::uint64_t chunk = object_->chunk_bytes();
   const auto last = static_cast<std::uint32_t>((end_ - 1) / chunk);
-  const auto window =
-      static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kFillWindowBytes / chunk));
+  const std::uint32_t window = FillWindow();
   std::vector<store::FillTicket> tickets;
   std::uint32_t next = ticket.index() + 1;
+  Remember(ticket.index(), Source::kOrigin);
   tickets.push_back(std::move(ticket));
   while (next <= last && tickets.size() < window) {
     store::Cache::Acquired got = cache_.Acquire(*object_, next, true);
     if (got.got != store::Cache::Got::kFill) break;
     tickets.push_back(std::move(got.ticket));
+    Remember(next, Source::kOrigin);
     ++next;
   }
   ahead_ = std::max(ahead_, next);
@@ -116,8 +139,7 @@ void BodySender::ReadAhead() {
   const std::uint64_t chunk = object_->chunk_bytes();
   const auto current = static_cast<std::uint32_t>(position_ / chunk);
   const auto last = static_cast<std::uint32_t>((end_ - 1) / chunk);
-  const auto window =
-      static_cast<std::uint32_t>(std::max<std::uint64_t>(1, kFillWindowBytes / chunk));
+  const std::uint32_t window = FillWindow();
   ahead_ = std::max(ahead_, current + 1);
   while (ahead_ <= last && ahead_ <= current + window * kReadAheadWindows &&
          fetcher_.fills_in_progress() < kMaxFillsPerLoop) {
@@ -127,6 +149,8 @@ void BodySender::ReadAhead() {
     if (got.got == store::Cache::Got::kFill) {
       FillFrom(std::move(got.ticket));  // moves ahead_
     } else {
+      if (got.got == store::Cache::Got::kFollow)
+        Remember(ahead_, got.from_disk ? Source::kNvme : Source::kOrigin);
       ++ahead_;
     }
   }

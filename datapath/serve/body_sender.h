@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "datapath/net/stream.h"
 #include "datapath/serve/agent_metrics.h"
@@ -39,9 +40,10 @@ class BodySender final : private store::Waiter {
   BodySender(const BodySender&) = delete;
   BodySender& operator=(const BodySender&) = delete;
 
-  // [first, first + length) of `object`; length > 0.
+  // [first, first + length) of `object`; length > 0. `loaded`: this request made the agent ask the
+  // origin, whose answer brings the first window.
   void Begin(store::ObjectRef object, DirectoryPtr directory, const MountEntry* mount,
-             const TenantMetrics& metrics, std::uint64_t first, std::uint64_t length);
+             const TenantMetrics& metrics, std::uint64_t first, std::uint64_t length, bool loaded);
   void Reset();
 
   enum class State : std::uint8_t {
@@ -65,10 +67,15 @@ class BodySender final : private store::Waiter {
   std::uint64_t left() const { return end_ - position_; }
 
  private:
+  enum class Source : std::uint8_t { kDram, kNvme, kOrigin };
+
   void OnChunkProgress() override { waker_.WakeFromAnyThread(); }
   State Acquire();
   void FillFrom(store::FillTicket ticket);
   void ReadAhead();
+  std::uint32_t FillWindow() const;  // in chunks
+  void Remember(std::uint32_t index, Source source);
+  Source SourceOfReady(std::uint32_t index) const;
   State SendSmall(net::Stream& stream, std::string_view* head);
   State SendHead(net::Stream& stream, std::string_view* head);
   void Account(std::uint64_t bytes);
@@ -86,8 +93,12 @@ class BodySender final : private store::Waiter {
   std::uint64_t begin_ = 0;
   store::ChunkPin pin_;
   bool subscribed_ = false;
-  enum class Source : std::uint8_t { kDram, kNvme, kOrigin } source_ = Source::kDram;
+  Source source_ = Source::kDram;
   std::uint32_t ahead_ = 0;  // chunks below were looked at for reading ahead
+  // Where the chunks [known_from_, known_from_ + known_.size()) were when this request first made
+  // the agent bring them: that, not the memory they have reached since, is what is accounted.
+  std::uint32_t known_from_ = 0;
+  std::vector<Source> known_;
   int attempts_ = 0;
   bool missed_ = false;
   base::Status failure_;

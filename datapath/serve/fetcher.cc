@@ -79,9 +79,13 @@ class Fetcher::Run final : public origin::ResponseHandler {
     }
     auto meta = MetaFromHead(response.headers, size);
     if (!meta.ok()) return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
+    // Unconfirmed until the tickets are taken: another loop that finds it now joins this load
+    // instead of fetching its first chunk a second time.
     object_ = fetcher_.cache_.Publish(target_.cache_name, std::move(meta).value(),
-                                      fetcher_.loop_.Now(), epoch_);
+                                      base::MonoTime::min(), epoch_);
     if (job_ == Job::kLoadRange && size > 0) TakeTickets(first, last);
+    // The clock itself: a loop's own time stands still, and others compare with theirs.
+    fetcher_.cache_.Confirm(*object_, fetcher_.loop_.clock().Mono(), epoch_);
     Settle({.kind = LoadResult::Kind::kObject, .object = object_});
   }
 
@@ -241,6 +245,15 @@ void Fetcher::Load(const OriginObject& target, const Want& want, OnLoaded done) 
   if (stopping_) {
     loop_.Post([done = std::move(done)]() mutable { done({}); });
     return;
+  }
+  if (!loading_.contains(target.cache_name)) {
+    store::ObjectRef object = cache_.Find(target.cache_name);
+    if (object && object->checked_at() >= want.asked) {
+      loop_.Post([done = std::move(done), object = std::move(object)]() mutable {
+        done({.kind = LoadResult::Kind::kObject, .object = std::move(object)});
+      });
+      return;
+    }
   }
   const auto [entry, fresh] = loading_.try_emplace(target.cache_name);
   entry->second.waiters.push_back(std::move(done));

@@ -69,6 +69,7 @@ class Fetcher {
   struct Want {
     std::optional<std::uint64_t> first_byte;
     std::optional<std::uint64_t> end_byte;  // exclusive
+    base::MonoTime asked;  // an answer confirmed since then (by a load that has just ended) will do
   };
   void Load(const OriginObject& target, const Want& want, OnLoaded done);
 

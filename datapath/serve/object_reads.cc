@@ -33,7 +33,7 @@ void Connection::LoadObject() {
   state_ = State::kLoading;
   WaitStarts();
   stream_->SetDeadline(kOriginDeadline + kOriginDeadline);
-  Fetcher::Want want;
+  Fetcher::Want want{.first_byte = {}, .end_byte = {}, .asked = worker_.loop().Now()};
   // Bytes are brought along when nothing of the object is here; otherwise a HEAD tells enough.
   if (!stale_ && !head_only_) {
     const s3::RangeSpec range = s3::ParseRange(s.parser.request().headers.Get(HeaderId::kRange));
@@ -124,7 +124,8 @@ void Connection::ServeObject(store::ObjectRef object) {
     stream_->SetDeadline(kSendDeadline);
     return PumpAnswer();
   }
-  sender_.Begin(object_, directory_, mount_, *tenant_->metrics, range.first, range.length);
+  sender_.Begin(object_, directory_, mount_, *tenant_->metrics, range.first, range.length,
+                cache_word_ == CacheWord::kMiss);
   memory_deadline_ = base::MonoTime::min();
   state_ = State::kFirstBytes;
   PrepareBody();

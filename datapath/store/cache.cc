@@ -101,6 +101,11 @@ std::uint64_t Cache::InvalidationEpoch(std::string_view name) {
   return shard.invalidations;
 }
 
+void Cache::Confirm(Object& object, base::MonoTime now, std::uint64_t epoch) {
+  std::lock_guard lock(object.shard_.mutex);
+  if (epoch == object.shard_.invalidations) object.SetCheckedAt(now);
+}
+
 ObjectRef Cache::Publish(std::string_view name, ObjectMeta meta, base::MonoTime now,
                          std::uint64_t epoch) {
   SLUICE_CHECK(!meta.etag.empty() && name.size() <= kMaxNameBytes);

@@ -147,13 +147,15 @@ class Cache final : private DiskOwner {
 
   // The current version of `name`, or nothing.
   ObjectRef Find(std::string_view name);
-  // Makes `meta` the current version and marks it confirmed at `now`. The same version keeps its
+  // Makes `meta` the current version and marks it confirmed at `now` (MonoTime::min(): not
+  // confirmed, which Confirm() may do later with the same `epoch`). The same version keeps its
   // chunks; another one replaces it, and the old version's chunks are detached.
   // Requires meta.etag not empty, name and metadata within limits.h.
   // `epoch`: what InvalidationEpoch() said before the origin was asked; when `name` may have been
   // invalidated since, the answer may be older than that, and counts as unconfirmed.
   ObjectRef Publish(std::string_view name, ObjectMeta meta, base::MonoTime now,
                     std::uint64_t epoch);
+  void Confirm(Object& object, base::MonoTime now, std::uint64_t epoch);
   std::uint64_t InvalidationEpoch(std::string_view name);
   // Forgets `name`, here and on disk. `done` runs (on any thread) when no restart can bring it
   // back; at once when there is no disk tier.

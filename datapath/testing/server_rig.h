@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include <charconv>
+#include <csignal>
 #include <map>
 #include <string>
 #include <thread>
@@ -107,6 +108,7 @@ class ServerRig : public ::testing::Test {
   }
 
   void StartServer(control::Config config = BaseConfig()) {
+    ::signal(SIGPIPE, SIG_IGN);  // as sluice-agent does: sendfile knows no MSG_NOSIGNAL
     config_ = std::make_shared<control::Config>(std::move(config));
     auto server =
         serve::Server::Create(config_, clock(), {.upstream = [this](net::EventLoop& loop) {
