@@ -54,7 +54,8 @@ class Faults(Rig):
             self.assertEqual(data, body)
             self.assertEqual(headers["x-sluice-cache"], "revalidated")
         self.assertEqual(self.origin_gets(), 0)
-        self.assertGreater(self.metric("sluice_agent_sent_bytes_total", source="nvme"), 8 * MIB)
+        # The short last chunks may have been read ahead into memory before they were sent.
+        self.assertGreaterEqual(self.metric("sluice_agent_sent_bytes_total", source="nvme"), 8 * MIB)
 
     def test_a_restart_while_the_origin_is_away_serves_what_is_on_disk(self):
         body = pattern(2 * MIB, 8)

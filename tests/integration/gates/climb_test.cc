@@ -84,8 +84,8 @@ spec:
   subjectRef: {kind: Site, name: phoenix}
   indicator:
     ratio:
-      good: sum(rate(requests_total{site="$site",outcome="ok"}[$window])) + avg_over_time(sum(up{job="sluice",site="$site"})[$window:1s])
-      total: sum(rate(requests_total{site="$site"}[$window])) + avg_over_time(max(sluice_site_agents_wanted{site="$site"})[$window:1s])
+      good: sum(rate(requests_total{site="$site",outcome="ok"}[$window]))
+      total: sum(rate(requests_total{site="$site"}[$window]))
   budgetingMethod: Occurrences
   window: 20s
   target: "0.95"
