@@ -32,6 +32,17 @@ AgentHealth FromProto(agent::v1::Health::State state) {
 
 grpc::Status Refusal(grpc::StatusCode code, const std::string& why) { return {code, why}; }
 
+// OK also while the roster cannot tell: a certificate is still good for what it was given for.
+base::Status StillThere(const Roster& roster, const AgentIdentity& identity) {
+  const base::Status status = roster(identity);
+  if (status.code() == base::Code::kUnavailable) return base::OkStatus();
+  if (!status.ok()) {
+    base::log::Warn("agent refused",
+                    {{"site", identity.site}, {"node", identity.node}, {"error", status}});
+  }
+  return status;
+}
+
 }  // namespace
 
 void StreamTable::Await(const std::shared_ptr<AgentStream>& stream) {
@@ -212,9 +223,13 @@ grpc::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
         grpc::StatusCode::PERMISSION_DENIED,
         fmt::format("the certificate is for node {} of site {}", identity_.node, identity_.site));
   }
+  if (const base::Status status = StillThere(context_.roster, identity_); !status.ok()) {
+    return ToGrpc(status);
+  }
   {
     const std::lock_guard lock(mutex_);
     greeted_ = true;
+    roster_at_ = context_.clock.Mono();
     // What it runs already need not be sent.
     sent_order_ = FromProto(hello.applied_order());
     sent_version_ = hello.applied_version();
@@ -335,16 +350,24 @@ void AgentStream::OnWriteDone(bool ok) {
 void AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
   base::MonoTime heard;
   std::chrono::seconds patience = kHelloDeadline;
+  bool ask = false;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     heard = last_heard_;
-    if (greeted_) patience = kMissedHealthBeforeClose * context_.options.health_interval;
+    if (greeted_) {
+      patience = kMissedHealthBeforeClose * context_.options.health_interval;
+      ask = mono - roster_at_ >= context_.options.roster_interval;
+      if (ask) roster_at_ = mono;
+    }
   }
   if (certificate_not_after_ <= wall) {
     Close(Refusal(grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"));
   } else if (mono - heard > patience) {
     Close(Refusal(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing was heard from the agent"));
+  } else if (ask) {
+    const base::Status status = StillThere(context_.roster, identity_);
+    if (!status.ok()) Close(ToGrpc(status));
   }
 }
 

@@ -53,6 +53,7 @@ struct StreamContext {
   const ServerOptions& options;
   ConfigPublisher& publisher;
   FleetView& fleet;
+  const Roster roster;
   base::Clock& clock;
   StreamTable table;
   std::atomic<long> configurations{0}, acks{0}, nacks{0};
@@ -71,7 +72,8 @@ class AgentStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void Pump();  // sends what is due, if anything
   void Drain(std::chrono::seconds grace);
   void Close(const grpc::Status& status);
-  // Closes a stream whose certificate ended, that never said Hello, or that fell silent.
+  // Closes a stream whose certificate ended, that never said Hello, that fell silent, or whose
+  // agent the roster has no more.
   void Sweep(base::WallTime wall, base::MonoTime mono);
 
   void OnReadDone(bool ok) override;
@@ -105,6 +107,7 @@ class AgentStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::string sent_version_;
   std::unique_ptr<agent::v1::ControllerMessage> drain_;  // to be sent, under the order it was said
   base::MonoTime last_heard_;
+  base::MonoTime roster_at_;  // when the roster was asked last
 };
 
 }  // namespace sluice::agents

@@ -69,9 +69,9 @@ using EnrolmentBase = agent::v1::Enrolment::WithCallbackMethod_Enrol<agent::v1::
 class EnrolmentService final : public EnrolmentBase {
  public:
   using EnrolmentBase::Enrol;
-  EnrolmentService(const Issuer& issuer, TokenReviewer& reviewer, base::Clock& clock,
-                   ReviewPool& pool)
-      : issuer_(issuer), reviewer_(reviewer), clock_(clock), pool_(pool) {}
+  EnrolmentService(const Issuer& issuer, TokenReviewer& reviewer, const Roster& roster,
+                   base::Clock& clock, ReviewPool& pool)
+      : issuer_(issuer), reviewer_(reviewer), roster_(roster), clock_(clock), pool_(pool) {}
 
   grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext* context,
                                   const agent::v1::EnrolRequest* request,
@@ -94,7 +94,9 @@ class EnrolmentService final : public EnrolmentBase {
     SLUICE_RETURN_IF_ERROR(ParseIdentityUri(IdentityUri(wanted)).status());
     auto token =
         reviewer_.Review(wanted.site, request.token(), clock_.Mono() + kTokenReviewDeadline);
-    const Status admitted = token.ok() ? Admit(*token, wanted) : token.status();
+    // The roster last: whoever has no token learns nothing of it.
+    Status admitted = token.ok() ? Admit(*token, wanted) : token.status();
+    if (admitted.ok()) admitted = roster_(wanted);
     if (!admitted.ok()) {
       base::log::Warn("enrolment refused",
                       {{"site", wanted.site}, {"node", wanted.node}, {"error", admitted}});
@@ -110,6 +112,7 @@ class EnrolmentService final : public EnrolmentBase {
 
   const Issuer& issuer_;
   TokenReviewer& reviewer_;
+  const Roster& roster_;
   base::Clock& clock_;
   ReviewPool& pool_;
 };
@@ -145,6 +148,12 @@ class ControlService final : public ControlBase {
     SLUICE_ASSIGN_OR_RETURN(const Peer peer, PeerOf(call));
     if (peer.certificate_not_after <= context_.clock.Wall()) {
       return base::Unauthenticated("the certificate has ended; enrol anew");
+    }
+    if (const Status status = context_.roster(peer.identity); !status.ok()) {
+      base::log::Warn(
+          "certificate not renewed",
+          {{"site", peer.identity.site}, {"node", peer.identity.node}, {"error", status}});
+      return status;
     }
     SLUICE_RETURN_IF_ERROR(issuer_.Issue(request.csr_pem(), peer.identity, response));
     ++renewed;
@@ -191,11 +200,15 @@ StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address, int& 
 
 struct AgentServer::Impl {
   Impl(ServerOptions server_options, ConfigPublisher& config_publisher, FleetView& fleet,
-       TokenReviewer& token_reviewer, base::Clock& the_clock)
+       TokenReviewer& token_reviewer, Roster roster, base::Clock& the_clock)
       : options(std::move(server_options)),
         publisher(config_publisher),
         clock(the_clock),
-        context{.options = options, .publisher = publisher, .fleet = fleet, .clock = the_clock},
+        context{.options = options,
+                .publisher = publisher,
+                .fleet = fleet,
+                .roster = std::move(roster),
+                .clock = the_clock},
         issuer(options, publisher, the_clock),
         reviewer(token_reviewer) {}
 
@@ -269,8 +282,9 @@ void AgentServer::Impl::KeepHouse() {
 }
 
 AgentServer::AgentServer(ServerOptions options, ConfigPublisher& publisher, FleetView& fleet,
-                         TokenReviewer& reviewer, base::Clock& clock)
-    : impl_(std::make_unique<Impl>(std::move(options), publisher, fleet, reviewer, clock)) {}
+                         TokenReviewer& reviewer, Roster roster, base::Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(options), publisher, fleet, reviewer,
+                                   std::move(roster), clock)) {}
 
 AgentServer::~AgentServer() { Stop(); }
 
@@ -282,8 +296,8 @@ Status AgentServer::Start(CertificateAuthority authority, std::string trust_pem)
   impl.issuer.Set(std::move(authority), std::move(trust_pem));
   SLUICE_RETURN_IF_ERROR(impl.RotateServerCertificate());
   impl.pool = std::make_unique<ReviewPool>(impl.options.review_threads, kMaxEnrolmentsWaiting);
-  impl.enrolment =
-      std::make_unique<EnrolmentService>(impl.issuer, impl.reviewer, impl.clock, *impl.pool);
+  impl.enrolment = std::make_unique<EnrolmentService>(impl.issuer, impl.reviewer,
+                                                      impl.context.roster, impl.clock, *impl.pool);
   impl.control = std::make_unique<ControlService>(impl.context, impl.issuer);
   SLUICE_ASSIGN_OR_RETURN(
       impl.control_server,

@@ -11,7 +11,9 @@
 //
 // What is refused: a certificate not of our CA or past its end (handshake; a stream ends when its
 // certificate does), a Hello that names another site or node than the certificate, messages over
-// their bound, more than kMaxStreamsPerNode streams of one node (the oldest goes).
+// their bound, more than kMaxStreamsPerNode streams of one node (the oldest goes), and whoever the
+// Roster does not have: it is asked at enrolment, at renewal, at Hello, and of an open stream every
+// roster_interval.
 //
 // Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
 // gRPC's own, one for housekeeping, `review_threads` for token reviews. Stop: listeners close,
@@ -19,6 +21,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +30,7 @@
 #include "controller/base/status.h"
 #include "reconcilers/agents/ca.h"
 #include "reconcilers/agents/fleet.h"
+#include "reconcilers/agents/limits.h"
 #include "reconcilers/agents/publisher.h"
 
 namespace sluice::agents {
@@ -41,14 +45,20 @@ struct ReviewedToken {
 // Asks TokenReview of the site's own cluster, with audience "sluice". Called from several threads;
 // waits no longer than `deadline`.
 // Errors: Unauthenticated (the API server says so, wrong audience, not bound to a pod);
-// PermissionDenied (not the service account the site's agents run under); NotFound (no such site);
-// Unavailable and DeadlineExceeded (the agent tries again).
+// PermissionDenied (not the service account the site's agents run under); Unavailable and
+// DeadlineExceeded (the agent tries again).
 class TokenReviewer {
  public:
   virtual ~TokenReviewer() = default;
   virtual base::StatusOr<ReviewedToken> Review(const std::string& site, const std::string& token,
                                                base::MonoTime deadline) = 0;
 };
+
+// Whether an agent of this site may be on this node now: a token or a certificate alone outlives
+// the Site and the node it was given for. Answers at once, from memory, on any thread. Errors:
+// NotFound and PermissionDenied (no, and why); Unavailable (it cannot be told yet: nothing is given
+// out, and open streams stay).
+using Roster = std::function<base::Status(const AgentIdentity& identity)>;
 
 struct ServerOptions {
   std::string control_address = "0.0.0.0:9443";
@@ -58,6 +68,8 @@ struct ServerOptions {
   base::Duration server_certificate_life = std::chrono::hours(24);
   base::Duration agent_certificate_life = std::chrono::hours(24);
   std::chrono::seconds health_interval{60};
+  // How often the roster is asked about an open stream.
+  std::chrono::seconds roster_interval = kRosterInterval;
   int review_threads = 4;
 };
 
@@ -76,7 +88,7 @@ struct ServerStats {
 class AgentServer {
  public:
   AgentServer(ServerOptions options, ConfigPublisher& publisher, FleetView& fleet,
-              TokenReviewer& reviewer, base::Clock& clock);
+              TokenReviewer& reviewer, Roster roster, base::Clock& clock);
   ~AgentServer();
   AgentServer(const AgentServer&) = delete;
   AgentServer& operator=(const AgentServer&) = delete;

@@ -12,7 +12,6 @@
 #include "reconcilers/site/hardware.h"
 
 namespace sluice::site {
-namespace {
 
 bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
   const nlohmann::json labels =
@@ -23,6 +22,8 @@ bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
   }
   return !site.spec().node_selector().empty();
 }
+
+namespace {
 
 void ReadClass(const Stores& stores, Inputs& in) {
   const std::string& name = in.site->spec().class_ref().name();

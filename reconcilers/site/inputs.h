@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,9 @@ struct Stores {
   cache::Store& tenants;
   cache::Store& nodes;
 };
+
+// Whether the site's nodeSelector selects the node (as JSON). Pure.
+bool Selects(const v1alpha1::Site& site, const nlohmann::json& node);
 
 // Errors: Internal when the cached Site is not what its schema says (terminal).
 base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& site, const Stores& stores,

@@ -87,12 +87,14 @@ agents::ServerOptions ServerOptionsOf(const AgentPlaneOptions& options) {
 }  // namespace
 
 AgentPlane::AgentPlane(AgentPlaneOptions options, client::Client& client, base::Clock& clock,
-                       std::function<std::string(const std::string& site)> account_of)
+                       std::function<std::string(const std::string& site)> account_of,
+                       agents::Roster roster)
     : options_(std::move(options)),
       client_(client),
       clock_(clock),
       epochs_(client, client, options_.ns),
-      reviewer_(client, clock, std::move(account_of)) {}
+      reviewer_(client, clock, std::move(account_of)),
+      roster_(std::move(roster)) {}
 
 AgentPlane::~AgentPlane() { Stop(); }
 
@@ -101,7 +103,7 @@ Status AgentPlane::Prepare() {
                           EnsureAuthority(client_, client_, options_.ns, clock_.Wall()));
   publisher_ = std::make_unique<agents::ConfigPublisher>(epochs_, authority.version_key);
   server_ = std::make_unique<agents::AgentServer>(ServerOptionsOf(options_), *publisher_, fleet_,
-                                                  reviewer_, clock_);
+                                                  reviewer_, roster_, clock_);
   const std::lock_guard lock(mutex_);
   authority_ = std::move(authority);
   return base::OkStatus();
@@ -111,22 +113,22 @@ void AgentPlane::Register(runtime::Manager& manager) {
   const runtime::StoreOptions record = One(epochs_.key());
   manager
       .NewController("agents-record", ConfigMapResource(), record,
-                     std::make_shared<RecordFollower>(
-                         manager.StoreOf(ConfigMapResource(), record), *publisher_))
+                     std::make_shared<RecordFollower>(manager.StoreOf(ConfigMapResource(), record),
+                                                      *publisher_))
       .NeedsNoLeader();
   const runtime::StoreOptions secret = One({options_.ns, kAuthoritySecret});
   manager
       .NewController("agents-authority", SecretResource(), secret,
-                     std::make_shared<AuthorityFollower>(
-                         manager.StoreOf(SecretResource(), secret), *this,
-                         manager.fenced_client(), clock_))
+                     std::make_shared<AuthorityFollower>(manager.StoreOf(SecretResource(), secret),
+                                                         *this, manager.fenced_client(), clock_))
       .NeedsNoLeader();
   manager.AddReadyCheck("agents", [this] {
     return started_ ? base::OkStatus() : base::Unavailable("agents are not served yet");
   });
   auto& metrics = manager.metrics();
   const auto gauge = [&](const char* name, const char* help, auto read) {
-    metrics.AddGauge(name, help, {}, [this, read] { return static_cast<double>(read(server_->stats())); });
+    metrics.AddGauge(name, help, {},
+                     [this, read] { return static_cast<double>(read(server_->stats())); });
   };
   gauge("sluice_agent_streams", "Streams of agents on this replica.",
         [](const auto& stats) { return stats.streams; });
@@ -174,9 +176,8 @@ Status AgentPlane::OnLead() {
   const meta::Resource namespaces{"", "v1", "Namespace", "namespaces", false};
   const auto system = client_.Get(namespaces, {"", "kube-system"});
   if (!system.ok()) return system.status().Annotate("the cluster's identity");
-  SLUICE_ASSIGN_OR_RETURN(
-      const std::int64_t epoch,
-      publisher_->TakeOver(std::string((*system)->uid()), options_.identity));
+  SLUICE_ASSIGN_OR_RETURN(const std::int64_t epoch,
+                          publisher_->TakeOver(std::string((*system)->uid()), options_.identity));
   log::Info("fencing epoch raised", {{"epoch", epoch}, {"holder", options_.identity}});
   return base::OkStatus();
 }

@@ -33,8 +33,9 @@ struct AgentPlaneOptions {
 
 class AgentPlane {
  public:
+  // `account_of`: as ClusterTokenReviewer's. `roster` is asked from Start on.
   AgentPlane(AgentPlaneOptions options, client::Client& client, base::Clock& clock,
-             std::function<std::string(const std::string& site)> account_of);
+             std::function<std::string(const std::string& site)> account_of, agents::Roster roster);
   ~AgentPlane();  // Stop()
 
   // Errors: the client's; DataLoss (the Secret's content).
@@ -64,6 +65,7 @@ class AgentPlane {
   base::Clock& clock_;
   ConfigMapEpochStore epochs_;
   ClusterTokenReviewer reviewer_;
+  const agents::Roster roster_;
   agents::FleetView fleet_;
   std::unique_ptr<agents::ConfigPublisher> publisher_;
   std::unique_ptr<agents::AgentServer> server_;

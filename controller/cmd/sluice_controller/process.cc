@@ -18,6 +18,7 @@
 #include "reconcilers/common/resources.h"
 #include "reconcilers/promotion/register.h"
 #include "reconcilers/site/register.h"
+#include "reconcilers/site/roster.h"
 #include "reconcilers/siteclass/register.h"
 #include "reconcilers/slo/register.h"
 #include "reconcilers/stageplan/register.h"
@@ -50,8 +51,7 @@ StatusOr<client::Config> ConfigOf(const Options& options) {
 }
 
 runtime::Options ManagerOptions(const Options& options, const std::string& ns,
-                                const std::string& identity,
-                                base::metrics::Registry& registry) {
+                                const std::string& identity, base::metrics::Registry& registry) {
   runtime::Options manager;
   manager.name = "sluice-controller";
   manager.identity = identity;
@@ -123,18 +123,21 @@ Status Run(const Options& options, std::stop_token stop) {
   log::Info("controller starting",
             {{"version", kVersion}, {"namespace", ns}, {"identity", identity}});
 
-  // The plane's reviewer needs the Manager's cache of Sites, the Manager's on_lead the plane.
+  // The plane's roster needs the Manager's caches, the Manager's on_lead the plane.
   std::unique_ptr<runtime::Manager> manager;
-  AgentPlane plane({.ns = ns,
-                    .identity = identity,
-                    .control_address = options.control_address,
-                    .enrolment_address = options.enrolment_address,
-                    .agent_certificate_life = options.agent_certificate},
-                   *client, clock, [&](const std::string& site) -> std::string {
-                     if (manager->StoreOf(common::kSites).Get({"", site}) == nullptr) return "";
-                     return "system:serviceaccount:" + site::NamespaceOf(site) + ":" +
-                            site::kAgentName;
-                   });
+  AgentPlane plane(
+      {.ns = ns,
+       .identity = identity,
+       .control_address = options.control_address,
+       .enrolment_address = options.enrolment_address,
+       .agent_certificate_life = options.agent_certificate},
+      *client, clock,
+      [](const std::string& site) {
+        return "system:serviceaccount:" + site::NamespaceOf(site) + ":" + site::kAgentName;
+      },
+      [&](const agents::AgentIdentity& agent) {
+        return site::RosterOf(*manager).Has(agent.site, agent.node);
+      });
   SLUICE_RETURN_IF_ERROR(PrepareUntil(plane, stop));
   if (stop.stop_requested()) return base::OkStatus();
 
@@ -149,9 +152,10 @@ Status Run(const Options& options, std::stop_token stop) {
   plane.Register(*manager);
   common::SecretReader secrets(*client, manager->StoreOf(common::kSecrets, {.ns = ns}), ns, clock);
   const siteclass::Deps class_deps{manager->fenced_client(), clock};
-  const site::Deps site_deps{manager->fenced_client(), plane.publisher(), plane.fleet(), secrets,
-                             clock,
-                             [&] { return AgentOptionsOf(options, ns, plane.TrustPem()); }};
+  const site::Deps site_deps{
+      manager->fenced_client(), plane.publisher(), plane.fleet(), secrets, clock, [&] {
+        return AgentOptionsOf(options, ns, plane.TrustPem());
+      }};
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
   const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
   const stageplan::Deps plan_deps{manager->fenced_client(), clock};

@@ -22,7 +22,7 @@ base::StatusOr<agents::ReviewedToken> ReadTokenReview(const std::string& answer)
 class ClusterTokenReviewer final : public agents::TokenReviewer {
  public:
   // `account_of(site)`: the service account a site's agents run under, as
-  // "system:serviceaccount:NS:NAME"; empty when there is no such site.
+  // "system:serviceaccount:NS:NAME", whether or not there is such a site.
   ClusterTokenReviewer(client::Client& client, base::Clock& clock,
                        std::function<std::string(const std::string& site)> account_of)
       : client_(client), clock_(clock), account_of_(std::move(account_of)) {}

@@ -198,7 +198,9 @@ int RunController(const Arguments& arguments, const KeyPair& pair, int to_child)
   ServerOptions options;
   options.control_address = "127.0.0.1:0";
   options.enrolment_address = "127.0.0.1:0";
-  AgentServer server(options, publisher, fleet, reviewer, clock);
+  AgentServer server(
+      options, publisher, fleet, reviewer, [](const AgentIdentity&) { return base::OkStatus(); },
+      clock);
   const auto started = server.Start(authority, "");
   if (!started.ok()) {
     std::fprintf(stderr, "%s\n", started.ToString().c_str());

@@ -109,7 +109,7 @@ TEST_F(FencingTest, AForeignClusterIsRefusedUntilItsLineageSupersedesOurs) {
 
   // The same CA, but another cluster's record: restored by hand and not by the recorded command.
   MemoryEpochStore other_store;
-  Replica other(other_store, world_.authority, world_.clock, world_.options);
+  Replica other(other_store, world_.authority, world_.roster, world_.clock, world_.options);
   ASSERT_TRUE(other.publisher.TakeOver("other-uid", "x").ok());
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(other.publisher.Publish("phoenix", TestContent("x" + std::to_string(i))).ok());
@@ -125,7 +125,7 @@ TEST_F(FencingTest, AForeignClusterIsRefusedUntilItsLineageSupersedesOurs) {
   const auto restored = StartLineage(*Publish(TakeOver(std::nullopt, "uid", "x"), 1, "other", "d"),
                                      "uid-restored", "ana");
   ASSERT_TRUE(restored_store.Write(*restored, "").ok());
-  Replica after(restored_store, world_.authority, world_.clock, world_.options);
+  Replica after(restored_store, world_.authority, world_.roster, world_.clock, world_.options);
   ASSERT_TRUE(after.publisher.TakeOver("uid", "y").ok());
   ASSERT_TRUE(after.publisher.Publish("phoenix", TestContent("r0")).ok());
   agent = world_.StartAgent(after);

@@ -52,6 +52,15 @@ struct Rogue {
     while (stream->Read(&message)) received.push_back(message);
     return stream->Finish();
   }
+  grpc::Status Renew(const Replica& replica, const std::string& roots) const {
+    const auto stub = Stub(replica, roots);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + seconds(10));
+    agent::v1::RenewRequest request;
+    request.set_csr_pem(csr);
+    agent::v1::Identity answer;
+    return stub->Renew(&context, request, &answer);
+  }
   std::string key, csr, certificate;
 };
 
@@ -165,6 +174,57 @@ TEST_F(IdentityTest, TokensOfOtherNodesAndBadTokensAreRefusedWithTheReason) {
   EXPECT_FALSE(replica->fleet.Node(kN1));
 }
 
+// A token that the API server vouches for, of a Site or a node that the controller does not know.
+TEST_F(IdentityTest, NobodyEnrolsForASiteOrANodeThatIsNotThere) {
+  const auto replica = StartPublished();
+  world_.roster.Lose("n2");
+  const auto stray = world_.StartAgent(*replica, "n2");
+  ASSERT_TRUE(Eventually([&] { return !stray->state().last_error.empty(); }));
+  EXPECT_THAT(stray->state().last_error, HasSubstr("no node n2"));
+  world_.roster.Lose("phoenix");
+  const auto orphan = world_.StartAgent(*replica, "n1");
+  ASSERT_TRUE(Eventually([&] { return !orphan->state().last_error.empty(); }));
+  EXPECT_THAT(orphan->state().last_error, HasSubstr("no site phoenix"));
+  EXPECT_EQ(replica->server.stats().enrolled, 0);
+  EXPECT_FALSE(replica->fleet.Node(kN1));
+}
+
+TEST_F(IdentityTest, NobodyEnrolsOrRenewsWhileItCannotBeToldWhoIsThere) {
+  const auto replica = StartPublished();
+  const Rogue known(world_.authority, kN1, now(), hours(1));
+  world_.roster.SetReady(false);
+  EXPECT_EQ(known.Renew(*replica, roots()).error_code(), grpc::StatusCode::UNAVAILABLE);
+  const auto agent = world_.StartAgent(*replica);
+  ASSERT_TRUE(Eventually([&] { return !agent->state().last_error.empty(); }));
+  EXPECT_EQ(agent->state().enrolments, 0);
+  world_.roster.SetReady(true);
+  EXPECT_TRUE(Eventually([&] { return agent->region() == "r1"; })) << "it tries again";
+}
+
+TEST_F(IdentityTest, ACertificateIsOfNoMoreUseOnceItsNodeIsGone) {
+  world_.options.roster_interval = seconds(1);
+  const auto replica = StartPublished();
+  const auto agent = world_.StartAgent(*replica);
+  ASSERT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
+  const Rogue thief(world_.authority, kN1, now(), hours(1));
+  EXPECT_TRUE(thief.Renew(*replica, roots()).ok());
+  world_.roster.Lose("n1");
+  const auto renewed = thief.Renew(*replica, roots());
+  EXPECT_EQ(renewed.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(renewed.error_message(), HasSubstr("no node n1"));
+  const auto status = thief.Connect(*replica, roots(), "n1", received_);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << status.error_message();
+  EXPECT_TRUE(received_.empty());
+  // The open stream ends, and what is published later does not reach it.
+  ASSERT_TRUE(Eventually([&] {
+    const auto node = replica->fleet.Node(kN1);
+    return node && !node->connected;
+  }));
+  ASSERT_TRUE(replica->publisher.Publish("phoenix", TestContent("r2")).ok());
+  ASSERT_TRUE(Eventually([&] { return !agent->state().last_error.empty(); }));
+  EXPECT_EQ(agent->region(), "r1") << "it serves on with what it has";
+}
+
 TEST_F(IdentityTest, AgentsRenewAtHalfLifeWithoutEnrollingAgain) {
   world_.options.agent_certificate_life = seconds(2);
   const auto replica = StartPublished();
@@ -193,13 +253,7 @@ TEST_F(IdentityTest, TenRotationsUnderLoadFailNoRequest) {
   for (int i = 0; i < 2; ++i) {
     load.emplace_back([&] {
       while (!done) {
-        const auto stub = client.Stub(*replica, roots());
-        grpc::ClientContext context;
-        context.set_deadline(std::chrono::system_clock::now() + seconds(10));
-        agent::v1::RenewRequest request;
-        request.set_csr_pem(client.csr);
-        agent::v1::Identity answer;
-        const auto status = stub->Renew(&context, request, &answer);
+        const auto status = client.Renew(*replica, roots());
         if (status.ok()) {
           ++good;
           continue;

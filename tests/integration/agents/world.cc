@@ -29,6 +29,24 @@ base::StatusOr<ReviewedToken> TableReviewer::Review(const std::string& site,
                        token.substr(on + 4)};
 }
 
+base::Status TestRoster::Has(const AgentIdentity& identity) const {
+  const std::lock_guard lock(mutex_);
+  if (!ready_) return base::Unavailable("not known yet");
+  if (gone_.contains(identity.site)) return base::NotFound("no site " + identity.site);
+  if (gone_.contains(identity.node)) return base::PermissionDenied("no node " + identity.node);
+  return base::OkStatus();
+}
+
+void TestRoster::Lose(const std::string& site_or_node) {
+  const std::lock_guard lock(mutex_);
+  gone_.insert(site_or_node);
+}
+
+void TestRoster::SetReady(bool ready) {
+  const std::lock_guard lock(mutex_);
+  ready_ = ready;
+}
+
 TestContent::TestContent(const std::string& region, bool good, const std::string& secret) {
   config.set_s3_region(region);
   config.add_listen("127.0.0.1:0");
@@ -44,10 +62,12 @@ TestContent::TestContent(const std::string& region, bool good, const std::string
   credential.set_secret_access_key(secret);
 }
 
-Replica::Replica(EpochStore& store, const CertificateAuthority& authority, base::Clock& clock,
-                 ServerOptions options)
+Replica::Replica(EpochStore& store, const CertificateAuthority& authority, const TestRoster& roster,
+                 base::Clock& clock, ServerOptions options)
     : publisher(store, authority.DeriveKey("configuration version")),
-      server(std::move(options), publisher, fleet, reviewer, clock) {
+      server(
+          std::move(options), publisher, fleet, reviewer,
+          [&roster](const AgentIdentity& identity) { return roster.Has(identity); }, clock) {
   const auto started = server.Start(authority, "");
   EXPECT_TRUE(started.ok()) << started.ToString();
 }
@@ -127,7 +147,7 @@ World::World()
 }
 
 std::unique_ptr<Replica> World::StartReplica() {
-  return std::make_unique<Replica>(store, authority, clock, options);
+  return std::make_unique<Replica>(store, authority, roster, clock, options);
 }
 
 std::unique_ptr<Replica> World::StartReplicaAt(const std::string& control,
@@ -135,7 +155,7 @@ std::unique_ptr<Replica> World::StartReplicaAt(const std::string& control,
   ServerOptions at = options;
   at.control_address = control;
   at.enrolment_address = enrolment;
-  return std::make_unique<Replica>(store, authority, clock, at);
+  return std::make_unique<Replica>(store, authority, roster, clock, at);
 }
 
 std::unique_ptr<Agent> World::StartAgent(const Replica& replica, const std::string& node,

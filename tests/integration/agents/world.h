@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,20 @@ class TableReviewer final : public TokenReviewer {
   std::atomic<int> asked{0};
 };
 
+// The Sites and nodes that are gone; everything else is there.
+class TestRoster {
+ public:
+  base::Status Has(const AgentIdentity& identity) const;
+  void Lose(const std::string& site_or_node);
+  // Until it is told otherwise it cannot tell.
+  void SetReady(bool ready);
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::string> gone_;  // guarded by mutex_
+  bool ready_ = true;           // guarded by mutex_
+};
+
 // A configuration that only its region tells apart; `good` false: the agent must refuse it.
 struct TestContent {
   explicit TestContent(const std::string& region, bool good = true,
@@ -48,8 +63,8 @@ struct TestContent {
 // One controller process.
 class Replica {
  public:
-  Replica(EpochStore& store, const CertificateAuthority& authority, base::Clock& clock,
-          ServerOptions options);
+  Replica(EpochStore& store, const CertificateAuthority& authority, const TestRoster& roster,
+          base::Clock& clock, ServerOptions options);
   ~Replica() { server.Stop(); }
   std::string control() const;
   std::string enrolment() const;
@@ -105,6 +120,7 @@ class World {
   std::string root;
   base::RealClock clock;
   MemoryEpochStore store;
+  TestRoster roster;
   KeyPair authority_pair;
   CertificateAuthority authority;
   ServerOptions options;

@@ -1,0 +1,47 @@
+#include "reconcilers/site/roster.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/v1alpha1/site.pb.h"
+#include "reconcilers/common/decode.h"
+#include "reconcilers/common/resources.h"
+#include "reconcilers/site/inputs.h"
+#include "reconcilers/site/objects.h"
+#include "reconcilers/site/teardown.h"
+
+namespace sluice::site {
+
+base::Status Roster::Has(const std::string& site, const std::string& node) const {
+  for (const cache::Store* store : {&sites, &namespaces, &nodes}) {
+    if (!store->synced()) {
+      return base::Unavailable(
+          fmt::format("{} are not known yet; try again", store->resource().plural));
+    }
+  }
+  const meta::ObjectPtr object = sites.Get({"", site});
+  if (object == nullptr) return base::NotFound(fmt::format("there is no Site \"{}\"", site));
+  const std::string ns = NamespaceOf(site);
+  const meta::ObjectPtr home = namespaces.Get({"", ns});
+  if (home == nullptr || !IsControlledBy(*home, *object)) {
+    return base::PermissionDenied(
+        fmt::format("namespace {} was not made for Site \"{}\"", ns, site));
+  }
+  const meta::ObjectPtr machine = nodes.Get({"", node});
+  if (machine == nullptr) return base::NotFound(fmt::format("there is no node \"{}\"", node));
+  SLUICE_ASSIGN_OR_RETURN(const auto decoded, common::Decode<v1alpha1::Site>(*object));
+  if (!Selects(*decoded, machine->ToJson())) {
+    return base::PermissionDenied(
+        fmt::format("Site \"{}\" does not select node \"{}\"", site, node));
+  }
+  return base::OkStatus();
+}
+
+Roster RosterOf(runtime::Manager& manager) {
+  const runtime::StoreOptions managed{.ns = "", .label_selector = common::kManagedSelector};
+  return {manager.StoreOf(common::kSites), manager.StoreOf(common::kNamespaces, managed),
+          manager.StoreOf(common::kNodes)};
+}
+
+}  // namespace sluice::site
