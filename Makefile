@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full unit fuzz lint generate images clean
+.PHONY: help setup build demo demo-down test test-full unit fuzz bench-datapath lint generate images clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t'
@@ -35,6 +35,11 @@ unit: ## Unit tests alone (release)
 
 fuzz: setup ## Every fuzzer for SECONDS each (default 60)
 	@tests/run fuzz $(or $(SECONDS_EACH),60)
+
+bench-datapath: setup ## The agent beside nginx, varnish, versitygw (BENCH=short|full); build/bench/datapath.json
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sluice-agent sluice_load
+	@BENCH=$(or $(BENCH),short) tests/bench/datapath/run
 
 lint: setup ## Format, clang warnings as errors, dependency rules
 	@tests/run lint
