@@ -98,6 +98,27 @@ TEST_F(PlaneTest, AllReplicasShareTheAuthorityThatTheFirstMade) {
   EXPECT_EQ(api.LookAll(SecretResource()).size(), 1u);
 }
 
+TEST_F(PlaneTest, AMissingRightIsWaitedForAndABrokenSecretIsNot) {
+  api.FailBefore([](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb != "create") return std::nullopt;
+    return base::PermissionDenied("cannot create resource \"secrets\"");
+  });
+  EXPECT_TRUE(MayPass(EnsureAuthority(api, api, "sluice", clock.Wall()).status()));
+  // A 409 to a create of what is not there either: looked at anew, not the end of the process.
+  api.FailBefore([](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb != "create") return std::nullopt;
+    return base::AlreadyExists("by somebody in between");
+  });
+  EXPECT_TRUE(MayPass(EnsureAuthority(api, api, "sluice", clock.Wall()).status()));
+  api.FailBefore(nullptr);
+  EXPECT_FALSE(MayPass(EnsureAuthority(api, api, "sluice", clock.Wall()).status()));  // OK now
+  api.Put(SecretResource(), {{"metadata", {{"namespace", "sluice"}, {"name", kAuthoritySecret}}},
+                             {"data", {{"ca.crt", "!"}}}});
+  const auto broken = EnsureAuthority(api, api, "sluice", clock.Wall());
+  EXPECT_THAT(broken, HasCode(base::Code::kDataLoss));
+  EXPECT_FALSE(MayPass(broken.status()));
+}
+
 TEST_F(PlaneTest, AReplicaThatLosesTheRaceTakesTheOthersAuthority) {
   testing_kit::FakeApi other(clock);
   const auto theirs = EnsureAuthority(other, other, "sluice", clock.Wall());

@@ -89,6 +89,11 @@ StatusOr<Authority> EnsureAuthority(client::Reader& reader, client::Writer& writ
   return ReadAuthority(**got);
 }
 
+bool MayPass(const base::Status& status) {
+  return !status.ok() && status.code() != base::Code::kDataLoss &&
+         status.code() != base::Code::kInvalidArgument;
+}
+
 StatusOr<std::optional<Authority>> Rotated(const Authority& current, base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const base::WallTime end, agents::NotAfter(current.pair.certificate_pem));
   if (end - now > kAuthorityLife / 3) return std::optional<Authority>();

@@ -44,6 +44,10 @@ nlohmann::json AuthoritySecret(const std::string& ns, const Authority& authority
 base::StatusOr<Authority> EnsureAuthority(client::Reader& reader, client::Writer& writer,
                                           const std::string& ns, base::WallTime now);
 
+// Whether an error of EnsureAuthority may pass while we wait: the API server is away, or a right is
+// missing and will be granted. What the Secret says does not pass by itself.
+bool MayPass(const base::Status& status);
+
 // The next authority when it is time for it, nullopt otherwise.
 base::StatusOr<std::optional<Authority>> Rotated(const Authority& current, base::WallTime now);
 

@@ -88,14 +88,15 @@ site::AgentOptions AgentOptionsOf(const Options& options, const std::string& ns,
   return agent;
 }
 
-// An API server that is away at our start is waited for: ending would only start us again.
+// An API server that is away at our start, or a right that is missing, is waited for: ending would
+// only start us again.
 Status PrepareUntil(AgentPlane& plane, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   while (!stop.stop_requested()) {
     const Status status = plane.Prepare();
-    if (status.ok() || !base::IsRetryable(status)) return status;
+    if (status.ok() || !MayPass(status)) return status;
     log::Warn("certificate authority could not be read, will retry", {{"error", status}});
     wake.wait_for(lock, stop, std::chrono::seconds(2), [] { return false; });
   }

@@ -1,0 +1,130 @@
+"""Runs one case on a lane: start state, controller, act, fault, wait for the end, judge."""
+import dataclasses
+import time
+
+from . import faults, oracle, scenarios
+
+CASE_SECONDS = 180     # a case that has not ended by then is stuck; it was seen to take 2 to 5
+QUIET_SECONDS = 0.3    # without a write, before the world is read
+REST_SECONDS = 0.8     # without a write, before a case is over
+LONG_REST_SECONDS = 6  # the same for the run without faults: every timer of ours went off once
+LOOK_SECONDS = 0.03
+FAULT_FREE_TRIES = 3
+# Writes a life of the controller may take beyond the fault-free run's: its start and its repeats.
+EXTRA_WRITES = 20
+
+
+class Failed(Exception):
+    """The case did not end as it must; the text says how."""
+
+
+@dataclasses.dataclass
+class Expected:
+    """What the fault-free run of a scenario showed."""
+    start: list      # etcd's content to start from
+    end: dict        # oracle.state
+    end_content: list
+    counts: dict     # points, by what is counted
+    writes: int
+
+
+def reach(lane, done, rest, seconds=CASE_SECONDS):
+    """Plays everybody's part until `done(objects)` and nothing was written for `rest` seconds."""
+    deadline = time.monotonic() + seconds
+    objects, acted, stepped_at = [], True, 0.0
+    while time.monotonic() < deadline:
+        lane.tend()
+        before = lane.proxy.last_write
+        if acted or stepped_at <= before:  # the others act on what the controller writes
+            stepped_at = time.monotonic()
+            acted = lane.actor.step()
+        if acted or time.monotonic() - before < QUIET_SECONDS:
+            time.sleep(LOOK_SECONDS)
+            continue
+        objects = lane.actor.objects()
+        acted = lane.actor.collect(objects)
+        if acted or lane.proxy.last_write != before:
+            continue
+        if done(objects) and time.monotonic() - before >= rest:
+            return objects
+        time.sleep(8 * LOOK_SECONDS)
+    raise Failed(f"not at the end after {seconds} s", objects)
+
+
+def begin(lane, scenario, start, fault):
+    """Brings the start state about and arms the proxy: for the first scenario before the controller
+    starts, for the others when it leads and rests."""
+    lane.controller.clear()
+    lane.proxy.reset()
+    revision = lane.etcd.replace(start)
+    if not scenario.starts_from:
+        lane.proxy.arm(fault, revision)
+    lane.controller.start()
+    deadline = time.monotonic() + CASE_SECONDS
+    while not lane.proxy.records and time.monotonic() < deadline:
+        lane.tend()
+        time.sleep(LOOK_SECONDS)
+    if scenario.starts_from:
+        reach(lane, lambda objects: True, rest=QUIET_SECONDS)
+        lane.proxy.arm(fault, lane.etcd.revision())
+
+
+def fault_free(lane, scenario, start, rest):
+    """Runs the scenario without a fault; what it shows is expected of every case."""
+    for _ in range(FAULT_FREE_TRIES):
+        begin(lane, scenario, start, None)
+        scenario.act(lane)
+        objects = reach(lane, scenario.done, rest)
+        if lane.controller.lives == 1:
+            break  # else the machine was so busy that the Lease ran out: that is a fault
+    else:
+        raise Failed(f"{scenario.name}: the controller ended by itself without a fault", objects)
+    counts = dict(lane.proxy.counts, once=1)
+    judge(lane, 0)
+    writes = lane.proxy.total_writes
+    lane.controller.stop()
+    return Expected(start, oracle.state(objects), lane.etcd.dump(), counts, writes)
+
+
+def run(lane, scenario, expected, fault):
+    """Raises Failed with the reason."""
+    begin(lane, scenario, expected.start, fault)
+    scenario.act(lane)
+    try:
+        reach(lane, lambda objects: oracle.state(objects) == expected.end, REST_SECONDS)
+    except Failed as failure:
+        lines = oracle.difference(expected.end, oracle.state(failure.args[1]))
+        raise Failed("\n".join([failure.args[0], *(lines or ["it never came to rest"])])) from None
+    judge(lane, expected.writes)
+    lane.controller.stop()
+
+
+def judge(lane, expected_writes):
+    fell = oracle.orders_fell(lane.proxy.records)
+    if fell:
+        raise Failed("the order of the agents' configuration fell:\n" + "\n".join(fell))
+    bound = (expected_writes + EXTRA_WRITES) * max(1, lane.controller.lives)
+    if expected_writes and lane.proxy.total_writes > bound:
+        raise Failed(f"{lane.proxy.total_writes} writes, {expected_writes} without the fault")
+
+
+def points(expected, kind):
+    return expected.counts.get(faults.KINDS[kind].counts, 0)
+
+
+def prepare(lane, names, rest=LONG_REST_SECONDS):
+    """The fault-free runs of these scenarios, and of those they start from."""
+    scenarios.before(lane)
+    empty = lane.etcd.dump()
+    found = {}
+
+    def of(name):
+        if name not in found:
+            scenario = scenarios.SCENARIOS[name]
+            start = of(scenario.starts_from).end_content if scenario.starts_from else empty
+            found[name] = fault_free(lane, scenario, start, rest)
+        return found[name]
+
+    for name in names:
+        of(name)
+    return found

@@ -1,0 +1,333 @@
+"""The proxy: TLS in, TLS out, one connection upstream for each one of the controller, one Fault.
+
+It runs on a thread of its own; `arm`, `disarm` and the counters may be used from any thread. It keeps
+no opinion about the product: it counts, breaks one thing, and writes down what went by (`journal`) and
+which contents the fencing record had (`records`).
+"""
+import asyncio
+import collections
+import json
+import ssl
+import threading
+import time
+
+from . import faults, http1
+
+STALE_SECONDS = 1.0     # how long an older state is shown before the stream goes on
+RELIST_SECONDS = 10.0   # within which a stream that was ended is asked for again
+DELAY_SECONDS = 1.0
+DROP_SECONDS = 0.3      # how long events go missing before the client is told
+STEPS_BACK = 3          # writes between the older state and the present
+EPOCH_RECORD = "/configmaps/sluice-agents-epoch"
+JOURNAL_LINES = 4000
+
+
+class Proxy:
+    def __init__(self, upstream, authority, certificate, key):
+        """`upstream`: (host, port); `authority`: PEM that signs it; our own pair is two paths."""
+        self._upstream = upstream
+        self._to_server = ssl.create_default_context(cadata=authority)
+        self._for_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._for_client.load_cert_chain(certificate, key)
+        self._loop = self._end = None  # the thread's own, set before `_ready`
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._ready = threading.Event()
+        self._open = set()  # writers to the controller
+        self.port = 0
+        self.kill = lambda: None  # ends the controller at once; set before arm
+        self.reset()
+
+    def reset(self):
+        self.armed = False
+        self.fault = None
+        self.counts = collections.Counter()
+        self.total_writes = 0
+        self.last_write = time.monotonic()
+        self.versions = []       # of what was written, in order
+        self.records = {}        # version of the fencing record -> its data
+        self.journal = collections.deque(maxlen=JOURNAL_LINES)
+        self._stale = None       # (version, path or None for all, until)
+
+    def arm(self, fault, base_version):
+        self.fault = fault
+        self.counts.clear()
+        self.total_writes = 0
+        self.versions = [base_version]
+        if fault and faults.KINDS[fault.kind].counts == faults.ONCE:
+            fault.fired = True
+        self.armed = True
+
+    def start(self):
+        self._thread.start()
+        self._ready.wait()
+        return self.port
+
+    def stop(self):
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    def present(self, certificate, key):
+        """Shows another certificate to new connections, and ends those there are."""
+        self._for_client.load_cert_chain(certificate, key)
+        self._loop.call_soon_threadsafe(lambda: [each.transport.abort() for each in self._open])
+
+    def show_older(self):
+        """From now on for a while every list shows an older state. For the kind `travel`."""
+        self._stale = (self._earlier(), None, time.monotonic() + STALE_SECONDS)
+
+    def _earlier(self):
+        return self.versions[max(0, len(self.versions) - 1 - STEPS_BACK)]
+
+    def _run(self):
+        async def serve():
+            self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+            server = await asyncio.start_server(self._client, "127.0.0.1", 0, ssl=self._for_client,
+                                                limit=http1.HEAD_LIMIT << 8)
+            self.port = server.sockets[0].getsockname()[1]
+            self._ready.set()
+            await self._end.wait()
+            server.close()
+
+        asyncio.run(serve())  # cancels and awaits what still runs
+
+    def _count(self, what):
+        """Number of this point, 0 while not armed."""
+        if not self.armed:
+            return 0
+        self.counts[what] += 1
+        return self.counts[what]
+
+    def _hits(self, what, number):
+        return bool(number and self.fault and self.fault.hits(what, number))
+
+    def _note(self, text):
+        self.journal.append(f"{time.monotonic():.3f} {text}")
+
+    async def _client(self, reader, writer):
+        up = None
+        self._open.add(writer)
+        try:
+            while True:
+                head = await http1.read_head(reader)
+                request = http1.Request(head, await http1.read_body(reader, head))
+                if up is None:
+                    up = await asyncio.open_connection(*self._upstream, ssl=self._to_server,
+                                                       limit=http1.HEAD_LIMIT << 8)
+                if not await self._exchange(request, reader, writer, up):
+                    break
+        except (http1.Ended, ConnectionError, OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(writer)
+            for each in (writer, up[1] if up else None):
+                if each is not None:
+                    each.transport.abort()
+
+    async def _exchange(self, request, reader, writer, up):
+        """Passes one request on and its answer back. False: the connection is to be closed."""
+        what = faults.WRITES if request.is_write else faults.READS
+        number = self._count(what) if request.is_counted else 0
+        hit = self._hits(what, number)
+        if request.is_counted:
+            self._note(f"{what} {number} {request.method} {request.target}{' FAULT' if hit else ''}")
+        refused = faults.refusal(self.fault.kind, request.method) if hit else None
+        if refused:
+            if request.is_write:
+                self.last_write = time.monotonic()
+            await self._send(writer, *refused)
+            return True
+        if request.is_watch:
+            await self._stream(request, reader, writer, up, slow=hit)
+            return False
+        return await self._whole(request, writer, up, hit)
+
+    async def _send(self, writer, code, headers, body):
+        raw = json.dumps(body).encode()
+        writer.write(http1.message(f"HTTP/1.1 {code} Fault",
+                                   [*headers, ("Content-Type", "application/json")], raw))
+        await writer.drain()
+
+    async def _whole(self, request, writer, up, hit):
+        older = self._older(request) if request.method == "GET" else None
+        target = request.list_target(older) if older and "resourceVersion" in request.query else None
+        up[1].write(request.bytes(target))
+        head = await http1.read_head(up[0])
+        body = await http1.read_body(up[0], head)
+        if request.is_write and request.is_counted:
+            self._remember(request, head, body)
+        kind = self.fault.kind if hit else ""
+        if kind in ("kill", "travel"):
+            self.kill()
+            return False
+        if kind == "lost":
+            return False
+        if kind == "w504":
+            await self._send(writer, *faults.TAKEN_504)
+            return True
+        answer = http1.message(head.start, head.passed_on(), body)
+        if kind == "bytes":
+            await self._dribble(writer, answer)
+        else:
+            writer.write(answer)
+            await writer.drain()
+        return True
+
+    async def _dribble(self, writer, data):
+        for at in range(len(data)):
+            writer.write(data[at:at + 1])
+            await writer.drain()
+
+    def _remember(self, request, head, body):
+        self.total_writes += 1
+        self.last_write = time.monotonic()
+        self._note(f"  answered {head.start.split(' ', 1)[1]}")
+        if not head.start.split(" ")[1].startswith("2"):
+            return
+        answer = json.loads(body)
+        version = answer.get("metadata", {}).get("resourceVersion")
+        if version:
+            self.versions.append(version)
+        if answer.get("metadata", {}).get("name") == "sluice-agents-epoch" and "data" in answer:
+            self.records[int(version)] = answer["data"]
+
+    # Watches.
+
+    async def _stream(self, request, reader, writer, up, slow):
+        """Passes a watch on until either side ends it."""
+        pump = asyncio.ensure_future(self._pump(request, writer, up, slow))
+        gone = asyncio.ensure_future(reader.read(1))  # the client sends nothing while it watches
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (pump, gone):
+                task.cancel()
+            await asyncio.gather(pump, gone, return_exceptions=True)
+
+    def _older(self, request):
+        """The version to show instead of the present; None: the present."""
+        if self._stale is None:
+            return None
+        version, path, until = self._stale
+        if time.monotonic() > until:
+            self._stale = None
+            return None
+        return version if path in (None, request.path) else None
+
+    async def _pump(self, request, writer, up, slow):
+        send = self._sender(writer, slow)
+        stream = self._count(faults.STREAMS) if request.is_stream and request.is_counted else 0
+        lose_mark = self._hits(faults.STREAMS, stream)
+        version = self._older(request) if request.is_stream else None
+        if version:
+            await self._send_older(request, send, up, version)
+            up[1].write(request.bytes(request.watch_target(version)))
+        else:
+            up[1].write(request.bytes())
+        head = await http1.read_head(up[0])
+        if not head.start.split(" ")[1].startswith("2"):
+            body = await http1.read_body(up[0], head)
+            if not version:
+                writer.write(http1.message(head.start, head.passed_on(), body))
+                await writer.drain()
+            return
+        if not version:
+            await send.begin(head)
+        async for line in http1.lines(up[0], head):
+            if not await self._line(request, line, send, writer, lose_mark):
+                return
+        await send.end()
+
+    def _sender(self, writer, slow):
+        return Sender(writer, self._dribble if slow else None)
+
+    async def _send_older(self, request, send, up, version):
+        """The initial events as a server that lags behind would send them, then its silence."""
+        self._note(f"  shows {request.path} as of {version}")
+        up[1].write(request.bytes(request.list_target(version)))
+        head = await http1.read_head(up[0])
+        listed = json.loads(await http1.read_body(up[0], head))
+        if "items" not in listed:
+            raise http1.Ended()  # compacted meanwhile
+        await send.begin(http1.Head("HTTP/1.1 200 OK", [("Content-Type", "application/json")]))
+        kind, group = listed["kind"].removesuffix("List"), listed["apiVersion"]
+        for item in listed["items"]:
+            item = {"kind": kind, "apiVersion": group, **item}
+            await send.line(json.dumps({"type": "ADDED", "object": item}).encode())
+        mark = {"kind": kind, "apiVersion": group, "metadata": {
+            "resourceVersion": version, "annotations": {"k8s.io/initial-events-end": "true"}}}
+        await send.line(json.dumps({"type": "BOOKMARK", "object": mark}).encode())
+        if self._stale and self._stale[1]:
+            self._stale = None  # one stream only, once
+        await asyncio.sleep(STALE_SECONDS)
+
+    async def _line(self, request, line, send, writer, lose_mark):
+        """Passes one event on. False: the stream is over."""
+        kind = self.fault.kind if self.fault else ""
+        if line.startswith(b'{"type":"BOOKMARK"'):
+            mark = b"initial-events-end" in line
+            if mark and lose_mark:
+                self._note(f"  mark of {request.path} lost FAULT")
+                await send.end()
+                return False
+            if not mark and kind == "bookmarks":
+                return True
+            await send.line(line)
+            return True
+        if not request.is_counted:
+            await send.line(line)
+            return True
+        number = self._count(faults.EVENTS)
+        if number:
+            self._note(f"event {number} {request.path} {line[:18].decode()}")
+        if not self._hits(faults.EVENTS, number):
+            await send.line(line)
+            return True
+        self._note(f"  FAULT {kind}")
+        return await self._break(kind, request, line, send, writer)
+
+    async def _break(self, kind, request, line, send, writer):
+        if kind == "double":
+            await send.line(line)
+            await send.line(line)
+            return True
+        if kind == "delay":
+            await asyncio.sleep(DELAY_SECONDS)
+            await send.line(line)
+            return True
+        if kind == "cut":
+            await send.part(line[:len(line) // 2])
+            return False
+        if kind == "drop":
+            await asyncio.sleep(DROP_SECONDS)
+        if kind == "stale":
+            self._stale = (self._earlier(), request.path, time.monotonic() + RELIST_SECONDS)
+        await send.line(faults.gone_event())
+        await send.end()
+        return False
+
+
+class Sender:
+    """Writes a chunked answer, whole lines or, where `dribble` is given, byte by byte."""
+
+    def __init__(self, writer, dribble):
+        self._writer, self._dribble = writer, dribble
+
+    async def _put(self, data):
+        if self._dribble:
+            await self._dribble(self._writer, data)
+        else:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def begin(self, head):
+        text = head.start + "\r\n" + "".join(f"{k}: {v}\r\n" for k, v in head.passed_on())
+        await self._put(text.encode("latin-1") + b"Transfer-Encoding: chunked\r\n\r\n")
+
+    async def line(self, line):
+        await self._put(http1.chunk(line + b"\n"))
+
+    async def part(self, data):
+        await self._put(http1.chunk(data))
+
+    async def end(self):
+        await self._put(http1.LAST_CHUNK)
