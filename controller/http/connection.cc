@@ -269,7 +269,8 @@ base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, con
 
 bool Connection::StillIdle() {
   pollfd fd{fd_, POLLIN, 0};
-  if (poll(&fd, 1, 0) == 0) return true;
+  const bool read_ahead = tls_ != nullptr && SSL_has_pending(tls_) == 1;
+  if (poll(&fd, 1, 0) == 0 && !read_ahead) return true;
   if (tls_ == nullptr || (fd.revents & (POLLERR | POLLHUP)) != 0) return false;
   // TLS 1.3 session tickets arrive after the handshake: read them, expect nothing else.
   char byte;

@@ -15,6 +15,7 @@ inline constexpr std::size_t kMaxIdleConnections = 16;         // kept per clien
 inline constexpr std::size_t kMaxResolving = 64;               // names waiting to be resolved
 inline constexpr std::chrono::seconds kIdleConnectionAge{50};  // then closed, not reused
 inline constexpr std::size_t kReadBufferBytes = 16 << 10;      // one TLS record
+inline constexpr std::size_t kTlsReadAheadBytes = 64 << 10;    // while records are being read
 
 inline constexpr std::size_t kMaxServerBodyBytes = 1 << 20;
 inline constexpr std::size_t kMaxServerQueue = 64;  // connections waiting for a thread

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "controller/base/check.h"
+#include "controller/http/limits.h"
 
 namespace sluice::http {
 namespace {
@@ -102,6 +103,9 @@ base::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Make(const TlsOpti
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  // A watch brings thousands of small records: one recv(2) for many of them, not two for each.
+  SSL_CTX_set_read_ahead(raw, 1);
+  SSL_CTX_set_default_read_buffer_len(raw, kTlsReadAheadBytes);
   SSL_CTX_set_verify(raw, options.insecure_skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
                      nullptr);
   static constexpr unsigned char kAlpn[] = "\x08http/1.1";
