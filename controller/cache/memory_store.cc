@@ -37,6 +37,14 @@ std::vector<ObjectPtr> MemoryStore::List() const {
   return out;
 }
 
+std::vector<meta::Key> MemoryStore::Keys() const {
+  std::vector<meta::Key> out;
+  std::shared_lock lock(mutex_);
+  out.reserve(entries_.size());
+  for (const Entry& entry : entries_) out.push_back(entry.object->key());
+  return out;
+}
+
 std::vector<ObjectPtr> MemoryStore::ByIndex(std::string_view index, std::string_view value) const {
   std::shared_lock lock(mutex_);
   const auto found = indexes_.find(index);

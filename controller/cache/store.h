@@ -25,6 +25,7 @@ class Store {
   virtual bool synced() const = 0;
   virtual meta::ObjectPtr Get(const meta::Key& key) const = 0;  // nullptr when not there
   virtual std::vector<meta::ObjectPtr> List() const = 0;        // sorted by key
+  virtual std::vector<meta::Key> Keys() const = 0;              // in no order
   virtual std::vector<meta::ObjectPtr> ByIndex(std::string_view index,
                                                std::string_view value) const = 0;
   virtual std::size_t size() const = 0;

@@ -15,6 +15,9 @@ inline constexpr std::chrono::milliseconds kBaseBackoff{5};
 inline constexpr std::chrono::milliseconds kMaxBackoff{300'000};
 inline constexpr double kBackoffJitter = 0.2;
 
+// Keys added under one lock by AddMany.
+inline constexpr std::size_t kAddSlice = 256;
+
 // Of this many keys handed out while both lists are filled, one is taken from the low list: changes
 // go first, and a relist still ends.
 inline constexpr int kLowPriorityShare = 16;

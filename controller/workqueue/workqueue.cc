@@ -10,21 +10,6 @@ namespace sluice::workqueue {
 using base::Duration;
 using base::MonoTime;
 
-// A key the queue knows. It is in at most one of the lists normal, low and running.
-struct Workqueue::Entry {
-  meta::Key key;
-  Entry* previous = nullptr;
-  Entry* next = nullptr;
-  List* list = nullptr;
-  bool running = false;
-  bool again = false;  // added while running
-  Priority again_priority = Priority::kLow;
-  Priority delayed_priority = Priority::kLow;
-  std::optional<MonoTime> due;
-  MonoTime since{};  // start of waiting or of running
-  int failures = 0;
-};
-
 // First in, first out, linked through the entries themselves.
 struct Workqueue::List {
   Entry* head = nullptr;
@@ -71,8 +56,7 @@ Workqueue::Workqueue(Options options, base::Clock& clock, base::metrics::Registr
       depth_low_(registry.GetGauge(
           "workqueue_depth", "Current depth of workqueue",
           {{"controller", options_.name}, {"name", options_.name}, {"priority", "-100"}})),
-      adds_(registry.GetCounter("workqueue_adds_total",
-                                "Total number of adds handled by workqueue",
+      adds_(registry.GetCounter("workqueue_adds_total", "Total number of adds handled by workqueue",
                                 {{"controller", options_.name}, {"name", options_.name}})),
       retries_(registry.GetCounter("workqueue_retries_total",
                                    "Total number of retries handled by workqueue",
@@ -82,8 +66,8 @@ Workqueue::Workqueue(Options options, base::Clock& clock, base::metrics::Registr
                                     {{"controller", options_.name}, {"name", options_.name}})),
       queue_seconds_(registry.GetHistogram(
           "workqueue_queue_duration_seconds",
-          "How long in seconds an item stays in workqueue before being requested",
-          DurationBounds(), {{"controller", options_.name}, {"name", options_.name}})),
+          "How long in seconds an item stays in workqueue before being requested", DurationBounds(),
+          {{"controller", options_.name}, {"name", options_.name}})),
       work_seconds_(registry.GetHistogram(
           "workqueue_work_duration_seconds",
           "How long in seconds processing an item from workqueue takes.", DurationBounds(),
@@ -105,15 +89,15 @@ Workqueue::~Workqueue() {
 }
 
 Workqueue::Entry* Workqueue::FindOrMake(const meta::Key& key) {
-  if (const auto found = entries_.find(key); found != entries_.end()) return found->second.get();
+  if (const auto found = entries_.find(key); found != entries_.end()) return &found->second;
   if (entries_.size() >= options_.max_keys) {
     ++refused_;
     refusals_.Add();
     return nullptr;
   }
-  auto entry = std::make_unique<Entry>();
-  entry->key = key;
-  return entries_.emplace(key, std::move(entry)).first->second.get();
+  const auto made = entries_.try_emplace(key).first;
+  made->second.key = &made->first;
+  return &made->second;
 }
 
 void Workqueue::SetDepth() {
@@ -121,24 +105,24 @@ void Workqueue::SetDepth() {
   depth_low_.Set(static_cast<double>(low_->size));
 }
 
-void Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
+bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
   if (entry.running) {
     if (!entry.again) adds_.Add();
     entry.again_priority = entry.again ? std::min(entry.again_priority, priority) : priority;
     entry.again = true;
-    return;
+    return false;
   }
   List& wanted = priority == Priority::kNormal ? *normal_ : *low_;
   if (entry.list == low_.get() && priority == Priority::kNormal) {
     low_->Remove(entry);
     wanted.PushBack(entry);
-  } else if (entry.list == nullptr) {
-    adds_.Add();
-    entry.since = now;
-    wanted.PushBack(entry);
-    if (sleepers_ > 0) wake_.notify_one();
+    return false;
   }
-  SetDepth();
+  if (entry.list != nullptr) return false;
+  adds_.Add();
+  entry.since = now;
+  wanted.PushBack(entry);
+  return true;
 }
 
 bool Workqueue::Add(const meta::Key& key, Priority priority) {
@@ -147,8 +131,28 @@ bool Workqueue::Add(const meta::Key& key, Priority priority) {
   if (stopping_) return false;
   Entry* entry = FindOrMake(key);
   if (entry == nullptr) return false;
-  Enqueue(*entry, priority, now);
+  if (Enqueue(*entry, priority, now) && sleepers_ > 0) wake_.notify_one();
+  SetDepth();
   return true;
+}
+
+bool Workqueue::AddMany(const std::vector<meta::Key>& keys, Priority priority) {
+  const MonoTime now = clock_.Mono();
+  bool all = true;
+  for (std::size_t begin = 0; begin < keys.size(); begin += kAddSlice) {
+    const std::size_t end = std::min(keys.size(), begin + kAddSlice);
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    bool more = false;
+    for (std::size_t i = begin; i < end; ++i) {
+      Entry* entry = FindOrMake(keys[i]);
+      all = all && entry != nullptr;
+      more = (entry != nullptr && Enqueue(*entry, priority, now)) || more;
+    }
+    SetDepth();
+    if (more && sleepers_ > 0) wake_.notify_all();
+  }
+  return all;
 }
 
 void Workqueue::Undelay(Entry& entry) {
@@ -210,21 +214,22 @@ void Workqueue::Forget(const meta::Key& key) {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(key);
   if (found == entries_.end()) return;
-  found->second->failures = 0;
-  DropIfIdle(*found->second);
+  found->second.failures = 0;
+  DropIfIdle(found->second);
 }
 
 int Workqueue::Failures(const meta::Key& key) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(key);
-  return found == entries_.end() ? 0 : found->second->failures;
+  return found == entries_.end() ? 0 : found->second.failures;
 }
 
 void Workqueue::PromoteDue(MonoTime now) {
   while (!delayed_.empty() && delayed_.begin()->first <= now) {
     Entry& entry = *delayed_.begin()->second;
     Undelay(entry);
-    Enqueue(entry, entry.delayed_priority, now);
+    if (Enqueue(entry, entry.delayed_priority, now) && sleepers_ > 0) wake_.notify_one();
+    SetDepth();
   }
 }
 
@@ -237,7 +242,7 @@ Workqueue::Entry* Workqueue::Next() {
 }
 
 Item Workqueue::HandOut(Entry& entry, MonoTime now) {
-  Item item{entry.key, entry.list == low_.get() ? Priority::kLow : Priority::kNormal};
+  Item item{*entry.key, entry.list == low_.get() ? Priority::kLow : Priority::kNormal};
   queue_seconds_.Observe(Seconds(now - entry.since));
   entry.list->Remove(entry);
   Undelay(entry);
@@ -279,15 +284,15 @@ std::optional<Item> Workqueue::Get() {
 
 void Workqueue::DropIfIdle(Entry& entry) {
   if (entry.list != nullptr || entry.running || entry.due.has_value() || entry.failures > 0) return;
-  entries_.erase(meta::Key(entry.key));
+  entries_.erase(entries_.find(*entry.key));
 }
 
 void Workqueue::Done(const meta::Key& key) {
   const MonoTime now = clock_.Mono();
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(key);
-  SLUICE_CHECK(found != entries_.end() && found->second->running);
-  Entry& entry = *found->second;
+  SLUICE_CHECK(found != entries_.end() && found->second.running);
+  Entry& entry = found->second;
   work_seconds_.Observe(Seconds(now - entry.since));
   running_->Remove(entry);
   entry.running = false;
@@ -348,7 +353,7 @@ Snapshot Workqueue::Look(std::size_t max_entries) const {
   out.delayed = delayed_.size();
   const auto add = [&](const Entry& entry, const char* state, double seconds) {
     if (out.entries.size() >= max_entries) return false;
-    out.entries.push_back({entry.key.ToString(), state, seconds, entry.failures});
+    out.entries.push_back({entry.key->ToString(), state, seconds, entry.failures});
     return true;
   };
   const std::pair<const List*, const char*> lists[] = {

@@ -9,9 +9,12 @@
 //     long as one waits. A normal add of a key that waits as low moves it up.
 //  5. Back-off is per key: base * 2^failures with jitter, at most the longest wait, until Forget.
 //  6. At most max_keys keys are known at a time.
+//  7. Many keys added at once wake the workers only when a whole slice of them waits: on one core a
+//     worker woken for the first key would take turns with the adding thread, key by key.
 //
 // Idea and metric names from client-go util/workqueue; own implementation: one lock, one hash table
-// whose nodes are linked into the two lists, so that an add or a hand-out costs one look-up.
+// whose nodes are linked into the two lists, so that an add or a hand-out costs one look-up and a
+// known key one allocation.
 //
 // Thread rule: any thread. Stop: ShutDown() (Get gives what still waits, then nullopt) or
 // ShutDownNow() (Get gives nullopt at once). The queue must outlive its workers.
@@ -54,7 +57,7 @@ struct Item {
 struct Snapshot {
   struct Entry {
     std::string key;
-    std::string state;  // "waiting", "low", "running", "delayed"
+    std::string state;   // "waiting", "low", "running", "delayed"
     double seconds = 0;  // in that state; until due when delayed
     int failures = 0;
   };
@@ -71,6 +74,8 @@ class Workqueue {
 
   // False only when the queue is full or shut down; the caller has to look at everything later.
   bool Add(const meta::Key& key, Priority priority = Priority::kNormal);
+  // The same for many, in their order; false when any was refused.
+  bool AddMany(const std::vector<meta::Key>& keys, Priority priority = Priority::kNormal);
   // Adds after `wait`; an earlier due time of the same key stays.
   bool AddAfter(const meta::Key& key, base::Duration wait, Priority priority = Priority::kNormal);
   // Adds after the key's back-off, but not before `at_least`.
@@ -94,12 +99,26 @@ class Workqueue {
   Snapshot Look(std::size_t max_entries) const;
 
  private:
-  struct Entry;
   struct List;
-  using Map = std::unordered_map<meta::Key, std::unique_ptr<Entry>, meta::KeyHash>;
+  // What is known of a key. It is in at most one of the lists normal, low and running.
+  struct Entry {
+    const meta::Key* key = nullptr;  // the map's
+    Entry* previous = nullptr;
+    Entry* next = nullptr;
+    List* list = nullptr;
+    std::optional<base::MonoTime> due;
+    base::MonoTime since{};  // start of waiting or of running
+    int failures = 0;
+    bool running = false;
+    bool again = false;  // added while running
+    Priority again_priority = Priority::kLow;
+    Priority delayed_priority = Priority::kLow;
+  };
+  using Map = std::unordered_map<meta::Key, Entry, meta::KeyHash>;
 
   Entry* FindOrMake(const meta::Key& key);
-  void Enqueue(Entry& entry, Priority priority, base::MonoTime now);
+  // True when one more key waits now; whoever calls wakes a worker for it.
+  bool Enqueue(Entry& entry, Priority priority, base::MonoTime now);
   bool AddAt(const meta::Key& key, base::MonoTime due, Priority priority);
   void Undelay(Entry& entry);
   void PromoteDue(base::MonoTime now);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <random>
@@ -40,6 +41,47 @@ TEST_F(WorkqueueTest, AKeyAddedTwiceIsHandedOutOnce) {
   EXPECT_TRUE(queue->Add(K("a")));
   EXPECT_TRUE(queue->Add(K("b")));
   EXPECT_TRUE(queue->Add(K("a")));
+  EXPECT_THAT(Drain(*queue), testing::ElementsAre("a", "b"));
+}
+
+TEST_F(WorkqueueTest, ManyAddedAtOnceKeepTheirOrderAndWakeEveryWorker) {
+  auto queue = Make();
+  std::vector<meta::Key> keys;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < 2 * kAddSlice + 3; ++i) {
+    names.push_back("k" + std::to_string(i));
+    keys.push_back(K(names.back()));
+  }
+  queue->Add(K("k5"));
+  EXPECT_TRUE(queue->AddMany(keys, Priority::kLow));
+  EXPECT_EQ(queue->depth(), keys.size());
+  std::rotate(names.begin(), names.begin() + 5, names.begin() + 6);  // a change goes first
+  EXPECT_EQ(Drain(*queue), names);
+
+  std::atomic<int> got{0};
+  std::vector<std::thread> workers;
+  for (int i = 0; i < 3; ++i) {
+    workers.emplace_back([&] {
+      while (auto item = queue->Get()) {
+        ++got;
+        queue->Done(item->key);
+      }
+    });
+  }
+  while (clock.waiters() < 3) std::this_thread::yield();
+  EXPECT_TRUE(queue->AddMany(keys));
+  while (queue->depth() > 0) std::this_thread::yield();
+  queue->ShutDown();
+  for (auto& worker : workers) worker.join();
+  EXPECT_EQ(got, static_cast<int>(keys.size()));
+}
+
+TEST_F(WorkqueueTest, OfManyAddedToAFullQueueSomeAreRefused) {
+  Options options;
+  options.max_keys = 2;
+  auto queue = Make(options);
+  EXPECT_FALSE(queue->AddMany({K("a"), K("b"), K("c")}));
+  EXPECT_EQ(queue->refused(), 1u);
   EXPECT_THAT(Drain(*queue), testing::ElementsAre("a", "b"));
 }
 
@@ -192,26 +234,26 @@ TEST_F(WorkqueueTest, MetricsCarryTheNamesOfTheStockDashboards) {
   EXPECT_THAT(
       registry.Expose(),
       testing::AllOf(
-          testing::HasSubstr(
-              R"(workqueue_depth{controller="test",name="test",priority="0"} 1)"),
-          testing::HasSubstr(
-              R"(workqueue_depth{controller="test",name="test",priority="-100"} 1)"),
+          testing::HasSubstr(R"(workqueue_depth{controller="test",name="test",priority="0"} 1)"),
+          testing::HasSubstr(R"(workqueue_depth{controller="test",name="test",priority="-100"} 1)"),
           testing::HasSubstr(R"(workqueue_adds_total{controller="test",name="test"} 2)")));
   const auto item = queue->TryGet();
   clock.Advance(seconds(3));
-  EXPECT_THAT(registry.Expose(),
-              testing::AllOf(
-                  testing::HasSubstr(
-                      R"(workqueue_unfinished_work_seconds{controller="test",name="test"} 3)"),
-                  testing::HasSubstr(
-                      R"(workqueue_queue_duration_seconds_count{controller="test",name="test"} 1)")));
+  EXPECT_THAT(
+      registry.Expose(),
+      testing::AllOf(
+          testing::HasSubstr(
+              R"(workqueue_unfinished_work_seconds{controller="test",name="test"} 3)"),
+          testing::HasSubstr(
+              R"(workqueue_queue_duration_seconds_count{controller="test",name="test"} 1)")));
   queue->Done(item->key);
   queue->AddRateLimited(K("a"));
-  EXPECT_THAT(registry.Expose(),
-              testing::AllOf(
-                  testing::HasSubstr(
-                      R"(workqueue_work_duration_seconds_sum{controller="test",name="test"} 3)"),
-                  testing::HasSubstr(R"(workqueue_retries_total{controller="test",name="test"} 1)")));
+  EXPECT_THAT(
+      registry.Expose(),
+      testing::AllOf(
+          testing::HasSubstr(
+              R"(workqueue_work_duration_seconds_sum{controller="test",name="test"} 3)"),
+          testing::HasSubstr(R"(workqueue_retries_total{controller="test",name="test"} 1)")));
 }
 
 TEST_F(WorkqueueTest, NoKeyIsEverWithTwoWorkersAndNoChangeIsLost) {
