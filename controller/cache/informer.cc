@@ -174,6 +174,9 @@ base::Status InformerImpl::ReadWatch(const Step& step, const std::stop_token& st
   watch.field_selector = options_.field_selector;
   watch.resource_version = step.version;
   watch.send_initial_events = step.action == ReflectorMachine::Action::kStream;
+  if (watch.send_initial_events && options_.start_from_server_cache && !store_.synced()) {
+    watch.resource_version = "0";
+  }
   watch.metadata_only = options_.metadata_only;
   watch.timeout =
       std::chrono::duration_cast<std::chrono::seconds>(options_.watch_timeout * (1.0 + Random()));
@@ -237,6 +240,7 @@ void InformerImpl::FinishState(std::string_view version) {
     stats_.last_heard = clock_.Mono();
   }
   changed_.notify_all();
+  if (first && options_.on_synced) options_.on_synced();
   if (first) {
     base::log::Info("cache synced", {{"resource", options_.resource.GroupResource()},
                                      {"objects", store_.size()},

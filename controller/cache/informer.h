@@ -45,11 +45,18 @@ struct InformerOptions {
   bool all_secrets_or_pods = false;
   PruneFunction prune;
   bool watch_list = true;  // falls back by itself where the server refuses
+  // The first state may be the one the server's own cache holds (resourceVersion 0, as client-go's
+  // lists begin): it comes at once, while the newest waits up to 0.1 s for etcd's word that the
+  // cache is current. That cache may lag, also behind what we wrote in our last life. Later
+  // readings are never older than what was seen.
+  bool start_from_server_cache = false;
   int page_size = kListPageSize;
   std::chrono::seconds watch_timeout{300};  // each watch lasts one to two of these
   // Everything is read anew this often, jittered, in case an event was lost on the way.
   std::chrono::seconds relist_period{3600};
   std::uint64_t seed = 0;  // of the jitter; 0 picks one
+  // Called once, on the informer's thread, after the first whole state was read and told.
+  std::function<void()> on_synced;
 };
 
 struct InformerStats {

@@ -195,6 +195,25 @@ TEST(Informer, AfterAForgottenVersionTellsOnlyWhatChangedMeanwhile) {
               ElementsAre("[+a]", "[+b]", "[+c]", "[~b]", "[+d]", "[-c]"));
 }
 
+TEST(Informer, OnlyTheFirstStateMayComeFromTheServersCache) {
+  ScriptedApi api(
+      {End(Line("ADDED", Site("a", 1)) + Mark(5, true) + Line("ERROR", Expired())),
+       Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 8)) + Mark(9, true))});
+  int synced = 0;
+  Subject subject(
+      api,
+      {.resource = kSites, .start_from_server_cache = true, .on_synced = [&synced] { ++synced; }});
+  subject.diary.WaitFor(1);
+  while (api.clock().waiters() == 0) std::this_thread::yield();
+  api.clock().Advance(30s);
+  EXPECT_THAT(subject.diary.WaitFor(2), ElementsAre("[+a]", "[+b]"));
+  subject.informer->Stop();
+  EXPECT_THAT(api.targets().at(0), HasSubstr("resourceVersion=0"));
+  EXPECT_THAT(api.targets().at(1), HasSubstr("sendInitialEvents=true"));
+  EXPECT_THAT(api.targets().at(1), ::testing::Not(HasSubstr("resourceVersion=")));
+  EXPECT_EQ(synced, 1);
+}
+
 TEST(Informer, ALineCutInHalfIsReadAgainAndNothingTwice) {
   ScriptedApi api({[](ImposterConnection& c) {
                      c.Send(std::string(kChunkedHead) +

@@ -28,8 +28,7 @@ ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
                    .is_stale = [this](const meta::Key& key) { return store_.IsStale(key); },
                    .relist = [this] { AddAll(); }},
                   std::move(reconciler), clock, registry) {
-  wiring_.subscribe(resource_, options,
-                    [this](const cache::Event& event) { OnOwnEvent(event); });
+  wiring_.subscribe(resource_, options, [this](const cache::Event& event) { OnOwnEvent(event); });
 }
 
 void ControllerEntry::OnOwnEvent(const cache::Event& event) {
@@ -73,9 +72,11 @@ void ControllerEntry::Enqueue(const meta::Key& key) {
   if (active_) controller_.queue().Add(key);
 }
 
-void ControllerEntry::AddAll() {
-  for (const auto& object : store_.List()) controller_.queue().Add(object->key(), Priority::kLow);
+void ControllerEntry::LookAtAll() {
+  if (active_) AddAll();
 }
+
+void ControllerEntry::AddAll() { controller_.queue().AddMany(store_.Keys(), Priority::kLow); }
 
 void ControllerEntry::Activate() {
   SLUICE_CHECK(!active_);

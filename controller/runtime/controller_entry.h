@@ -45,6 +45,8 @@ class ControllerEntry final : public ControllerBuilder {
   void Stop() { controller_.Stop(); }
   // A key from outside the watches; dropped while not active.
   void Enqueue(const meta::Key& key);
+  // Every key of its store, at low priority; nothing while not active.
+  void LookAtAll();
 
   bool needs_leader() const { return needs_leader_; }
   const std::string& name() const { return controller_.name(); }

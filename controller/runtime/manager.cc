@@ -101,7 +101,8 @@ class ManagerImpl final : public Manager {
             })),
         recorder_(recorder::EventRecorder::New({"sluice.dev/" + options_.name, options_.identity},
                                                client, clock, registry_)),
-        stores_(client, clock, registry_),
+        stores_(
+            client, clock, registry_, [this] { Wake(); }, options_.start_from_server_cache),
         pages_({options_.health_address, options_.metrics_address, options_.debug_address},
                registry_) {
     pages_.AddReadyCheck("caches", [this] {
@@ -158,6 +159,12 @@ class ManagerImpl final : public Manager {
     return [entry](const meta::Key& key) { entry->Enqueue(key); };
   }
 
+  void LookAtAll(const std::string& controller) override {
+    ControllerEntry* entry = Find(controller);
+    SLUICE_CHECK(entry != nullptr);
+    entry->LookAtAll();
+  }
+
   void AddReadyCheck(std::string name, std::function<Status()> check) override {
     pages_.AddReadyCheck(std::move(name), std::move(check));
   }
@@ -172,10 +179,7 @@ class ManagerImpl final : public Manager {
 
   Status Run(std::stop_token stop) override {
     SLUICE_CHECK(!running_.exchange(true));
-    const std::stop_callback wake(stop, [this] {
-      const std::lock_guard lock(mutex_);
-      wake_.notify_all();
-    });
+    const std::stop_callback wake(stop, [this] { Wake(); });
     Status result = pages_.Start();
     if (result.ok()) {
       recorder_->Start();
@@ -235,8 +239,7 @@ class ManagerImpl final : public Manager {
       log::Error("lead was not taken and is given up", {{"error", status}});
       if (const auto elector = CurrentElector()) elector->Stop();
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, options_.lease_duration,
-                     [&] { return stop.stop_requested() || lost_; });
+      wake_.wait_for(lock, options_.lease_duration, [&] { return stop.stop_requested() || lost_; });
       if (stop.stop_requested()) return base::OkStatus();
     }
   }
@@ -244,6 +247,7 @@ class ManagerImpl final : public Manager {
   // From warm caches to the end of the lead or of the process.
   Status Lead(std::stop_token stop) {
     if (!AwaitSync(stop)) return base::OkStatus();
+    if (options_.on_synced) options_.on_synced();
     for (auto& entry : controllers_) {
       if (!entry->needs_leader()) entry->Activate();
     }
@@ -262,15 +266,16 @@ class ManagerImpl final : public Manager {
   // False when stop came first.
   bool AwaitSync(const std::stop_token& stop) {
     const base::MonoTime began = clock_.Mono();
-    base::MonoTime report = began + kSyncReport;
-    while (!stores_.Unsynced().empty()) {
-      std::unique_lock lock(mutex_);
-      // Stores have no call-back for "synced"; a few looks a second cost nothing.
-      wake_.wait_for(lock, std::chrono::milliseconds(2), [&] { return stop.stop_requested(); });
+    while (true) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, kSyncReport,
+                       [&] { return stop.stop_requested() || stores_.AllSynced(); });
+      }
       if (stop.stop_requested()) return false;
-      if (clock_.Mono() < report) continue;
-      report = clock_.Mono() + kSyncReport;
-      log::Warn("caches are not synced yet", {{"stores", Joined(stores_.Unsynced())}});
+      const auto unsynced = stores_.Unsynced();
+      if (unsynced.empty()) break;
+      log::Warn("caches are not synced yet", {{"stores", Joined(unsynced)}});
     }
     log::Info("caches synced",
               {{"seconds", std::chrono::duration<double>(clock_.Mono() - began).count()}});
@@ -289,6 +294,11 @@ class ManagerImpl final : public Manager {
     stores_.Stop();
     pages_.Stop();
     log::Info("stop ended", {{"controller", options_.name}});
+  }
+
+  void Wake() {
+    const std::lock_guard lock(mutex_);
+    wake_.notify_all();
   }
 
   void Signal(bool ManagerImpl::*fact, Status why) {

@@ -49,6 +49,12 @@ struct Options {
   // whoever may port-forward or exec into the pod reaches it. Empty: none.
   std::string debug_address;
   int workers = 1;  // of a controller whose builder does not say
+  // Caches begin with what the API server's own cache holds, which comes at once but may lag:
+  // cache/informer.h. For controllers that tolerate acting on an older state after a restart.
+  bool start_from_server_cache = false;
+  // Called once, when every cache is synced and before anything is reconciled; on a standby, too.
+  // Must not block.
+  std::function<void()> on_synced;
   // Called when this replica holds the lease, before any reconciler runs; an error gives the lease
   // up, and this replica stands again after lease_duration.
   std::function<base::Status()> on_lead;
@@ -112,6 +118,9 @@ class Manager {
                                            const StoreOptions& options,
                                            std::shared_ptr<reconcile::Reconciler> reconciler) = 0;
   virtual Trigger TriggerOf(const std::string& controller) = 0;
+  // Has a controller look once more at every object of its store, behind what changes meanwhile.
+  // From any thread; nothing happens before it is active. For whatever no watch tells.
+  virtual void LookAtAll(const std::string& controller) = 0;
 
   // A named check of /readyz; OK means ready.
   virtual void AddReadyCheck(std::string name, std::function<base::Status()> check) = 0;

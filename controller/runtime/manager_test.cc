@@ -162,9 +162,31 @@ TEST_F(ManagerTest, EveryObjectIsLookedAtOnceAtTheStartAndAgainWhenItsSpecChange
   api.Put(kWidgets, Widget("c"));
   ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("c") == 1; }));
   EXPECT_EQ(reconciler->Calls("b"), 1) << "a status write alone is no reason";
+  manager->LookAtAll("widget");
+  ASSERT_TRUE(WaitUntil([&] {
+    return reconciler->Calls("a") == 3 && reconciler->Calls("b") == 2 &&
+           reconciler->Calls("c") == 2;
+  }));
   EXPECT_EQ(api.writes(), 0);
   Stop();
   EXPECT_THAT(result, testing_kit::IsOk());
+}
+
+TEST_F(ManagerTest, TellsOnceThatEveryCacheIsSyncedBeforeItReconciles) {
+  api.Put(kWidgets, Widget("a"));
+  std::atomic<int> told{0};
+  std::atomic<bool> whole{false};
+  options.on_synced = [&] {
+    ++told;
+    whole = manager->StoreOf(kWidgets).size() == 1 && manager->StoreOf(kParts).synced() &&
+            reconciler->Calls("a") == 0;
+  };
+  Make();
+  manager->NewController("widget", kWidgets, reconciler).Owns(kParts);
+  Run();
+  ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("a") == 1; }));
+  EXPECT_EQ(told, 1);
+  EXPECT_TRUE(whole);
 }
 
 TEST_F(ManagerTest, AnOwnedObjectsChangeReachesItsOwner) {

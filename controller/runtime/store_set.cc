@@ -1,5 +1,7 @@
 #include "controller/runtime/store_set.h"
 
+#include <algorithm>
+
 #include "controller/base/check.h"
 #include "controller/cache/informer.h"
 
@@ -26,8 +28,13 @@ std::string NameOf(const meta::Resource& resource, const StoreOptions& options) 
 
 }  // namespace
 
-StoreSet::StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry)
-    : client_(client), clock_(clock), registry_(registry) {}
+StoreSet::StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry,
+                   std::function<void()> on_synced, bool start_from_server_cache)
+    : client_(client),
+      clock_(clock),
+      registry_(registry),
+      on_synced_(std::move(on_synced)),
+      start_from_server_cache_(start_from_server_cache) {}
 
 StoreSet::~StoreSet() { Stop(); }
 
@@ -42,6 +49,8 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   wanted.label_selector = options.label_selector;
   wanted.field_selector = options.field_selector;
   wanted.metadata_only = options.metadata_only;
+  wanted.on_synced = on_synced_;
+  wanted.start_from_server_cache = start_from_server_cache_;
   auto informer = cache::Informer::New(client_, clock_, std::move(wanted));
   SLUICE_CHECK(informer.ok());  // only a kind that must be narrowed and was not: our own bug
   auto entry = std::make_unique<Entry>();
@@ -123,6 +132,12 @@ std::vector<std::string> StoreSet::Unsynced() const {
     if (!entry->informer->store().synced()) out.push_back(entry->name);
   }
   return out;
+}
+
+bool StoreSet::AllSynced() const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(entries_.begin(), entries_.end(),
+                     [](const auto& entry) { return entry->informer->store().synced(); });
 }
 
 std::vector<StoreSet::Line> StoreSet::Look() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,7 +21,10 @@ namespace sluice::runtime {
 
 class StoreSet {
  public:
-  StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry);
+  // `on_synced` is called on an informer's thread whenever a store is synced for the first time.
+  // `start_from_server_cache`: see informer.h.
+  StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry,
+           std::function<void()> on_synced, bool start_from_server_cache = false);
   ~StoreSet();
 
   cache::Store& Of(const meta::Resource& resource, const StoreOptions& options);
@@ -35,6 +39,7 @@ class StoreSet {
   void Stop();
   // Names of the stores that are not synced yet, "secrets (label sluice.dev/tenant)".
   std::vector<std::string> Unsynced() const;
+  bool AllSynced() const;
 
   struct Line {  // what /debug shows
     std::string name;
@@ -53,6 +58,8 @@ class StoreSet {
   client::Client& client_;
   base::Clock& clock_;
   base::metrics::Registry& registry_;
+  const std::function<void()> on_synced_;
+  const bool start_from_server_cache_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Entry>> entries_;  // guarded by mutex_
   bool started_ = false;                         // guarded by mutex_
