@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full unit fuzz bench-datapath lint generate images clean
+.PHONY: help setup build demo demo-down test test-full unit fuzz bench-controller bench-datapath lint \
+  generate images clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t'
@@ -43,6 +44,12 @@ bench-datapath: setup ## The agent beside nginx, varnish, versitygw (BENCH=short
 
 lint: setup ## Format, clang warnings as errors, dependency rules
 	@tests/run lint
+
+bench-controller: setup ## Our controller runtime beside Go's, in one run (BENCH=short: 10 minutes)
+	@deploy/local/install.sh rival
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target widget_controller
+	@tests/bench/controller/run
 
 generate: ## Regenerate CRDs and reference pages from api/v1alpha1
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS) --target generate

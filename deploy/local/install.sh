@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the local Kubernetes need, and nothing that is there already.
 #
-#   install.sh [apt] [kube] [tools] [venv]     default: all four
+#   install.sh [apt] [kube] [tools] [venv] [rival]     default: the first four
 #     apt    Debian packages of packages.txt that are missing
 #     kube   etcd, the Kubernetes programs, pause             -> build/local/bin
 #     tools  helm, versitygw, coredns                         -> build/local/bin
 #     venv   Python packages of requirements.txt              -> build/venv
+#     rival  Go's side of tests/bench/controller              -> build/local/bin
 #
 # Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are
 # built from, so that a second clone on the same machine does not build them again.
@@ -60,11 +61,11 @@ need_go() {
   [ "$minor" -ge 26 ] || die "Go 1.26 or newer is needed; this is $(go env GOVERSION)"
 }
 
-# build_cached NAME FLAGS: runs build_NAME into a cache folder once per content of NAME/, links it
-# to $out.
+# build_cached NAME FLAGS [FOLDER]: runs build_NAME into a cache folder once per content of FOLDER
+# (NAME/ beside this file), links it to $out.
 build_cached() {
-  local name=$1 flags=$2 key dir
-  key=$( (cd "$here/$name" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$flags"
+  local name=$1 flags=$2 folder=${3:-$here/$1} key dir
+  key=$( (cd "$folder" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$flags"
     go env GOVERSION) | sha256sum | cut -c1-16)
   dir=$cache/$name-$key
   mkdir -p "$cache" "$out"
@@ -74,7 +75,7 @@ build_cached() {
     say "$name: building (the first time takes minutes)"
     rm -rf "$dir" && mkdir -p "$dir"
     local start=$SECONDS
-    (cd "$here/$name" && "build_$name" "$dir")
+    (cd "$folder" && "build_$name" "$dir")
     touch "$dir/.done"
     say "$name: built in $((SECONDS - start)) s"
   fi
@@ -97,6 +98,10 @@ build_tools() {
   go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool ./...
 }
 
+build_rival() {
+  go build -trimpath -ldflags "$tools_ldflags" -o "$1/controller-runtime-widget" .
+}
+
 install_kube() {
   need_go
   build_cached kube "$kube_ldflags"
@@ -106,6 +111,11 @@ install_kube() {
 install_tools() {
   need_go
   build_cached tools "$tools_ldflags"
+}
+
+install_rival() {
+  need_go
+  build_cached rival "$tools_ldflags" "$root/tests/bench/controller/rival"
 }
 
 install_venv() {
@@ -126,7 +136,7 @@ case ${1:-} in -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; ex
 [ $# -gt 0 ] || set -- apt kube tools venv
 for step in "$@"; do
   case $step in
-    apt | kube | tools | venv) "install_$step" ;;
+    apt | kube | tools | venv | rival) "install_$step" ;;
     *) say "unknown step '$step'; see --help"; exit 2 ;;
   esac
 done

@@ -1,0 +1,159 @@
+// The bench's widget controller on this repository's runtime, through its public headers only. What
+// it does and what its environment means: README.md beside this file.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "controller/base/log.h"
+#include "controller/client/config.h"
+#include "controller/http/server.h"
+#include "controller/runtime/manager.h"
+#include "tests/bench/controller/widget.h"
+
+namespace sluice::bench {
+namespace {
+
+constexpr int kWorkers = 8;
+constexpr char kFieldManager[] = "bench-controller";
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+class WidgetReconciler final : public reconcile::Reconciler {
+ public:
+  WidgetReconciler(const cache::Store& widgets, client::StatusWriter& writer, std::string salt)
+      : widgets_(widgets), writer_(writer), salt_(std::move(salt)) {}
+
+  reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token) override {
+    const reconcile::Result result = Look(request.key);
+    if (result.kind() != reconcile::Result::Kind::kDone) ++errors_;
+    ++reconciles_;
+    return result;
+  }
+
+  std::string Stats() const {
+    return fmt::format(R"({{"reconciles":{},"writes":{},"errors":{}}})", reconciles_.load(),
+                       writes_.load(), errors_.load());
+  }
+
+ private:
+  reconcile::Result Look(const meta::Key& key) {
+    const meta::ObjectPtr object = widgets_.Get(key);
+    if (object == nullptr) return reconcile::Result::Done();
+    Widget widget;
+    if (auto status = ReadWidget(object->json(), &widget); !status.ok()) {
+      return reconcile::Result::Terminal(std::move(status));
+    }
+    const std::string observed = Observed(salt_, widget);
+    if (widget.observed.Is(observed) && widget.observed_generation == object->generation()) {
+      return reconcile::Result::Done();
+    }
+    const nlohmann::json wanted = {
+        {"metadata", {{"name", key.name}, {"namespace", key.ns}}},
+        {"status", {{"observed", observed}, {"observedGeneration", object->generation()}}}};
+    const auto written =
+        writer_.ApplyStatus(kWidgets, wanted, {.field_manager = kFieldManager, .force = true});
+    if (written.status().code() == base::Code::kNotFound) return reconcile::Result::Done();
+    if (!written.ok()) return reconcile::Result::Retry(written.status());
+    ++writes_;
+    return reconcile::Result::Done();
+  }
+
+  const cache::Store& widgets_;
+  client::StatusWriter& writer_;
+  const std::string salt_;
+  std::atomic<std::uint64_t> reconciles_{0};
+  std::atomic<std::uint64_t> writes_{0};
+  std::atomic<std::uint64_t> errors_{0};
+};
+
+// SIGTERM asks for an ordered stop; the second one ends the process.
+class Termination {
+ public:
+  Termination() {
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGUSR1);  // ours, to end the waiting thread
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    thread_ = std::thread([this] {
+      for (int number = 0; sigwait(&set_, &number) == 0 && number != SIGUSR1;) {
+        if (!stop_.request_stop()) _exit(1);
+      }
+    });
+  }
+  ~Termination() {
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+  std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  sigset_t set_;
+  std::stop_source stop_;
+  std::thread thread_;
+};
+
+runtime::Options ManagerOptions() {
+  runtime::Options options;
+  options.name = kFieldManager;
+  options.identity = fmt::format("widget-controller-{}", getpid());
+  options.lease_namespace = "default";
+  options.lease_name = Environment("BENCH_LEASE");
+  options.metrics_address = "";
+  options.health_address = "";
+  options.start_from_server_cache = true;
+  options.on_synced = [] {
+    std::puts("READY");
+    std::fflush(stdout);
+  };
+  return options;
+}
+
+base::Status Run(std::stop_token stop) {
+  SLUICE_ASSIGN_OR_RETURN(const client::Config config, client::DefaultConfig());
+  base::RealClock clock;
+  SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
+  const auto manager = runtime::Manager::New(ManagerOptions(), *client, clock);
+  const cache::Store& widgets = manager->StoreOf(kWidgets);
+  const auto reconciler = std::make_shared<WidgetReconciler>(widgets, manager->fenced_client(),
+                                                             Environment("BENCH_SALT"));
+  manager->NewController("widget", kWidgets, reconciler).Workers(kWorkers);
+
+  SLUICE_ASSIGN_OR_RETURN(
+      const auto server, http::Server::New({.address = Environment("BENCH_LISTEN"), .threads = 1}));
+  server->Handle("/stats", [&](const http::ServerRequest&) {
+    return http::ServerResponse{200, "application/json", reconciler->Stats()};
+  });
+  server->Handle("/resync", [&](const http::ServerRequest& request) {
+    if (request.method != "POST") return http::ServerResponse{405};
+    manager->LookAtAll("widget");
+    return http::ServerResponse{};
+  });
+  SLUICE_RETURN_IF_ERROR(server->Start());
+  const base::Status result = manager->Run(std::move(stop));
+  server->Stop();
+  client->Stop();
+  return result;
+}
+
+}  // namespace
+}  // namespace sluice::bench
+
+int main() {
+  namespace log = sluice::base::log;
+  log::Configure(log::Level::kWarn, log::Format::kText);
+  const sluice::bench::Termination termination;
+  const sluice::base::Status status = sluice::bench::Run(termination.token());
+  if (status.ok()) return 0;
+  log::Error("widget controller ended", {{"error", status}});
+  return 1;
+}

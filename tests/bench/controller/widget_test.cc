@@ -1,0 +1,53 @@
+#include "tests/bench/controller/widget.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::bench {
+namespace {
+
+std::string HashOf(std::string_view json, std::string_view salt = "s") {
+  Widget widget;
+  const base::Status status = ReadWidget(json, &widget);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  return Observed(salt, widget);
+}
+
+// Expected values: computed by an independent implementation (harness/widgets.py).
+TEST(Widget, TheHashOfAnEmptySpecCoversSaltZerosAndFalse) {
+  EXPECT_EQ(HashOf(R"({"spec":{}})"), "f5ac7ce15a5336a3");
+}
+
+TEST(Widget, EveryFieldEntersTheHashInTheProtocolsOrder) {
+  EXPECT_EQ(HashOf(R"({"metadata":{"name":"w"},"spec":{"capacityBytes":9007199254740993,
+      "enabled":true,"image":"i","owner":"o","params":{"b":"2","a":"1"},"replicas":3,"stamp":-4,
+      "tags":["x","y"],"tier":"Gold","title":"t","weight":-7,"zone":"z"},
+      "status":{"observed":"0","observedGeneration":5}})"),
+            "545fc7a7f3d58473");
+}
+
+TEST(Widget, ParamsAreSortedAndEscapesMeanWhatTheyStandFor) {
+  EXPECT_EQ(HashOf(R"({"spec":{"params":{"b":"2","\u0061":"\n1"}}})"),
+            HashOf("{\"spec\":{\"params\":{\"a\":\"\\n1\",\"b\":\"2\"}}}"));
+  EXPECT_EQ(HashOf(R"({"spec":{"params":{"b":"2","\u0061":"\n1"}}})"), "1712aea690cc8c0b");
+}
+
+TEST(Widget, AnotherSaltGivesAnotherHash) {
+  EXPECT_NE(HashOf(R"({"spec":{}})", "a"), HashOf(R"({"spec":{}})", "b"));
+}
+
+TEST(Widget, AFieldOfAnotherTypeIsAnError) {
+  Widget widget;
+  EXPECT_EQ(ReadWidget(R"({"spec":{"replicas":"3"}})", &widget).code(),
+            base::Code::kInvalidArgument);
+}
+
+TEST(Widget, StatusIsRead) {
+  Widget widget;
+  ASSERT_TRUE(
+      ReadWidget(R"({"spec":{},"status":{"observed":"ab","observedGeneration":2}})", &widget).ok());
+  EXPECT_TRUE(widget.observed.Is("ab"));
+  EXPECT_EQ(widget.observed_generation, 2);
+}
+
+}  // namespace
+}  // namespace sluice::bench
