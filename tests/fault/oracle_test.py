@@ -35,6 +35,14 @@ class State(unittest.TestCase):
         self.assertNotEqual(self.differs(site(c=["a", "b"]), site(c=["b", "a"])), [])
 
 
+    def test_how_many_roll_outs_there_were_is_forgiven_and_an_unseen_one_is_not(self):
+        def agent(generation, observed):
+            return {"kind": "DaemonSet", "metadata": {"name": "agent", "generation": generation},
+                    "status": {"observedGeneration": observed}}
+        self.assertEqual(self.differs(agent(2, 2), agent(3, 3)), [])
+        self.assertEqual(len(self.differs(agent(2, 2), agent(3, 2))), 1)
+
+
 class Orders(unittest.TestCase):
     def test_rising_orders_are_right(self):
         self.assertEqual(oracle.orders_fell({

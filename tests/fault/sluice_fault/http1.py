@@ -66,11 +66,38 @@ def message(start, headers, body):
     return text.encode("latin-1") + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
+async def dribble(writer, data):
+    """Writes a byte at a time, each a TLS record and a packet of its own."""
+    for at in range(len(data)):
+        writer.write(data[at:at + 1])
+        await writer.drain()
 
 
-LAST_CHUNK = b"0\r\n\r\n"
+class ChunkedAnswer:
+    """An answer of lines whose end nobody knows yet; `slow` sends it a byte at a time."""
+
+    def __init__(self, writer, slow):
+        self._writer, self._slow = writer, slow
+
+    async def _put(self, data):
+        if self._slow:
+            await dribble(self._writer, data)
+        else:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def begin(self, head):
+        text = head.start + "\r\n" + "".join(f"{k}: {v}\r\n" for k, v in head.passed_on())
+        await self._put(text.encode("latin-1") + b"Transfer-Encoding: chunked\r\n\r\n")
+
+    async def line(self, line):
+        await self.part(line + b"\n")
+
+    async def part(self, data):
+        await self._put(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def end(self):
+        await self._put(b"0\r\n\r\n")
 
 
 class Request:

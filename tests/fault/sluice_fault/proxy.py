@@ -166,16 +166,11 @@ class Proxy:
             return True
         answer = http1.message(head.start, head.passed_on(), body)
         if kind == "bytes":
-            await self._dribble(writer, answer)
+            await http1.dribble(writer, answer)
         else:
             writer.write(answer)
             await writer.drain()
         return True
-
-    async def _dribble(self, writer, data):
-        for at in range(len(data)):
-            writer.write(data[at:at + 1])
-            await writer.drain()
 
     def _remember(self, request, head, body):
         self.total_writes += 1
@@ -214,7 +209,7 @@ class Proxy:
         return version if path in (None, request.path) else None
 
     async def _pump(self, request, writer, up, slow):
-        send = self._sender(writer, slow)
+        send = http1.ChunkedAnswer(writer, slow)
         stream = self._count(faults.STREAMS) if request.is_stream and request.is_counted else 0
         lose_mark = self._hits(faults.STREAMS, stream)
         version = self._older(request) if request.is_stream else None
@@ -236,9 +231,6 @@ class Proxy:
             if not await self._line(request, line, send, writer, lose_mark):
                 return
         await send.end()
-
-    def _sender(self, writer, slow):
-        return Sender(writer, self._dribble if slow else None)
 
     async def _send_older(self, request, send, up, version):
         """The initial events as a server that lags behind would send them, then its silence."""
@@ -304,30 +296,3 @@ class Proxy:
         await send.line(faults.gone_event())
         await send.end()
         return False
-
-
-class Sender:
-    """Writes a chunked answer, whole lines or, where `dribble` is given, byte by byte."""
-
-    def __init__(self, writer, dribble):
-        self._writer, self._dribble = writer, dribble
-
-    async def _put(self, data):
-        if self._dribble:
-            await self._dribble(self._writer, data)
-        else:
-            self._writer.write(data)
-            await self._writer.drain()
-
-    async def begin(self, head):
-        text = head.start + "\r\n" + "".join(f"{k}: {v}\r\n" for k, v in head.passed_on())
-        await self._put(text.encode("latin-1") + b"Transfer-Encoding: chunked\r\n\r\n")
-
-    async def line(self, line):
-        await self._put(http1.chunk(line + b"\n"))
-
-    async def part(self, data):
-        await self._put(http1.chunk(data))
-
-    async def end(self):
-        await self._put(http1.LAST_CHUNK)

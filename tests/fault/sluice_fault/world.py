@@ -167,8 +167,9 @@ class Lane:
     def call(self, *args, **query):
         try:
             return self.server.call(*args, **query)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            return self.server.call(*args, **query)  # the server had closed an idle connection
+        except (http.client.HTTPException, OSError):  # the server had closed an idle connection
+            self.server.close()
+            return self.server.call(*args, **query)
 
     def must(self, method, path, body=None, content_type="application/json", **query):
         answer = self.call(method, path, body, content_type, **query)

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Whatever valid specs people write, the controller converges and then writes nothing; and a bad value
+leaves no trace once the good one is back.
+
+SLUICE_FAULT_SEED repeats a run (the seed is printed); SLUICE_FAULT_FORM=long takes every field, and more
+random worlds.
+"""
+import re
+import sys
+import unittest
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from rig import LONG, SEED, LaneTest  # noqa: E402
+from sluice_fault import oracle, scenarios, specs, world  # noqa: E402
+
+FIELDS = None if LONG else 8      # tried in the short form, drawn by the seed
+WORLDS = 40 if LONG else 3        # random ones
+WRITES_PER_WORLD = 400            # while it converges: more is a storm
+PROMOTION = re.compile("^Promotion ")
+# Fields whose history stays, by design: a stage asked for makes Promotions and steps down, and only
+# the API server answers for who asked.
+REMEMBERED = {("stage",)}
+
+
+def without_history(state):
+    """The state but for generations, and for Promotions: their names carry the Site's generation."""
+    def strip(value):
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items()
+                    if k not in ("generation", "observedGeneration", "promotion")}
+        return [strip(v) for v in value] if isinstance(value, list) else value
+    return {k: strip(v) for k, v in state.items() if not PROMOTION.match(k)}
+
+
+class Specs(LaneTest):
+    def schema(self, kind):
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
+        crd = self.lane.must("GET", f"{path}{world.PLURALS[kind]}.sluice.dev")
+        return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+    def taken(self, thing):
+        """Whether the API server would take it; nothing is kept."""
+        return self.lane.call("PATCH", world.path_of(thing), thing, "application/apply-patch+yaml",
+                              fieldManager="somebody", force="true", dryRun="All").ok
+
+    def converge(self, what):
+        """Waits until nothing is written; what is written meanwhile is bounded."""
+        before = self.lane.proxy.total_writes
+        objects = self.rest(what)
+        self.assertLess(self.lane.proxy.total_writes - before, WRITES_PER_WORLD, what)
+        self.assertEqual(self.lane.controller.unasked_ends, 0, what)
+        return objects
+
+    def test_a_bad_value_leaves_no_trace_once_the_good_one_is_back(self):
+        self.start_from_created()
+        site = scenarios.site(self.lane.prometheus, region="west", release={"image": "agent:1"},
+                              control={"endpoint": "controller:9443"})
+        good = [site, scenarios.TENANT, scenarios.TENANT_OBJECTIVE, scenarios.CLASS, scenarios.PLAN]
+        self.lane.apply(*good)
+        expected = without_history(oracle.state(self.converge("the good state")))
+        fields = [(thing, path, schema) for thing in good
+                  for path, schema in specs.leaves(self.schema(thing["kind"]), thing["spec"])
+                  if path not in REMEMBERED]
+        self.rng.shuffle(fields)
+        tried = refused = 0
+        for thing, path, schema in fields:
+            if FIELDS is not None and tried == FIELDS:
+                break
+            bad = specs.another(self.rng, schema, specs.at(thing["spec"], path))
+            bad = {**thing, "spec": specs.replaced(thing["spec"], path, bad)}
+            if not self.taken(bad):
+                refused += 1  # the schema protects it: nothing bad can get in
+                continue
+            tried += 1
+            name = f"{thing['kind']}.spec.{'.'.join(map(str, path))} = {specs.at(bad['spec'], path)}"
+            with self.subTest(field=name, seed=SEED):
+                self.lane.apply(bad)
+                self.converge(name)
+                self.lane.apply(thing)
+                self.reaches(expected, name, view=without_history)
+        print(f"{tried} fields tried, {refused} bad values refused by the API server, of "
+              f"{len(fields)}", flush=True)
+        self.assertGreaterEqual(tried, FIELDS or 20)
+
+    def test_random_valid_specs_converge_and_then_nothing_is_written(self):
+        references = {
+            "classRef": [{"name": "small"}, {"name": "random"}], "sites": [["phoenix"]],
+            "stagePlanRef": [{"name": "ladder"}], "stage": ["Crawl", "Walk"],
+            "nodeSelector": [{"sluice.dev/site": "phoenix"}, {"rack": "7"}],
+            "credentialsRef": [{"name": "lake-agent"}, {"name": "falcon-keys"}],
+            "subjectRef": [{"kind": "Site", "name": "phoenix"}, {"kind": "Tenant", "name": "falcon"}],
+            "mount": ["/datasets"], "origin": ["lake"],
+            "prometheus": [{"url": self.lane.prometheus, "scrapeIntervalSeconds": 1}],
+            "good": ['sum(rate(requests_total[$window]))'],
+            "total": ['sum(rate(requests_total[$window]))']}
+        made = 0
+        for number in range(WORLDS):
+            with self.subTest(world=number, seed=SEED):
+                self.start_from_created()
+                for kind in world.PLURALS:
+                    if kind != "Secret":
+                        made += self.make_one(kind, references)
+                objects = self.converge(f"world {number}")
+                self.assertEqual(self.unread(objects), [], "specs nobody looked at")
+                self.lane.controller.stop()
+        print(f"{made} random objects taken", flush=True)
+        self.assertGreaterEqual(made, WORLDS)
+
+    def make_one(self, kind, references):
+        """A random object of the kind; True when the API server took one within some tries."""
+        schema = self.schema(kind)
+        for _ in range(30):
+            thing = {"apiVersion": scenarios.SLUICE, "kind": kind, "metadata": {"name": "random"},
+                     "spec": specs.value(self.rng, schema, references)}
+            if self.taken(thing):
+                self.lane.apply(thing)
+                return True
+        return False
+
+    def unread(self, objects):
+        """Objects of ours whose status does not tell their generation."""
+        return [f"{thing['kind']} {thing['metadata']['name']}" for thing in objects
+                if thing["apiVersion"] == scenarios.SLUICE and thing["kind"] != "Promotion"
+                and thing.get("status", {}).get("observedGeneration")
+                != thing["metadata"]["generation"]]
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
