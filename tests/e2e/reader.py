@@ -33,15 +33,18 @@ def read_shard(client, bucket, key, size):
 
 
 def loop(client, bucket, prefix, names, manifest):
-    """About ten reads a second of 64 KiB each. A failed read is part of the measurement."""
+    """About ten reads a second of 64 KiB each, and a line of JSON for each. A failed read is part of the
+    measurement."""
     while True:
         name = random.choice(names)
         start = random.randrange(0, manifest[name]["bytes"] - LOOP_BYTES)
+        said = {"at": round(time.time(), 3)}
         try:
             client.get_object(Bucket=bucket, Key=prefix + name,
                               Range=f"bytes={start}-{start + LOOP_BYTES - 1}")["Body"].read()
         except (BotoCoreError, ClientError) as error:
-            print(f"{name}: {error}", flush=True)
+            said["error"] = f"{name}: {error}"
+        print(json.dumps(said), flush=True)
         time.sleep(0.1)
 
 
@@ -55,7 +58,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=0, help="read only this many shards")
     parser.add_argument("--loop", action="store_true",
-                        help="read small pieces at an even pace until ended; report nothing")
+                        help="read small pieces at an even pace until ended")
     arguments = parser.parse_args()
     endpoint = os.path.expandvars(arguments.endpoint)
     with open(arguments.manifest, encoding="utf-8") as file:
@@ -72,11 +75,17 @@ def main():
         return loop(client, arguments.bucket, arguments.prefix, names, manifest)
     begin = time.monotonic()
     errors = []
+    error_seconds = []
     verified = 0
 
     def one(name):
         want = manifest[name]
-        got = read_shard(client, arguments.bucket, arguments.prefix + name, want["bytes"])
+        asked = time.monotonic()
+        try:
+            got = read_shard(client, arguments.bucket, arguments.prefix + name, want["bytes"])
+        except (BotoCoreError, ClientError):
+            error_seconds.append(round(time.monotonic() - asked, 3))
+            raise
         if got != want["sha256"]:
             raise ValueError(f"{name}: bytes differ from the source")
         return want["bytes"]
@@ -89,7 +98,8 @@ def main():
                 errors.append(f"{name}: {error}")
     seconds = time.monotonic() - begin
     print(json.dumps({"bytesVerified": verified, "seconds": round(seconds, 3),
-                      "errors": errors[:5], "failed": len(errors)}))
+                      "errors": errors[:5], "failed": len(errors),
+                      "errorSeconds": sorted(error_seconds)}))
     return 1 if errors else 0
 
 

@@ -3,7 +3,7 @@
 import datetime
 import json
 
-from . import faults
+from . import faults, rollout
 from .observer import Observer
 from .readers import Background, read_all
 from .shell import ROOT, run
@@ -57,7 +57,7 @@ class MainJob:
         self.background = Background(w.state, self.kube.nodes, w.warm_manifest, TENANT_KEYS)
         with t.step("ask for Run; be held first, then reach Walk"):
             self._climb_to_walk()
-        with t.step("ask Prometheus every query of the dashboard"):
+        with t.step("ask Prometheus every query of the dashboard and what the alerts look at"):
             self._check_dashboard()
         with t.step("fault: the origin refuses"):
             faults.origin(self)
@@ -67,12 +67,17 @@ class MainJob:
             faults.control_plane(self)
         with t.step("fault: an agent is killed with -9"):
             faults.agent(self)
+        # Both while the budget recovers from the faults: Run could not be reached meanwhile.
+        with t.step("repair what is deleted and edited by hand"):
+            rollout.repair(self)
+        with t.step("roll out a changed agent image, node by node; reads go on"):
+            rollout.roll_out(self)
         with t.step("healed: reach Run"):
             self._await_stage("Run", 300)
             self.why["run"] = self.kube.sluice("why", "site/phoenix")
         summary = self._finish()
         if not keep:
-            with t.step("delete the site, uninstall: nothing is left"):
+            with t.step("delete the site, erase its nodes, uninstall: nothing is left"):
                 take_down(w)
         return summary
 
@@ -138,7 +143,9 @@ class MainJob:
             raise StepFailed(f"Walk was reached without evidence: {passed}")
 
     def _check_dashboard(self):
-        run(ROOT / "deploy/dashboards/check", self.world.prometheus.url, timeout=60)
+        answer = run(ROOT / "deploy/dashboards/check", self.world.prometheus.url, "--wait", 30,
+                     timeout=60)
+        (self.world.state / "queries.txt").write_text(answer)
 
     def _finish(self):
         self.background.stop()

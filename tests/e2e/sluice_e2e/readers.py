@@ -55,18 +55,24 @@ class Background:
     """A quiet training run on every node: it keeps reading, so that there is something to measure."""
 
     def __init__(self, state, nodes, manifest, keys):
-        self._log = open(state / "background.log", "ab")
-        self._children = [
-            subprocess.Popen(_argv(n, manifest, ["--loop"]), env=_environment(keys),
-                             stdout=self._log, stderr=self._log) for n in nodes]
-        for child in self._children:
+        self._logs = {n["name"]: state / f"background-{n['name']}.jsonl" for n in nodes}
+        self._children = []
+        for node in nodes:
+            with self._logs[node["name"]].open("wb") as log:
+                child = subprocess.Popen(_argv(node, manifest, ["--loop"]), env=_environment(keys),
+                                         stdout=log, stderr=log)
+            self._children.append(child)
             track(state, child.pid)
+
+    def reads(self, node):
+        """Every read so far on this node: {"at": seconds since the epoch} and, if it failed, "error"."""
+        lines = self._logs[node].read_text(errors="replace").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
 
     def stop(self):
         for child in self._children:
             child.terminate()
         for child in self._children:
             child.wait(10)
-        self._log.close()
 
 

@@ -12,6 +12,7 @@ from .origin import ACCESS_KEY, SECRET_KEY, Origin
 from .shell import ROOT, run
 
 NAMESPACE = "sluice-system"
+SITE_NAMESPACE = "sluice-site-phoenix"
 TENANT_KEYS = ("FALCONACCESSKEY00001", "falcon-secret-of-a-run-0123456789abcdef")
 SHARDS = 32
 COLD_SHARDS = 4  # uploaded but not read before the origin fails
@@ -50,6 +51,14 @@ class World:
     def load_images(self):
         for name in ("sluice-controller", "sluice-agent"):
             self.kube.load_image(ROOT / "build/images" / f"{name}.tar")
+
+    def another_agent_image(self):
+        """The agent's image under a second tag, on every node; returns its name."""
+        name = f"docker.io/sluice/sluice-agent:{self.tag}"
+        for node in self.kube.nodes:
+            self.kube.node_exec(node["name"], "ctr", "-n", "k8s.io", "images", "tag", "--force", name,
+                                name + "-next")
+        return name + "-next"
 
     def install_chart(self):
         self.kube.helm(
