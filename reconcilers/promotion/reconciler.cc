@@ -314,7 +314,7 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   const Look look =
       LookAt(promotion, object->generation(), stage, evidence,
              Inherited(world.promotions, promotion), {}, source.scrape_interval, clock_.Wall());
-  metrics_.Set(world.view.name, look.result.gates);
+  metrics_.Set(world.view.name, look.result.gates, stage.gates);
   if (look.write) {
     if (base::Status status = WriteStatus(*object, *look.status); !status.ok()) {
       return Outcome(status);

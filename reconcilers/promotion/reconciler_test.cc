@@ -166,6 +166,38 @@ TEST_F(PromotionReconcilerTest, HoldsWithTheNumbersAndCountsWhatHolds) {
               ::testing::HasSubstr("sluice_blocked{kind=\"Site\",cause=\"GateFailed\"} 0"));
 }
 
+TEST_F(PromotionReconcilerTest, SaysUntilWhenAGateMayHoldWhateverTheCause) {
+  json plan = api_.Look(common::kStagePlans, {"", "plan"});
+  plan["spec"]["stages"][0]["entryGates"][0]["maxHoldSeconds"] = 3600;
+  api_.Put(common::kStagePlans, plan);
+  const auto deadline = [&] {
+    const std::string text = registry_->Expose();
+    const std::string series =
+        R"(sluice_gate_hold_deadline_seconds{kind="Site",name="phoenix",gate="nodes"} )";
+    const auto at = text.find(series);
+    return at == std::string::npos ? 0.0 : std::stod(text.substr(at + series.size()));
+  };
+  const auto now = [&] {
+    return std::chrono::duration<double>(clock_.Wall().time_since_epoch()).count();
+  };
+  prometheus_.down = true;
+  Settle();
+  EXPECT_EQ(Site()["status"]["blockedBy"][0]["cause"], "ProviderError");
+  const double first = deadline();
+  EXPECT_NEAR(first, now() + 3600, 1);
+  clock_.Advance(seconds(600));
+  prometheus_.down = false;
+  prometheus_.value = "2";  // it holds for another reason now, and still holds
+  Settle();
+  EXPECT_EQ(Site()["status"]["blockedBy"][0]["cause"], "GateFailed");
+  EXPECT_EQ(deadline(), first);
+  prometheus_.value = "0";
+  clock_.Advance(seconds(60));
+  Settle();
+  EXPECT_EQ(Stage(), "Crawl");
+  EXPECT_EQ(deadline(), 0) << "the gate that holds now has no maxHoldSeconds";
+}
+
 TEST_F(PromotionReconcilerTest, BlindnessHoldsAndRollsNothingBack) {
   Settle();
   prometheus_.down = true;

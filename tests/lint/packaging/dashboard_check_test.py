@@ -13,6 +13,7 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "deploy/dashboards/sluice.json"
+RULES = ROOT / "deploy/rules/sluice.rules.yaml"
 
 
 def load():
@@ -30,8 +31,12 @@ class Imposter(http.server.BaseHTTPRequestHandler):
     """Answers by the query's text; remembers what it was asked."""
     asked = []
     ready_after = 0  # questions answered without series first
+    rules = []  # the alert rules it has loaded
 
     def do_GET(self):
+        if urllib.parse.urlsplit(self.path).path == "/api/v1/rules":
+            return self.answer(200, {"status": "success", "data": {
+                "groups": [{"name": "g", "rules": Imposter.rules}]}})
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["query"][0]
         Imposter.asked.append(query)
         code, body = 200, {"status": "success", "data": {"resultType": "vector", "result": []}}
@@ -43,6 +48,9 @@ class Imposter(http.server.BaseHTTPRequestHandler):
             body["data"] = {"resultType": "scalar", "result": [1, "1"]}
         elif not query.startswith("nothing") and len(Imposter.asked) > Imposter.ready_after:
             body["data"]["result"] = [{"metric": {}, "value": [1, "NaN"]}] * 2
+        self.answer(code, body)
+
+    def answer(self, code, body):
         raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(raw)))
@@ -55,7 +63,7 @@ class Imposter(http.server.BaseHTTPRequestHandler):
 
 class Check(unittest.TestCase):
     def setUp(self):
-        Imposter.asked, Imposter.ready_after = [], 0
+        Imposter.asked, Imposter.ready_after, Imposter.rules = [], 0, []
         self.server = http.server.HTTPServer(("127.0.0.1", 0), Imposter)
         thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         thread.start()
@@ -64,15 +72,22 @@ class Check(unittest.TestCase):
         self.addCleanup(self.server.shutdown)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
-    def run_check(self, panels, *arguments, variables=()):
+    def run_check(self, panels, *arguments, variables=(), rules=""):
         dashboard = {"panels": panels, "templating": {"list": list(variables)}}
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(dashboard, file)
-            file.flush()
+        with tempfile.TemporaryDirectory() as folder:
+            board, rule_file = pathlib.Path(folder, "board.json"), pathlib.Path(folder, "rules.yaml")
+            board.write_text(json.dumps(dashboard))
+            rule_file.write_text(rules)
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                code = check.main([self.url, "--dashboard", file.name, *arguments])
+                code = check.main([self.url, "--dashboard", str(board), "--rules", str(rule_file),
+                                   *arguments])
         return code, output.getvalue()
+
+    @staticmethod
+    def alert(name, query, health="ok", error=""):
+        return {"type": "alerting", "name": name, "query": query, "health": health,
+                "lastError": error}
 
     @staticmethod
     def panel(expression, description="", title="P"):
@@ -131,6 +146,45 @@ class Check(unittest.TestCase):
         self.assertEqual(end.exception.code, 2)
 
 
+    def test_an_alert_that_does_not_fire_is_well_if_what_it_looks_at_is_there(self):
+        Imposter.rules = [self.alert("A", "rate(x{s=~\"5..\"}[5m]) / y > 0.1")]
+        code, text = self.run_check([], rules="  - alert: A\n    expr: x\n")
+        self.assertEqual(code, 0, text)
+        self.assertEqual(Imposter.asked, ['x{s=~"5.."}', "y"])
+
+    def test_an_alert_on_a_metric_that_is_not_there_is_named(self):
+        Imposter.rules = [self.alert("A", "nothing_total > 0")]
+        code, text = self.run_check([])
+        self.assertEqual(code, 1)
+        self.assertIn("EMPTY  A: no series\n       nothing_total", text)
+        excused = "  - alert: A\n    # May be empty: nobody asked.\n    expr: x\n  - alert: B\n"
+        Imposter.rules.append(self.alert("B", "up"))
+        self.assertEqual(self.run_check([], rules=excused)[0], 0)
+        Imposter.rules[1] = self.alert("B", "nothing_total > 0")
+        self.assertEqual(self.run_check([], rules=excused)[0], 1)  # A's reason is A's alone
+
+    def test_an_alert_that_is_not_loaded_or_does_not_evaluate_is_named(self):
+        code, text = self.run_check([], rules="  - alert: Lost\n    expr: x\n")
+        self.assertEqual(code, 1)
+        self.assertIn("EMPTY  Lost: Prometheus has not loaded the alert", text)
+        Imposter.rules = [self.alert("A", "up", "err", "many-to-many matching"),
+                          self.alert("B", "up", "unknown")]
+        code, text = self.run_check([])
+        self.assertEqual(code, 1)
+        self.assertIn("ERROR  A: many-to-many matching", text)
+        self.assertIn("ERROR  B: not evaluated yet", text)
+
+    def test_selectors_are_found_wherever_they_stand(self):
+        for query, found in {
+                "absent(up{job=\"a}b\"} == 1)": ['up{job="a}b"}'],
+                "sum by (a, b) (rate(x[5m] offset 1h)) / on(a) group_left(c) y > bool 3e3": ["x", "y"],
+                "time() - max without (i) (t_seconds) < 3600 and z:rate1m or z:rate1m":
+                    ["t_seconds", "z:rate1m"],
+                "{__name__=\"q\"} unless vector(1)": ['{__name__="q"}'],
+        }.items():
+            self.assertEqual(check.selectors(query), found, query)
+
+
 class Shipped(unittest.TestCase):
     def setUp(self):
         self.dashboard = json.loads(SHIPPED.read_text())
@@ -165,6 +219,13 @@ class Shipped(unittest.TestCase):
                    if "May be empty" in p["description"]]
         self.assertEqual(excused, ["Gates of open promotions", "Error budget left",
                                    "Burn rate, by window"])
+
+
+    def test_few_alerts_look_at_what_may_not_be_there(self):
+        excused = check.excused(RULES.read_text())
+        self.assertGreater(len(excused), 20)
+        self.assertEqual([name for name, reason in excused.items() if reason],
+                         ["SluiceGateHeldTooLong", "SluiceApiServerErrors"])
 
 
 if __name__ == "__main__":
