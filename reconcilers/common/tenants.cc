@@ -11,9 +11,10 @@
 namespace sluice::common {
 namespace {
 
-bool WasBound(const v1alpha1::Tenant& tenant, const std::string& site) {
+bool IsTrueAbout(const v1alpha1::Tenant& tenant, const std::string& site,
+                 std::string_view condition) {
   for (const v1alpha1::TenantSiteStatus& status : tenant.status().sites()) {
-    if (status.name() == site) return types::IsConditionTrue(status.conditions(), "Bound");
+    if (status.name() == site) return types::IsConditionTrue(status.conditions(), condition);
   }
   return false;
 }
@@ -40,7 +41,8 @@ SiteTenants ReadTenants(const std::string& site, const std::string& stage,
     auto tenant = Decode<v1alpha1::Tenant>(*object);
     if (!tenant.ok()) continue;
     const std::string name(object->name());
-    applicants.push_back({name, object->ToJson().value(created, ""), WasBound(**tenant, site)});
+    applicants.push_back(
+        {name, object->ToJson().value(created, ""), IsTrueAbout(**tenant, site, "Bound")});
     out.tenants.emplace(name, *tenant);
   }
   out.bindings = BindTenants(site, stage, plan, std::move(applicants));
@@ -58,6 +60,15 @@ std::shared_ptr<const v1alpha1::StagePlan> PlanOfClass(const std::string& site_c
   if (plan == nullptr) return nullptr;
   auto decoded = Decode<v1alpha1::StagePlan>(*plan);
   return decoded.ok() ? *decoded : nullptr;
+}
+
+bool IsWithdrawn(const base::Status& credentials) {
+  return credentials.code() == base::Code::kNotFound ||
+         credentials.code() == base::Code::kPermissionDenied;
+}
+
+bool AreKeysInForce(const v1alpha1::Tenant& tenant, const std::string& site) {
+  return IsTrueAbout(tenant, site, kKeysInForce);
 }
 
 base::StatusOr<std::vector<S3Keys>> KeysOfTenant(const std::string& name,

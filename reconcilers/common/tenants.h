@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "controller/base/status.h"
@@ -42,5 +43,15 @@ std::shared_ptr<const v1alpha1::StagePlan> PlanOfClass(const std::string& site_c
 base::StatusOr<std::vector<S3Keys>> KeysOfTenant(const std::string& name,
                                                  const v1alpha1::Tenant& tenant,
                                                  SecretReader& secrets);
+
+// Whether a look at a tenant's Secret (KeysOfTenant) says that its keys shall be used no more: the
+// Secret is gone, or may not be used. Anything else, a malformed Secret or an API server that does
+// not answer, is no word of the tenant's: keys that worked stay in force.
+bool IsWithdrawn(const base::Status& credentials);
+
+// The condition of a Tenant about a site that remembers, across restarts of the controller, that
+// the site's agents have keys of the tenant. Written by the tenant's reconciler.
+inline constexpr std::string_view kKeysInForce = "KeysInForce";
+bool AreKeysInForce(const v1alpha1::Tenant& tenant, const std::string& site);
 
 }  // namespace sluice::common

@@ -78,16 +78,27 @@ agent::v1::Verb VerbOf(const std::string& name) {
   return agent::v1::VERB_UNSPECIFIED;
 }
 
-// The tenant's usable keys: those of its Secret, or the last good ones when it is malformed.
+// The tenant's usable keys: those of its Secret, or the last good ones while it cannot be used.
 const std::vector<common::S3Keys>* KeysOf(
     const std::string& tenant, const Inputs& in,
     const std::map<std::string, std::vector<common::S3Keys>>& last_good, Derived& out) {
   const auto& keys = in.tenant_keys.at(tenant);
   if (keys.ok()) return &*keys;
   out.left_out.emplace(tenant, keys.status());
-  if (keys.status().code() != base::Code::kInvalidArgument) return nullptr;
+  if (common::IsWithdrawn(keys.status())) return nullptr;
   const auto found = last_good.find(tenant);
-  return found == last_good.end() ? nullptr : &found->second;
+  if (found != last_good.end()) return &found->second;
+  if (common::AreKeysInForce(*in.tenants.at(tenant), in.name) && out.status.ok()) {
+    out.status =
+        base::FailedPrecondition(
+            fmt::format(
+                "tenant {}: {}. Agents have keys of it that this controller has never read, "
+                "so nothing is published, or the tenant would be cut off: repair the "
+                "Secret, or delete it to withdraw the tenant",
+                tenant, keys.status().message()))
+            .WithReason("Held");
+  }
+  return nullptr;
 }
 
 void FillTenant(const std::string& name, const v1alpha1::Tenant& from, const Inputs& in,
@@ -126,6 +137,10 @@ Derived DeriveConfig(const Inputs& in,
   out.credentials = std::make_shared<agent::v1::Credentials>();
   if (!in.class_status.ok()) {
     out.status = in.class_status;
+    return out;
+  }
+  if (InOtherCluster(*in.site)) {
+    out.status = base::FailedPrecondition("the site's cluster is not served: see ClusterServed");
     return out;
   }
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();

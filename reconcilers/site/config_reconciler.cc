@@ -64,7 +64,7 @@ void ConfigReconciler::RememberKeys(const std::string& site, const Inputs& in) {
   for (const auto& [tenant, keys] : in.tenant_keys) {
     if (keys.ok()) {
       good[tenant] = *keys;
-    } else if (keys.status().code() != base::Code::kInvalidArgument) {
+    } else if (common::IsWithdrawn(keys.status())) {
       good.erase(tenant);  // taken away on purpose
     }
   }

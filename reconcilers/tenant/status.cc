@@ -48,6 +48,7 @@ class Builder {
   }
 
   void Credentials(const base::Status& credentials) {
+    credentials_ = credentials;
     const std::string reason = credentials.ok() ? "Resolved" : ReasonOf(credentials);
     Set(status_.mutable_conditions(), "CredentialsResolved", credentials.ok(), reason,
         credentials.message());
@@ -65,6 +66,7 @@ class Builder {
       if (old.name() == name) *site.mutable_conditions() = old.conditions();
     }
     const bool bound = binding != nullptr && binding->bound;
+    Keys(site, bound);
     const std::string reason = binding == nullptr ? "SiteMissing" : binding->reason;
     const std::string message =
         binding == nullptr ? fmt::format("Site \"{}\", named by spec.sites, does not exist", name)
@@ -84,6 +86,18 @@ class Builder {
   }
 
  private:
+  // Texts that stay the same while it lasts: the Secret's own condition has the details.
+  void Keys(v1alpha1::TenantSiteStatus& site, bool bound) {
+    const bool before = types::IsConditionTrue(site.conditions(), common::kKeysInForce);
+    if (bound && credentials_.ok()) {
+      Set(site.mutable_conditions(), common::kKeysInForce, true, "FromSecret", "");
+    } else if (bound && before && !common::IsWithdrawn(credentials_)) {
+      Set(site.mutable_conditions(), common::kKeysInForce, true, "LastGood",
+          "the keys read last stay in force until the Secret is repaired or deleted");
+    } else {
+      types::RemoveCondition(site.mutable_conditions(), common::kKeysInForce);
+    }
+  }
   void Set(types::ConditionList* list, std::string_view type, bool ok, const std::string& reason,
            const std::string& message) {
     types::SetCondition(
@@ -101,6 +115,7 @@ class Builder {
 
   const std::int64_t generation_;
   const base::WallTime now_;
+  base::Status credentials_;
   v1alpha1::TenantStatus before_;
   v1alpha1::TenantStatus status_;
   bool ready_ = true;
