@@ -23,6 +23,8 @@ bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
   return !site.spec().node_selector().empty();
 }
 
+bool InOtherCluster(const v1alpha1::Site& site) { return site.spec().has_cluster(); }
+
 namespace {
 
 void ReadClass(const Stores& stores, Inputs& in) {
@@ -86,7 +88,9 @@ base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& s
   in.name = std::string(object->name());
   SLUICE_ASSIGN_OR_RETURN(in.site, common::Decode<v1alpha1::Site>(*object));
   ReadClass(stores, in);
+  const bool elsewhere = InOtherCluster(*in.site);
   for (const meta::ObjectPtr& node : stores.nodes.List()) {
+    if (elsewhere) break;
     const nlohmann::json json = node->ToJson();
     if (!Selects(*in.site, json)) continue;
     in.nodes.push_back({std::string(node->name()),

@@ -52,6 +52,10 @@ struct Inputs {
   std::map<std::string, base::StatusOr<std::vector<common::S3Keys>>> tenant_keys;  // bound ones
 };
 
+// Whether the Site's nodes are in another cluster than the Site itself. Such a Site is not served:
+// nothing is made for it here, where its nodeSelector may fit nodes by chance. Pure.
+bool InOtherCluster(const v1alpha1::Site& site);
+
 // The caches a Site is read from.
 struct Stores {
   cache::Store& sites;

@@ -89,6 +89,19 @@ json Tolerations(const v1alpha1::AgentProfile& profile) {
   return out;
 }
 
+std::string ControlEndpoint(const Inputs& in, const AgentOptions& options) {
+  const std::string& own = in.site->spec().control().endpoint();
+  return own.empty() ? options.control_endpoint : own;
+}
+
+// At the host that the Site names for the stream, if it names one.
+std::string EnrolmentEndpoint(const Inputs& in, const AgentOptions& options) {
+  const std::string& own = in.site->spec().control().endpoint();
+  if (own.empty()) return options.enrolment_endpoint;
+  return own.substr(0, own.rfind(':')) +
+         options.enrolment_endpoint.substr(options.enrolment_endpoint.rfind(':'));
+}
+
 json Container(const Inputs& in, const AgentOptions& options) {
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   const v1alpha1::AgentRelease& release = in.site->spec().release();
@@ -104,9 +117,9 @@ json Container(const Inputs& in, const AgentOptions& options) {
                                 "--node",
                                 "$(NODE_NAME)",
                                 "--control",
-                                options.control_endpoint,
+                                ControlEndpoint(in, options),
                                 "--enrolment",
-                                options.enrolment_endpoint,
+                                EnrolmentEndpoint(in, options),
                                 "--ca-file",
                                 "/etc/sluice/ca/ca.crt",
                                 "--token-file",
@@ -148,23 +161,24 @@ json AgentPod(const Inputs& in, const AgentOptions& options) {
   const int drain = in.site->spec().updates().drain_seconds();
   json node_selector = json::object();
   for (const auto& [key, value] : in.site->spec().node_selector()) node_selector[key] = value;
-  json pod = {{"metadata",
-           {{"labels",
-             {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}}},
-            {"annotations",
-             {{"prometheus.io/scrape", "true"},
-              {"prometheus.io/port", std::to_string(profile.metrics_port())}}}}},
-          {"spec",
-           {{"serviceAccountName", kAgentName},
-            {"automountServiceAccountToken", false},
-            {"hostNetwork", true},
-            {"dnsPolicy", "ClusterFirstWithHostNet"},
-            {"priorityClassName", "system-node-critical"},
-            {"terminationGracePeriodSeconds", (drain > 0 ? drain : 30) + kGraceBeyondDrain},
-            {"nodeSelector", std::move(node_selector)},
-            {"tolerations", Tolerations(profile)},
-            {"containers", json::array({Container(in, options)})},
-            {"volumes", Volumes(profile)}}}};
+  json pod = {
+      {"metadata",
+       {{"labels",
+         {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}}},
+        {"annotations",
+         {{"prometheus.io/scrape", "true"},
+          {"prometheus.io/port", std::to_string(profile.metrics_port())}}}}},
+      {"spec",
+       {{"serviceAccountName", kAgentName},
+        {"automountServiceAccountToken", false},
+        {"hostNetwork", true},
+        {"dnsPolicy", "ClusterFirstWithHostNet"},
+        {"priorityClassName", "system-node-critical"},
+        {"terminationGracePeriodSeconds", (drain > 0 ? drain : 30) + kGraceBeyondDrain},
+        {"nodeSelector", std::move(node_selector)},
+        {"tolerations", Tolerations(profile)},
+        {"containers", json::array({Container(in, options)})},
+        {"volumes", Volumes(profile)}}}};
   for (const std::string& secret : options.image_pull_secrets) {
     pod["spec"]["imagePullSecrets"].push_back({{"name", secret}});
   }

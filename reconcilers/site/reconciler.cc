@@ -34,8 +34,7 @@ json ConditionOf(const json& status, const std::string& type) {
 SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
                                client::Client& api, agents::ConfigPublisher& publisher,
                                agents::FleetView& fleet, DerivedConfigs& derived,
-                               std::function<AgentOptions()> options,
-                               recorder::Recorder& recorder,
+                               std::function<AgentOptions()> options, recorder::Recorder& recorder,
                                base::metrics::Registry& registry, base::Clock& clock)
     : stores_(stores),
       owned_(owned),
@@ -106,7 +105,8 @@ base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
     observed.order = {record.lineage, found->second.epoch, found->second.revision};
   }
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
-  if (in.site_class == nullptr) return base::OkStatus();  // what runs goes on; the status tells
+  // What runs goes on; the status tells.
+  if (in.site_class == nullptr || InOtherCluster(*in.site)) return base::OkStatus();
   SLUICE_RETURN_IF_ERROR(ClaimNamespace(in));
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_())));
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in)));

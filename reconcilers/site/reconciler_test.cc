@@ -10,11 +10,11 @@
 
 #include "api/agent/v1/agent.pb.h"
 #include "controller/base/digest.h"
-#include "controller/cache/memory_store.h"
 #include "controller/testing/fake_api.h"
 #include "controller/testing/status_matchers.h"
 #include "reconcilers/agents/testing.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/testing.h"
 
 namespace sluice::site {
 namespace {
@@ -30,38 +30,6 @@ class Recorded final : public recorder::Recorder {
  public:
   void Record(const recorder::Reference&, recorder::Type, std::string_view, std::string_view,
               std::string_view) override {}
-};
-
-// One store a kind, filled from the API by hand: a cache as stale as the test wants it.
-struct Caches {
-  explicit Caches(base::Clock& clock)
-      : sites(common::kSites, clock),
-        classes(common::kSiteClasses, clock),
-        plans(common::kStagePlans, clock),
-        tenants(common::kTenants, clock),
-        nodes(common::kNodes, clock),
-        secrets(common::kSecrets, clock),
-        namespaces(common::kNamespaces, clock),
-        accounts(common::kServiceAccounts, clock),
-        config_maps(common::kConfigMaps, clock),
-        daemon_sets(common::kDaemonSets, clock),
-        services(common::kServices, clock),
-        objectives(common::kObjectives, clock) {
-    tenants.AddIndex(common::kTenantsBySite, common::SitesOfTenant);
-  }
-  void Fill(testing_kit::FakeApi& api) {
-    for (cache::MemoryStore* store :
-         {&sites, &classes, &plans, &tenants, &nodes, &secrets, &namespaces, &accounts,
-          &config_maps, &daemon_sets, &services, &objectives}) {
-      store->BeginState();
-      for (const json& object : api.LookAll(store->resource())) {
-        store->Put(*meta::Object::FromJson(object));
-      }
-      store->EndState("");
-    }
-  }
-  cache::MemoryStore sites, classes, plans, tenants, nodes, secrets, namespaces, accounts,
-      config_maps, daemon_sets, services, objectives;
 };
 
 class ReconcilerTest : public ::testing::Test {
@@ -283,6 +251,31 @@ TEST_F(ReconcilerTest, ANamespaceSomebodyElseMadeIsNeverTakenOver) {
   const json made = api_.Look(common::kNamespaces, {"", "sluice-site-phoenix"});
   EXPECT_EQ(made["metadata"]["ownerReferences"][0]["uid"], Uid());
   EXPECT_THAT(Condition("AgentsReady"), Not(HasSubstr("NamespaceTaken")));
+}
+
+TEST_F(ReconcilerTest, NothingIsMadeForASiteOfAnotherCluster) {
+  api_.Put(common::kSiteClasses, {{"apiVersion", common::kSiteClasses.ApiVersion()},
+                                  {"kind", "SiteClass"},
+                                  {"metadata", {{"name", "edge"}}},
+                                  {"spec", json::object()}});
+  api_.Put(common::kNodes, {{"apiVersion", "v1"},
+                            {"kind", "Node"},
+                            {"metadata", {{"name", "n1"}, {"labels", {{"gpu", "yes"}}}}}});
+  api_.Put(common::kSites, {{"apiVersion", common::kSites.ApiVersion()},
+                            {"kind", "Site"},
+                            {"metadata", {{"name", "phoenix"}, {"finalizers", {kFinalizer}}}},
+                            {"spec",
+                             {{"classRef", {{"name", "edge"}}},
+                              {"nodeSelector", {{"gpu", "yes"}}},
+                              {"cluster", {{"kubeconfigSecretRef", {{"name", "tucson"}}}}}}}});
+  for (int i = 0; i < 2; ++i) Reconcile();
+  EXPECT_THAT(Condition("ClusterServed"), StartsWith("False OtherCluster: "));
+  EXPECT_THAT(Condition("Ready"), StartsWith("False OtherCluster: "));
+  EXPECT_EQ(Site()["status"]["nodes"].value("selected", 0), 0);
+  for (const auto& call : api_.calls()) {
+    EXPECT_TRUE(!call.IsWrite() || call.verb == "apply-status") << call.verb << call.resource;
+  }
+  EXPECT_EQ(StatusWrites(), 1);
 }
 
 TEST_F(ReconcilerTest, ANewLeaderRetiresWhatIsPublishedForSitesThatDoNotExist) {

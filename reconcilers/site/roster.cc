@@ -31,7 +31,7 @@ base::Status Roster::Has(const std::string& site, const std::string& node) const
   const meta::ObjectPtr machine = nodes.Get({"", node});
   if (machine == nullptr) return base::NotFound(fmt::format("there is no node \"{}\"", node));
   SLUICE_ASSIGN_OR_RETURN(const auto decoded, common::Decode<v1alpha1::Site>(*object));
-  if (!Selects(*decoded, machine->ToJson())) {
+  if (InOtherCluster(*decoded) || !Selects(*decoded, machine->ToJson())) {
     return base::PermissionDenied(
         fmt::format("Site \"{}\" does not select node \"{}\"", site, node));
   }

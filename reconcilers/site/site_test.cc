@@ -17,9 +17,11 @@ namespace sluice::site {
 namespace {
 
 using nlohmann::json;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
 using testing_kit::IsOk;
 
@@ -174,6 +176,55 @@ TEST_F(SiteTest, AgentsRunWithoutPrivilegesAndDeclareNoPorts) {
   EXPECT_FALSE(container.contains("ports"));
   EXPECT_EQ(container["image"], "sluice/sluice-agent:1");
   EXPECT_EQ(daemon_set.at("/metadata/ownerReferences/0/uid"_json_pointer), "u1");
+}
+
+TEST_F(SiteTest, AgentsDialTheControllerWhereTheSiteSaysItIs) {
+  options_.control_endpoint = "sluice.svc:9443";
+  options_.enrolment_endpoint = "sluice.svc:9444";
+  const auto arguments = [&] {
+    for (const WantedObject& object : WantedObjects(in_, options_)) {
+      if (object.resource.kind != "DaemonSet") continue;
+      return json::parse(object.json)
+          .at("/spec/template/spec/containers/0/args"_json_pointer)
+          .get<std::vector<std::string>>();
+    }
+    return std::vector<std::string>();
+  };
+  EXPECT_THAT(arguments(), IsSupersetOf({"sluice.svc:9443", "sluice.svc:9444"}));
+  auto site = std::make_shared<v1alpha1::Site>(*in_.site);
+  site->mutable_spec()->mutable_control()->set_endpoint("control.example:31443");
+  in_.site = site;
+  EXPECT_THAT(arguments(), IsSupersetOf({"control.example:31443", "control.example:9444"}));
+  EXPECT_THAT(arguments(), Not(Contains(HasSubstr("sluice.svc"))));
+}
+
+TEST_F(SiteTest, ASiteThatNamesAnotherClusterSaysThatItIsNotServed) {
+  const json served = Status();
+  auto site = std::make_shared<v1alpha1::Site>(*in_.site);
+  site->mutable_spec()->mutable_cluster()->mutable_kubeconfig_secret_ref()->set_name("tucson");
+  for (const json& condition : served["conditions"]) {  // it was served before the field was set
+    v1alpha1::Condition& out = *site->mutable_status()->add_conditions();
+    out.set_type(condition["type"]);
+    out.set_status(condition["status"]);
+  }
+  in_.site = site;
+  const Derived derived = DeriveConfig(in_, {});
+  EXPECT_EQ(derived.status.code(), base::Code::kFailedPrecondition) << "nothing is published";
+  const json status = BuildStatus(in_, derived, observed_, kNow);
+  EXPECT_EQ(ConditionOf(status, "ClusterServed")["status"], "False");
+  EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "OtherCluster");
+  EXPECT_THAT(ConditionOf(status, "Ready")["message"], HasSubstr("spec.cluster names another"));
+  EXPECT_EQ(status["conditions"].size(), 2u) << "the others were about this cluster";
+  ASSERT_EQ(status["blockedBy"].size(), 1u);
+  EXPECT_EQ(status["blockedBy"][0]["gate"], "ClusterServed");
+
+  // And once the field is taken back it is as it was.
+  site = std::make_shared<v1alpha1::Site>(*in_.site);
+  site->mutable_spec()->clear_cluster();
+  site->mutable_status()->mutable_conditions(0)->set_type("ClusterServed");
+  in_.site = site;
+  EXPECT_EQ(ConditionOf(Status(), "ClusterServed"), nullptr);
+  EXPECT_EQ(ConditionOf(Status(), "Ready")["status"], "True");
 }
 
 TEST_F(SiteTest, MemoryIsWrittenAsTheServerWritesItBack) {

@@ -18,10 +18,11 @@ namespace {
 
 constexpr int kMaxMismatches = 16;
 constexpr std::string_view kDeleting = "Deleting";
+constexpr std::string_view kClusterServed = "ClusterServed";  // there only while it is False
 
 bool IsOurs(std::string_view condition) {
   for (const std::string_view ours :
-       {types::kReady, kDeleting, std::string_view("ClassResolved"),
+       {types::kReady, kDeleting, kClusterServed, std::string_view("ClassResolved"),
         std::string_view("NodesMatched"), std::string_view("CredentialsResolved"),
         std::string_view("AgentsReady"), std::string_view("Configured")}) {
     if (condition == ours) return true;
@@ -43,6 +44,14 @@ Part ClassPart(const Inputs& in) {
   return {"ClassResolved", types::kFalse,
           in.class_status.code() == base::Code::kNotFound ? "ClassMissing" : "ClassInvalid",
           in.class_status.message(), "whoever applies the SiteClass"};
+}
+
+Part ClusterPart() {
+  return {kClusterServed, types::kFalse, "OtherCluster",
+          "spec.cluster names another cluster, and only the cluster that the Site itself is in is "
+          "served: nothing is run for it. Install Sluice in that cluster and apply the Site there, "
+          "without spec.cluster",
+          "whoever applies the Site"};
 }
 
 Part NodesPart(const Inputs& in) {
@@ -103,8 +112,9 @@ Part AgentsPart(const Observed& observed) {
 
 Part ConfiguredPart(const Derived& derived, const Observed& observed) {
   if (!derived.status.ok()) {
-    return {"Configured", types::kFalse, "NotDerived", derived.status.message(),
-            "the message; agents keep what they run"};
+    const bool held = derived.status.reason() == "Held";
+    return {"Configured", types::kFalse, held ? "Held" : "NotDerived", derived.status.message(),
+            held ? "whoever keeps the Secret" : "the message; agents keep what they run"};
   }
   if (observed.fleet.nacked > 0) {
     return {"Configured", types::kFalse, "Refused", observed.fleet.example_nack,
@@ -168,14 +178,19 @@ void FillConditions(const std::vector<Part>& parts, const Inputs& in, base::Wall
     blocker.set_since(types::FindCondition(status.conditions(), part.type)->last_transition_time());
     blocker.set_unblocked_by(part.unblocked_by);
   }
-  types::SetCondition(status.mutable_conditions(),
+  auto* conditions = status.mutable_conditions();
+  types::SetCondition(conditions,
                       {types::kReady, ready ? types::kTrue : types::kFalse, ready_reason,
                        ready_message, generation},
                       now);
-  // Conditions of other writers (the promotion's) are theirs to apply.
-  auto* conditions = status.mutable_conditions();
+  // Conditions of other writers (the promotion's) are theirs to apply; ours that say nothing any
+  // more go.
   for (int i = conditions->size() - 1; i >= 0; --i) {
-    if (!IsOurs(conditions->Get(i).type())) conditions->DeleteSubrange(i, 1);
+    const std::string& type = conditions->Get(i).type();
+    const bool said =
+        type == types::kReady || std::any_of(parts.begin(), parts.end(),
+                                             [&](const Part& part) { return part.type == type; });
+    if (!said) conditions->DeleteSubrange(i, 1);
   }
 }
 
@@ -211,8 +226,10 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
     config.set_since(before.version() == config.version() ? before.since()
                                                           : base::FormatRfc3339(now));
   }
-  const std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
-                                   AgentsPart(observed), ConfiguredPart(derived, observed)};
+  std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
+                             AgentsPart(observed), ConfiguredPart(derived, observed)};
+  // Alone: what the other parts would say is about this cluster.
+  if (InOtherCluster(*in.site)) parts = {ClusterPart()};
   FillConditions(parts, in, now, status);
   return types::ToJson(status);
 }
