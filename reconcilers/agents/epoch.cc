@@ -121,6 +121,7 @@ std::map<std::string, std::string> Encode(const EpochRecord& record) {
   data["epoch"] = std::to_string(record.epoch);
   data["revision"] = std::to_string(record.revision);
   data["holder"] = record.holder;
+  if (!record.lineage_started.empty()) data["lineage-started"] = record.lineage_started;
   for (const auto& [name, site] : record.sites) {
     data[std::string(kSitePrefix) + name] =
         fmt::format("{}/{}/{}", site.epoch, site.revision, site.digest);
@@ -139,6 +140,7 @@ StatusOr<EpochRecord> Decode(const std::map<std::string, std::string>& data) {
   SLUICE_ASSIGN_OR_RETURN(record.epoch, ParseCount("epoch", data.at("epoch")));
   SLUICE_ASSIGN_OR_RETURN(record.revision, ParseCount("revision", data.at("revision")));
   if (data.contains("holder")) record.holder = data.at("holder");
+  if (data.contains("lineage-started")) record.lineage_started = data.at("lineage-started");
   if (data.contains("supersedes")) record.supersedes = Split(data.at("supersedes"));
   for (const auto& [key, value] : data) {
     if (!key.starts_with(kSitePrefix)) continue;

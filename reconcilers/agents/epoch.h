@@ -39,6 +39,9 @@ struct EpochRecord {
   std::int64_t epoch = 0;
   std::int64_t revision = 0;  // of the last change by Publish, Retire or StartLineage
   std::string holder;         // who raised the epoch; for people
+  // When, by whom and why the lineage was started, by the recorded command; empty: with the
+  // cluster.
+  std::string lineage_started;
   std::map<std::string, PublishedSite> sites;
   friend bool operator==(const EpochRecord&, const EpochRecord&) = default;
 };
@@ -64,8 +67,8 @@ base::StatusOr<EpochRecord> StartLineage(const EpochRecord& current, const std::
 // Whether `b` may replace `a` in a replica's memory: a watch may deliver late, never backwards.
 bool Follows(const EpochRecord& a, const EpochRecord& b);
 
-// The object's data: lineage, supersedes, epoch, revision, holder, and "site.NAME" ->
-// "EPOCH/REVISION/DIGEST". Errors of Decode: DataLoss naming the key.
+// The object's data: lineage, supersedes, epoch, revision, holder, lineage-started if there is any,
+// and "site.NAME" -> "EPOCH/REVISION/DIGEST". Errors of Decode: DataLoss naming the key.
 std::map<std::string, std::string> Encode(const EpochRecord& record);
 base::StatusOr<EpochRecord> Decode(const std::map<std::string, std::string>& data);
 

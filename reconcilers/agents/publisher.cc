@@ -125,7 +125,10 @@ struct ConfigPublisher::Impl {
   std::optional<std::int64_t> epoch;  // set while leading
   std::map<std::string, Site> sites;
 
+  std::function<void()> fenced;  // set before use
+
   bool Refresh(Site& site, const std::string& name);
+  Status WriteBack();
   void Adopt(const EpochRecord& next);
   Status Swap(const std::function<StatusOr<EpochRecord>(const EpochRecord&, std::int64_t)>& change,
               bool& wrote);
@@ -191,8 +194,13 @@ Status ConfigPublisher::Impl::Swap(
     auto next = change(written.record, mine);
     if (!next.ok()) {
       if (next.status().reason() == "Fenced") {
-        const std::lock_guard lock(mutex);
-        if (epoch == mine) epoch.reset();
+        bool lost = false;
+        {
+          const std::lock_guard lock(mutex);
+          lost = epoch == mine;
+          if (lost) epoch.reset();
+        }
+        if (lost && fenced) fenced();
       }
       Adopt(written.record);
       return next.status();
@@ -211,13 +219,39 @@ Status ConfigPublisher::Impl::Swap(
     const auto code = result.status().code();
     if (code != base::Code::kAborted && code != base::Code::kAlreadyExists) return result.status();
     SLUICE_ASSIGN_OR_RETURN(auto read, store.Read());
-    if (!read) {
-      return base::FailedPrecondition(
-          "the epoch object was deleted while we led; restart to take the lead anew");
+    if (read) {
+      written = *std::move(read);
+      continue;
     }
-    written = *std::move(read);
+    const Status back = WriteBack();
+    if (!back.ok() && back.code() != base::Code::kAborted) return back;
+    const std::lock_guard lock(mutex);
+    if (!epoch) return base::OkStatus();
+    mine = *epoch;
   }
   return base::Aborted("the epoch object changed under every try").WithReason("Conflict");
+}
+
+// The object is gone and this replica leads; `io_mutex` is held. Nobody else knows what agents have
+// seen, and `written` is the highest of it: only the leader publishes.
+// Errors: Aborted (somebody else wrote one first); the store's.
+Status ConfigPublisher::Impl::WriteBack() {
+  const EpochRecord next = agents::TakeOver(written.record, "", written.record.holder);
+  auto result = store.Write(next, "");
+  if (!result.ok()) {
+    const bool race = result.status().code() == base::Code::kAlreadyExists;
+    return race ? base::Aborted("another record was written").WithReason("Conflict")
+                : result.status();
+  }
+  base::log::Warn("epoch object was deleted, written back",
+                  {{"lineage", next.lineage}, {"epoch", next.epoch}});
+  written = std::move(result).value();
+  {
+    const std::lock_guard lock(mutex);
+    if (epoch) epoch = written.record.epoch;
+  }
+  Adopt(written.record);
+  return base::OkStatus();
 }
 
 ConfigPublisher::ConfigPublisher(EpochStore& store, std::string hash_key)
@@ -230,7 +264,11 @@ StatusOr<std::int64_t> ConfigPublisher::TakeOver(const std::string& cluster_uid,
   for (int attempt = 0; attempt < kMaxCompareAndSwapTries; ++attempt) {
     SLUICE_ASSIGN_OR_RETURN(auto current, impl_->store.Read());
     std::optional<EpochRecord> before;
-    if (current) before = current->record;
+    if (current) {
+      before = current->record;
+    } else if (EpochRecord seen = record(); !seen.lineage.empty()) {
+      before = std::move(seen);
+    }
     const EpochRecord next = agents::TakeOver(before, cluster_uid, holder);
     auto result = impl_->store.Write(next, current ? current->resource_version : "");
     if (!result.ok()) {
@@ -304,7 +342,29 @@ Status ConfigPublisher::Retire(const std::string& site) {
                      wrote);
 }
 
-void ConfigPublisher::Observe(const EpochRecord& record) { impl_->Adopt(record); }
+void ConfigPublisher::Observe(const EpochRecord& record) {
+  bool lost = false;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    const EpochRecord& known = impl_->record;
+    lost = impl_->epoch && Follows(known, record) &&
+           (record.lineage != known.lineage || record.epoch > *impl_->epoch);
+    if (lost) impl_->epoch.reset();
+  }
+  if (lost && impl_->fenced) impl_->fenced();
+  impl_->Adopt(record);
+}
+
+Status ConfigPublisher::Restore() {
+  const std::lock_guard io(impl_->io_mutex);
+  if (!leading()) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(const auto current, impl_->store.Read());
+  if (current) return base::OkStatus();  // it is there again
+  const Status back = impl_->WriteBack();
+  return back.code() == base::Code::kAborted ? base::OkStatus() : back;
+}
+
+void ConfigPublisher::OnFenced(std::function<void()> fenced) { impl_->fenced = std::move(fenced); }
 
 EpochRecord ConfigPublisher::record() const {
   const std::lock_guard lock(impl_->mutex);

@@ -10,6 +10,8 @@
 //  2. A replica whose cache is ahead of the record goes on offering the configuration the record
 //     names, if it has it; one whose cache is behind offers nothing (agents keep what they run).
 //  3. A replica's own copy of the record never goes back (Follows()).
+//  4. A record that was deleted by hand is written back by the leader from its own copy, with the
+//     epoch raised: agents refuse whatever is lower than what they have seen.
 //
 // So one (lineage, epoch, revision) names the same content everywhere, and a follower that serves
 // late serves something old under its old order, which agents refuse. docs/adr/0040.
@@ -76,7 +78,8 @@ class ConfigPublisher {
   ConfigPublisher(const ConfigPublisher&) = delete;
   ConfigPublisher& operator=(const ConfigPublisher&) = delete;
 
-  // The elected leader, before its first write: raises the epoch and returns it.
+  // The elected leader, before its first write: raises the epoch and returns it. When the record is
+  // not there, above the last that this replica saw, if it saw any.
   // Errors: the store's; Aborted after kMaxCompareAndSwapTries lost races.
   base::StatusOr<std::int64_t> TakeOver(const std::string& cluster_uid, const std::string& holder);
   // Leadership is lost or given up; Publish only derives from here on.
@@ -92,6 +95,11 @@ class ConfigPublisher {
 
   // The record as a watch of its object shows it; older ones than the known are ignored.
   void Observe(const EpochRecord& record);
+  // The watch says that the object is gone: the leader writes it back. Errors: the store's.
+  base::Status Restore();
+  // `fenced` runs once when this replica, leading, finds that somebody raised the epoch above it or
+  // started a new lineage: it publishes no more until it takes over anew. Set it before use.
+  void OnFenced(std::function<void()> fenced);
   EpochRecord record() const;
 
   // What to send to a node; nullopt: nothing (not derived, or not published).

@@ -111,6 +111,59 @@ TEST_F(PublisherTest, AnEarlierLeaderCannotPublishAfterATakeOverAndStepsDown) {
   EXPECT_EQ(Sent(leader_.OfferFor("phoenix", "n1")).config().s3_region(), "r1");
 }
 
+TEST_F(PublisherTest, ALeaderHearsOnceThatItWasFencedOff) {
+  int fenced = 0;
+  leader_.OnFenced([&] { ++fenced; });
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  leader_.Observe(store_.record());
+  EXPECT_EQ(fenced, 0) << "its own record";
+  ASSERT_TRUE(follower_.TakeOver("uid", "b").ok());
+  leader_.Observe(store_.record());
+  leader_.Observe(store_.record());
+  EXPECT_EQ(fenced, 1);
+  EXPECT_FALSE(leader_.leading());
+
+  // By its own write as well as by the watch, and by the command that starts a new lineage.
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  ASSERT_TRUE(follower_.TakeOver("uid", "b").ok());
+  EXPECT_FALSE(leader_.Publish("phoenix", Content("r1")).ok());
+  EXPECT_EQ(fenced, 2);
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  leader_.Observe(*StartLineage(store_.record(), "uid-restored", "ana"));
+  EXPECT_EQ(fenced, 3);
+}
+
+TEST_F(PublisherTest, ARecordDeletedByHandIsWrittenBackAboveWhatAgentsHaveSeen) {
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  ASSERT_TRUE(leader_.Publish("phoenix", Content("r1")).ok());
+  const EpochRecord before = store_.record();
+  store_.Delete();
+  EXPECT_TRUE(follower_.Restore().ok());
+  EXPECT_EQ(store_.record(), EpochRecord{}) << "a follower writes nothing";
+  EXPECT_TRUE(leader_.Restore().ok());
+  EXPECT_EQ(store_.record().epoch, before.epoch + 1);
+  EXPECT_EQ(store_.record().revision, before.revision);
+  EXPECT_EQ(store_.record().sites, before.sites);
+  EXPECT_TRUE(leader_.leading());
+  EXPECT_TRUE(leader_.Restore().ok());
+  EXPECT_EQ(store_.record().epoch, before.epoch + 1) << "it is there";
+
+  store_.Delete();
+  const auto next = leader_.Publish("phoenix", Content("r2"));
+  ASSERT_TRUE(next.ok()) << next.status().ToString();
+  EXPECT_EQ(next->order, (Order{"uid", before.epoch + 2, before.revision + 1}));
+}
+
+TEST_F(PublisherTest, AReplicaThatTakesOverWithoutARecordGoesOnAboveWhatItSaw) {
+  ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
+  ASSERT_TRUE(leader_.Publish("phoenix", Content("r1")).ok());
+  follower_.Observe(store_.record());
+  const EpochRecord before = store_.record();
+  store_.Delete();
+  EXPECT_EQ(*follower_.TakeOver("uid", "b"), before.epoch + 1);
+  EXPECT_EQ(store_.record().sites, before.sites);
+}
+
 TEST_F(PublisherTest, AnUnreachableStoreWithholdsTheNewAndKeepsTheOld) {
   ASSERT_TRUE(leader_.TakeOver("uid", "a").ok());
   ASSERT_TRUE(leader_.Publish("phoenix", Content("r1")).ok());

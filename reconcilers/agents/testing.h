@@ -45,6 +45,12 @@ class MemoryEpochStore final : public EpochStore {
     lose_answer_ = true;
   }
 
+  // By hand.
+  void Delete() {
+    const std::lock_guard lock(mutex_);
+    object_.reset();
+  }
+
  private:
   mutable std::mutex mutex_;
   std::optional<Versioned> object_;

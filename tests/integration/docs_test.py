@@ -46,7 +46,7 @@ class Docs(unittest.TestCase):
         for name, path in self.keys.items():
             command = command.replace(name, str(path))
         environment = {**os.environ, "KUBECONFIG": str(self.server.kubeconfig),
-                       "PATH": f"{ROOT}/build/local/bin:{os.environ['PATH']}"}
+                       "PATH": f"{ROOT}/build/local/bin:{ROOT}/build/release/bin:{os.environ['PATH']}"}
         return subprocess.run(" ".join([command, *extra]), shell=True, cwd=ROOT, env=environment,
                               capture_output=True, text=True, timeout=120)
 

@@ -18,7 +18,10 @@ class RecordFollower final : public reconcile::Reconciler {
       : store_(store), publisher_(publisher) {}
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token) override {
     const meta::ObjectPtr object = store_.Get(request.key);
-    if (object == nullptr) return reconcile::Result::Done();
+    if (object == nullptr) {
+      const Status restored = publisher_.Restore();
+      return restored.ok() ? reconcile::Result::Done() : reconcile::Result::Retry(restored);
+    }
     const auto versioned = ConfigMapEpochStore::FromObject(*object);
     if (!versioned.ok()) return reconcile::Result::Terminal(versioned.status());
     publisher_.Observe(versioned->record);
@@ -102,6 +105,10 @@ Status AgentPlane::Prepare() {
   SLUICE_ASSIGN_OR_RETURN(Authority authority,
                           EnsureAuthority(client_, client_, options_.ns, clock_.Wall()));
   publisher_ = std::make_unique<agents::ConfigPublisher>(epochs_, authority.version_key);
+  publisher_->OnFenced([this] {
+    log::Warn("the agents' record was taken over by another");
+    if (fenced_) fenced_();
+  });
   server_ = std::make_unique<agents::AgentServer>(ServerOptionsOf(options_), *publisher_, fleet_,
                                                   reviewer_, roster_, clock_);
   const std::lock_guard lock(mutex_);

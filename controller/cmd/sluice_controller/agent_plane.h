@@ -54,6 +54,10 @@ class AgentPlane {
   // What agents have to trust now; for the CA bundles in the sites' namespaces.
   std::string TrustPem() const;
 
+  // Called once when this replica led and somebody raised the epoch above it (a new lineage was
+  // started, too); set it before Prepare.
+  void OnFenced(std::function<void()> fenced) { fenced_ = std::move(fenced); }
+
   // Called after another authority came into force; set it before the Manager runs.
   void OnAuthority(std::function<void()> changed) { authority_changed_ = std::move(changed); }
   // Takes the authority from its Secret when it changed. For the reconciler that follows it.
@@ -71,6 +75,7 @@ class AgentPlane {
   std::unique_ptr<agents::AgentServer> server_;
   std::atomic<bool> started_{false};
   std::function<void()> authority_changed_;
+  std::function<void()> fenced_;
 
   mutable std::mutex mutex_;
   Authority authority_;  // guarded by mutex_

@@ -70,6 +70,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   sluice::base::log::Configure(options->log_level, options->log_format);
+  if (!options->start_lineage.empty()) {
+    const auto done = sluice::controller_main::StartLineage(*options);
+    if (!done.ok()) std::fprintf(stderr, "sluice-controller: %s\n", done.message().c_str());
+    return sluice::controller_main::ExitCode(done);
+  }
   Signals signals;
   const auto status = sluice::controller_main::Run(*options, signals.token());
   if (!status.ok()) std::fprintf(stderr, "sluice-controller: %s\n", status.message().c_str());

@@ -27,8 +27,7 @@ Status Text(std::string& target, const std::string& value) {
 StatusOr<long> Number(const std::string& value, long low, long high) {
   long number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc() || end != value.data() + value.size() || number < low ||
-      number > high) {
+  if (error != std::errc() || end != value.data() + value.size() || number < low || number > high) {
     return InvalidArgument(
         fmt::format("takes a number from {} to {}, not \"{}\"", low, high, value));
   }
@@ -63,8 +62,10 @@ Status Address(std::string& target, const std::string& value, bool may_be_empty)
 
 Status Level(base::log::Level& target, const std::string& value) {
   using base::log::Level;
-  for (const auto& [name, level] : {std::pair("debug", Level::kDebug), {"info", Level::kInfo},
-                                    {"warn", Level::kWarn}, {"error", Level::kError}}) {
+  for (const auto& [name, level] : {std::pair("debug", Level::kDebug),
+                                    {"info", Level::kInfo},
+                                    {"warn", Level::kWarn},
+                                    {"error", Level::kError}}) {
     if (value == name) {
       target = level;
       return base::OkStatus();
@@ -79,6 +80,19 @@ Status Format(base::log::Format& target, const std::string& value) {
   }
   target = value == "json" ? base::log::Format::kJson : base::log::Format::kText;
   return base::OkStatus();
+}
+
+// Names that may stand in the record's list.
+Status Lineage(std::string& target, const std::string& value) {
+  const bool good = !value.empty() && value.size() <= 63 &&
+                    value.find_first_not_of(
+                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789-._") == std::string::npos;
+  if (!good) {
+    return InvalidArgument("takes letters, digits, '-', '.' and '_', at most 63, not \"" + value +
+                           "\"");
+  }
+  return Text(target, value);
 }
 
 Status PullPolicy(std::string& target, const std::string& value) {
@@ -145,6 +159,12 @@ const std::vector<Flag>& Flags() {
        [](O& o, S v) { return Format(o.log_format, v); }},
       {"log-level", "LEVEL", "debug, info, warn or error (info)",
        [](O& o, S v) { return Level(o.log_level, v); }},
+      {"start-lineage", "NAME", "do not run: let agents follow a record that was lost or restored",
+       [](O& o, S v) { return Lineage(o.start_lineage, v); }},
+      {"supersedes", "NAME", "with --start-lineage: one that agents are of; repeatable",
+       [](O& o, S v) -> Status { return Lineage(o.supersedes.emplace_back(), v); }},
+      {"reason", "TEXT", "with --start-lineage: why; it is recorded",
+       [](O& o, S v) { return Text(o.reason, v); }},
       {"version", nullptr, "print the version and end",
        [](O& o, S) {
          o.version = true;
@@ -172,6 +192,12 @@ Status CheckTogether(const Options& options) {
     return InvalidArgument(
         "--retry-period-seconds, --renew-deadline-seconds and --lease-duration-seconds must rise "
         "in this order");
+  }
+  if (options.start_lineage.empty() && (!options.supersedes.empty() || !options.reason.empty())) {
+    return InvalidArgument("--supersedes and --reason go with --start-lineage only");
+  }
+  if (!options.start_lineage.empty() && options.reason.empty()) {
+    return InvalidArgument("--start-lineage needs --reason, which is recorded");
   }
   return base::OkStatus();
 }
@@ -214,13 +240,13 @@ std::string HelpText() {
       "sluice-controller: the control plane of Sluice. It runs in a cluster, or beside one with\n"
       "--kubeconfig.\n\nFlags (--name=value or --name value):\n";
   for (const Flag& flag : Flags()) {
-    const std::string left =
-        fmt::format("--{}{}{}", flag.name, flag.value == nullptr ? "" : " ",
-                    flag.value == nullptr ? "" : flag.value);
+    const std::string left = fmt::format("--{}{}{}", flag.name, flag.value == nullptr ? "" : " ",
+                                         flag.value == nullptr ? "" : flag.value);
     out += fmt::format("  {:<38} {}\n", left, flag.help);
   }
-  out += "\nExit code: 0 after SIGTERM or SIGINT, 1 when the lead was lost or something failed, "
-         "2 for a\nwrong flag or configuration.\n";
+  out +=
+      "\nExit code: 0 after SIGTERM or SIGINT, 1 when the lead was lost or something failed, "
+      "2 for a\nwrong flag or configuration.\n";
   return out;
 }
 

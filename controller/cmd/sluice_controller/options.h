@@ -38,6 +38,11 @@ struct Options {
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;
 
+  // Instead of running: start a new lineage of the agents' record (lineage.h), and end.
+  std::string start_lineage;
+  std::vector<std::string> supersedes;
+  std::string reason;
+
   bool help = false;
   bool version = false;
 };

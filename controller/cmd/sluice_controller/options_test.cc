@@ -28,10 +28,20 @@ TEST(Options, AWrongFlagIsNamedInOneLine) {
   EXPECT_EQ(ErrorOf({"--workers"}), "--workers needs N");
   EXPECT_EQ(ErrorOf({"--help=yes"}), "--help takes no value");
   EXPECT_EQ(ErrorOf({"--log-format=xml"}), "--log-format takes json or text, not \"xml\"");
-  EXPECT_EQ(ErrorOf({"--metrics-address=8080"}),
-            "--metrics-address takes HOST:PORT, not \"8080\"");
+  EXPECT_EQ(ErrorOf({"--metrics-address=8080"}), "--metrics-address takes HOST:PORT, not \"8080\"");
   EXPECT_EQ(ErrorOf({"--control-address="}), "--control-address takes HOST:PORT, not \"\"");
   EXPECT_EQ(ErrorOf({"--leader-elect=maybe"}), "--leader-elect takes true or false, not \"maybe\"");
+}
+
+TEST(Options, ANewLineageNeedsANameAndAReason) {
+  const auto options = ParseOptions({"--start-lineage=restored-1", "--reason=etcd was restored",
+                                     "--supersedes=uid-1", "--supersedes", "uid-2"});
+  ASSERT_TRUE(options.ok()) << options.status().ToString();
+  EXPECT_EQ(options->start_lineage, "restored-1");
+  EXPECT_EQ(options->supersedes, (std::vector<std::string>{"uid-1", "uid-2"}));
+  EXPECT_EQ(ErrorOf({"--start-lineage=x"}), "--start-lineage needs --reason, which is recorded");
+  EXPECT_EQ(ErrorOf({"--reason=x"}), "--supersedes and --reason go with --start-lineage only");
+  EXPECT_THAT(ErrorOf({"--start-lineage=a,b", "--reason=x"}), HasSubstr("takes letters, digits"));
 }
 
 TEST(Options, TimesOfTheLeaseMustRise) {
@@ -43,7 +53,8 @@ TEST(Options, TimesOfTheLeaseMustRise) {
 
 TEST(Options, TheHelpNamesEveryFlagAndTheExitCodes) {
   const std::string help = HelpText();
-  for (const char* flag : {"--kubeconfig FILE", "--agent-image IMAGE", "--log-format", "--version"}) {
+  for (const char* flag :
+       {"--kubeconfig FILE", "--agent-image IMAGE", "--log-format", "--version"}) {
     EXPECT_THAT(help, HasSubstr(flag));
   }
   EXPECT_THAT(help, HasSubstr("2 for a\nwrong flag"));

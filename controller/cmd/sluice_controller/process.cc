@@ -3,7 +3,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdio>
 #include <mutex>
 
 #include "controller/base/clock.h"
@@ -13,6 +15,7 @@
 #include "controller/client/client.h"
 #include "controller/client/config.h"
 #include "controller/cmd/sluice_controller/agent_plane.h"
+#include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/runtime/manager.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
@@ -48,6 +51,11 @@ StatusOr<client::Config> ConfigOf(const Options& options) {
   if (!config.ok()) return base::InvalidArgument("kubeconfig: " + config.status().message());
   config->user_agent = std::string("sluice-controller/") + kVersion;
   return config;
+}
+
+std::string NamespaceOf(const Options& options, const client::Config& config) {
+  if (!options.namespace_name.empty()) return options.namespace_name;
+  return config.ns.empty() ? "sluice" : config.ns;
 }
 
 runtime::Options ManagerOptions(const Options& options, const std::string& ns,
@@ -111,18 +119,33 @@ void LookAtSites(runtime::Manager& manager, const std::string& controller) {
 
 }  // namespace
 
+Status StartLineage(const Options& options) {
+  SLUICE_ASSIGN_OR_RETURN(const client::Config config, ConfigOf(options));
+  base::RealClock clock;
+  SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
+  const LineageRequest request{options.start_lineage, options.supersedes, options.reason};
+  const auto said = StartLineage(*client, clock, NamespaceOf(options, config), request);
+  client->Stop();
+  if (!said.ok()) return said.status();
+  std::fputs(said->c_str(), stdout);
+  return base::OkStatus();
+}
+
 Status Run(const Options& options, std::stop_token stop) {
   SLUICE_ASSIGN_OR_RETURN(const client::Config config, ConfigOf(options));
   base::RealClock clock;
   base::metrics::Registry registry;
   registry.GetGauge("sluice_build_info", "What runs here.", {{"version", kVersion}}).Set(1);
   SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
-  const std::string ns = !options.namespace_name.empty() ? options.namespace_name
-                         : !config.ns.empty()            ? config.ns
-                                                         : "sluice";
+  const std::string ns = NamespaceOf(options, config);
   const std::string identity = options.identity.empty() ? MakeIdentity() : options.identity;
   log::Info("controller starting",
             {{"version", kVersion}, {"namespace", ns}, {"identity", identity}});
+
+  // Fenced off it could only stand there: it ends, and takes over anew when it is started again.
+  std::stop_source end;
+  std::atomic<bool> fenced{false};
+  const std::stop_callback forward(stop, [&] { end.request_stop(); });
 
   // The plane's roster needs the Manager's caches, the Manager's on_lead the plane.
   std::unique_ptr<runtime::Manager> manager;
@@ -139,6 +162,10 @@ Status Run(const Options& options, std::stop_token stop) {
       [&](const agents::AgentIdentity& agent) {
         return site::RosterOf(*manager).Has(agent.site, agent.node);
       });
+  plane.OnFenced([&] {
+    fenced = true;
+    end.request_stop();
+  });
   SLUICE_RETURN_IF_ERROR(PrepareUntil(plane, stop));
   if (stop.stop_requested()) return base::OkStatus();
 
@@ -169,9 +196,12 @@ Status Run(const Options& options, std::stop_token stop) {
   promotion::Register(*manager, promotion_deps);
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   SLUICE_RETURN_IF_ERROR(plane.Start());
-  const Status result = manager->Run(stop);
+  const Status result = manager->Run(end.get_token());
   plane.Stop();
   client->Stop();
+  if (result.ok() && fenced) {
+    return base::Aborted("the agents' record was taken over by another; to be started again");
+  }
   return result;
 }
 

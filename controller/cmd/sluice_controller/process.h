@@ -17,6 +17,10 @@ inline constexpr const char* kVersion = SLUICE_VERSION;
 // was lost); anything else that kept it from running.
 base::Status Run(const Options& options, std::stop_token stop);
 
+// What --start-lineage asks for (lineage.h): does it, prints what was done and returns.
+// Errors: as lineage.h; InvalidArgument (kubeconfig).
+base::Status StartLineage(const Options& options);
+
 // 0, 2 or 1 as the flags' help says.
 int ExitCode(const base::Status& status);
 
