@@ -10,9 +10,9 @@ from .timeline import StepFailed
 HERE = pathlib.Path(__file__).resolve().parents[1]
 
 
-def _mounts():
-    """Where the interpreter, its libraries, the reader and the data set lie, read-only."""
-    paths = {"/usr", "/lib", "/lib64", str(ROOT), str(pathlib.Path(sys.base_prefix).resolve())}
+def host_mounts(*more):
+    """Volumes with the host's programs and libraries, read-only, for images that hold nothing."""
+    paths = {"/usr", "/lib", "/lib64", *map(str, more)}
     paths = [p for p in sorted(paths) if pathlib.Path(p).is_dir()]
     # A path below another one comes with it.
     tops = [p for p in paths if not any(p != q and p.startswith(q.rstrip("/") + "/") for q in paths)]
@@ -24,7 +24,8 @@ def _mounts():
 
 def run_trainer(world):
     """Bytes the pod verified."""
-    mounts, volumes = _mounts()
+    # The interpreter, the reader and the data set.
+    mounts, volumes = host_mounts(ROOT, pathlib.Path(sys.base_prefix).resolve())
     world.kube.kubectl("-n", "falcon", "delete", "pod", "trainer", "--ignore-not-found")
     world.kube.apply_file(
         HERE / "manifests/trainer.yaml", PAUSE_IMAGE=world.pause_image(),
