@@ -237,8 +237,17 @@ Status ConfigPublisher::Impl::Swap(
 // Errors: Aborted (somebody else wrote one first); the store's.
 Status ConfigPublisher::Impl::WriteBack() {
   const EpochRecord next = agents::TakeOver(written.record, "", written.record.holder);
+  // Before the write: the watch may show it before its answer comes, and it is no stranger's.
+  std::optional<std::int64_t> before;
+  {
+    const std::lock_guard lock(mutex);
+    before = epoch;
+    if (epoch) epoch = next.epoch;
+  }
   auto result = store.Write(next, "");
   if (!result.ok()) {
+    const std::lock_guard lock(mutex);
+    if (epoch == next.epoch) epoch = before;
     const bool race = result.status().code() == base::Code::kAlreadyExists;
     return race ? base::Aborted("another record was written").WithReason("Conflict")
                 : result.status();
@@ -246,10 +255,6 @@ Status ConfigPublisher::Impl::WriteBack() {
   base::log::Warn("epoch object was deleted, written back",
                   {{"lineage", next.lineage}, {"epoch", next.epoch}});
   written = std::move(result).value();
-  {
-    const std::lock_guard lock(mutex);
-    if (epoch) epoch = written.record.epoch;
-  }
   Adopt(written.record);
   return base::OkStatus();
 }
@@ -261,6 +266,7 @@ ConfigPublisher::~ConfigPublisher() = default;
 StatusOr<std::int64_t> ConfigPublisher::TakeOver(const std::string& cluster_uid,
                                                  const std::string& holder) {
   const std::lock_guard io(impl_->io_mutex);
+  StepDown();  // what the watch shows of this must not look like another's
   for (int attempt = 0; attempt < kMaxCompareAndSwapTries; ++attempt) {
     SLUICE_ASSIGN_OR_RETURN(auto current, impl_->store.Read());
     std::optional<EpochRecord> before;

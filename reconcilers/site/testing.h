@@ -1,8 +1,6 @@
 // For the tests of this folder: the caches of everything a Site looks at.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "controller/base/clock.h"
 #include "controller/cache/memory_store.h"
 #include "controller/meta/object.h"
@@ -29,17 +27,8 @@ struct Caches {
         objectives(common::kObjectives, clock) {
     tenants.AddIndex(common::kTenantsBySite, common::SitesOfTenant);
   }
-  void Fill(testing_kit::FakeApi& api) {
-    for (cache::MemoryStore* store :
-         {&sites, &classes, &plans, &tenants, &nodes, &secrets, &namespaces, &accounts,
-          &config_maps, &daemon_sets, &services, &objectives}) {
-      store->BeginState();
-      for (const nlohmann::json& object : api.LookAll(store->resource())) {
-        store->Put(*meta::Object::FromJson(object));
-      }
-      store->EndState("");
-    }
-  }
+  void Fill(testing_kit::FakeApi& api);  // testing_test.cc
+
   cache::MemoryStore sites, classes, plans, tenants, nodes, secrets, namespaces, accounts,
       config_maps, daemon_sets, services, objectives;
 };
