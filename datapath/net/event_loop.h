@@ -21,6 +21,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
+#include "datapath/net/page_pipe.h"
 #include "datapath/net/task.h"
 #include "datapath/ring/poller.h"
 
@@ -64,6 +65,7 @@ class EventLoop {
   // Call before closing `fd`. The handler is not called again, not even in this turn.
   void Unwatch(int fd, std::uint64_t token);
 
+  PagePipe& page_pipe() { return page_pipe_; }
   const char* poller_name() const { return poller_->name(); }
 
  private:
@@ -85,6 +87,7 @@ class EventLoop {
   base::Clock& clock_;
   const std::unique_ptr<ring::Poller> poller_;
   base::MonoTime now_;
+  PagePipe page_pipe_;
   std::atomic<std::thread::id> thread_{};
   std::atomic<bool> stopping_{false};
 

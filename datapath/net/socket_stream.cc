@@ -100,6 +100,25 @@ class SocketStream final : public Stream, public FdHandler {
     }
   }
 
+  IoResult SendPages(std::span<const char> pages, bool more) override {
+    if (connecting_) return {};
+    PagePipe& pipe = loop_.page_pipe();
+    if (!pipe.usable()) return Stream::Write(pages, more);
+    for (;;) {
+      const ssize_t sent = pipe.Send(fd_.get(), pages, more);
+      if (sent > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
+      if (!pipe.usable()) return Stream::Write(pages, more);
+      if (errno != EINTR) return FromErrnoResult(errno);
+    }
+  }
+
+  void HoldSegments(bool hold) override {
+    if (hold == held_ || (peer_.family() != AF_INET && peer_.family() != AF_INET6)) return;
+    held_ = hold;
+    const int on = hold ? 1 : 0;
+    ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+  }
+
   void ShutdownWrite() override { ::shutdown(fd_.get(), SHUT_WR); }
   void Abort() override { abort_ = true; }
 
@@ -155,6 +174,7 @@ class SocketStream final : public Stream, public FdHandler {
   bool watched_ = false;
   bool connecting_;
   bool abort_ = false;
+  bool held_ = false;
   bool* alive_ = nullptr;
   bool* replay_alive_ = nullptr;
   Timer deadline_;

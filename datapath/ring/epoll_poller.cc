@@ -46,14 +46,7 @@ class EpollPoller final : public Poller {
   std::size_t Wait(base::Duration timeout, std::span<Event> events) override {
     std::array<epoll_event, kMaxEventsPerWait> ready;
     const int room = static_cast<int>(std::min(ready.size(), events.size()));
-    timespec until{};
-    timespec* wait = nullptr;
-    if (timeout >= base::Duration::zero()) {
-      until.tv_sec = timeout.count() / 1'000'000'000;
-      until.tv_nsec = timeout.count() % 1'000'000'000;
-      wait = &until;
-    }
-    const int count = ::epoll_pwait2(epoll_fd_, ready.data(), room, wait, nullptr);
+    const int count = WaitReady(timeout, ready.data(), room);
     if (count < 0) {
       SLUICE_CHECK(errno == EINTR);  // anything else is a bug of ours (EBADF, EINVAL, EFAULT)
       return 0;
@@ -81,11 +74,28 @@ class EpollPoller final : public Poller {
   }
 
   const char* name() const override { return "epoll"; }
+
+ private:
+  int WaitReady(base::Duration timeout, epoll_event* ready, int room) {
+    const auto ns = timeout.count();
+    if (!coarse_) {
+      const timespec until{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
+      const int count = ::epoll_pwait2(epoll_fd_, ready, room, ns < 0 ? nullptr : &until, nullptr);
+      if (count >= 0 || errno != ENOSYS) return count;
+      coarse_ = true;  // a kernel before 5.11, or a sandbox: milliseconds, rounded up
+    }
+    constexpr std::int64_t kMaxMs = 60'000;  // a wait that ends early is only another turn
+    const std::int64_t ms = std::min(kMaxMs, (ns + 999'999) / 1'000'000);
+    return ::epoll_wait(epoll_fd_, ready, room, ns < 0 ? -1 : static_cast<int>(ms));
+  }
+
+ public:
   int wake_fd() const { return wake_fd_; }
 
  private:
   const int epoll_fd_;
   const int wake_fd_;
+  bool coarse_ = false;
 };
 
 }  // namespace

@@ -191,6 +191,26 @@ BodySender::State BodySender::SendSmall(net::Stream& stream, std::string_view* h
 }
 
 BodySender::State BodySender::Pump(net::Stream& stream, std::string_view* head) {
+  const bool hold = end_ - begin_ >= kHoldMinBytes;
+  if (hold) stream.HoldSegments(true);
+  const State state = PumpPieces(stream, head);
+  // Nothing may lie in the socket for want of bytes that are not there yet.
+  if (hold && state != State::kSocketFull && state != State::kYield && state != State::kBroken)
+    stream.HoldSegments(false);
+  return state;
+}
+
+net::IoResult BodySender::SendByReference(net::Stream& stream, std::uint64_t offset,
+                                          std::uint64_t count) {
+  pin_.MarkSentByReference();
+  const bool more = count < left();
+  if (end_ - begin_ >= kPagesMinBytes && stream.sends_pages_by_reference() &&
+      stream.loop().page_pipe().usable())
+    return stream.SendPages({pin_.data() + offset, count}, more);
+  return stream.SendFile(pin_.fd(), pin_.file_offset() + offset, count, more);
+}
+
+BodySender::State BodySender::PumpPieces(net::Stream& stream, std::string_view* head) {
   const std::uint64_t chunk = object_->chunk_bytes();
   std::uint64_t share = kMaxSendBytesPerTurn;
   while (position_ < end_) {
@@ -201,10 +221,7 @@ BodySender::State BodySender::Pump(net::Stream& stream, std::string_view* head) 
     if (end_ - begin_ <= kWritevMaxBytes && ready == left()) return SendSmall(stream, head);
     if (share == 0) return State::kYield;
     if (const State headed = SendHead(stream, head); headed != State::kReady) return headed;
-    pin_.MarkSentByReference();
-    const std::uint64_t wanted = std::min(ready, share);
-    const net::IoResult sent =
-        stream.SendFile(pin_.fd(), pin_.file_offset() + offset, wanted, wanted < left());
+    const net::IoResult sent = SendByReference(stream, offset, std::min(ready, share));
     if (sent.blocked()) return State::kSocketFull;
     if (!sent.ok()) return State::kBroken;
     position_ += sent.bytes;

@@ -1,10 +1,11 @@
 // Sends a range of one cached object to a stream: chunk by chunk, each by the cheapest path,
 // following fills that are under way and starting those that are missing.
 //
-// Transmit path (docs/adr/0037-page-reuse.md, DATAPATH.md): an answer whose whole body is at most
-// kWritevMaxBytes and in memory goes out with its head in one writev (a copy); everything longer
-// goes by sendfile from the chunk's memfd, its head held back by MSG_MORE so that head and first
-// bytes share segments.
+// Transmit path (docs/adr/0037-page-reuse.md, 0100-transmit-path.md): an answer whose whole body is
+// at most kWritevMaxBytes and in memory goes out with its head in one writev (a copy); everything
+// longer goes by reference, its head held back by MSG_MORE so that head and first bytes share
+// segments: by sendfile from the chunk's memfd, from kPagesMinBytes on by splicing its pages, from
+// kHoldMinBytes on without partial segments.
 //
 // Reading ahead happens only while chunks are not in memory: the missing ones of the range that is
 // being sent are asked for in windows, at most kReadAheadWindows ahead. Nothing outside the
@@ -77,6 +78,9 @@ class BodySender final : private store::Waiter {
   void Remember(std::uint32_t index, Source source);
   Source SourceOfReady(std::uint32_t index) const;
   State SendSmall(net::Stream& stream, std::string_view* head);
+  State PumpPieces(net::Stream& stream, std::string_view* head);
+  // `count` bytes from `offset` in the pinned chunk, without a copy.
+  net::IoResult SendByReference(net::Stream& stream, std::uint64_t offset, std::uint64_t count);
   State SendHead(net::Stream& stream, std::string_view* head);
   void Account(std::uint64_t bytes);
 

@@ -35,6 +35,10 @@ inline constexpr std::chrono::seconds kSlowDownRetryAfter{1};
 // crossing was measured between 4 and 16 KiB (docs/adr/0037-page-reuse.md has why it also matters
 // for memory).
 inline constexpr std::uint64_t kWritevMaxBytes = 16 << 10;
+// From here on pages are spliced instead of sent by sendfile, and partial segments are held back:
+// both measured, docs/adr/0100-transmit-path.md.
+inline constexpr std::uint64_t kPagesMinBytes = 64 << 10;
+inline constexpr std::uint64_t kHoldMinBytes = 128 << 10;
 
 // Fills: bytes asked of the origin in one request, and how many such requests one reader keeps
 // ahead.

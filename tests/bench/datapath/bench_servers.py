@@ -21,10 +21,18 @@ REGION = "us-east-1"
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
+PORTS = iter(range(7100, 9900))  # below what clients get (run: ip_local_port_range)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free")
 
 
 def signed_headers(method, host, path, key, secret, payload=EMPTY):
