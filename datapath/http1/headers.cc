@@ -90,6 +90,27 @@ constexpr std::array<bool, 256> MakeTokenChars() {
 }
 constexpr std::array<bool, 256> kTokenChars = MakeTokenChars();
 
+template <typename Word>
+Word Load(const char* from) {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+// Eight characters at once, letters without regard to case.
+bool SameWord(std::uint64_t left, std::uint64_t right) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  const std::uint64_t differ = left ^ right;
+  if (differ == 0) return true;
+  // They may differ in the case bit only, and only where it makes a letter of both.
+  if ((differ & ~(0x20 * kOnes)) != 0) return false;
+  const std::uint64_t lower = (left | 0x20 * kOnes) & 0x7f * kOnes;  // no sum carries over
+  const std::uint64_t from_a = lower + (0x80 - 'a') * kOnes;
+  const std::uint64_t after_z = lower + (0x80 - 'z' - 1) * kOnes;
+  const std::uint64_t letters = from_a & ~after_z & ~left & 0x80 * kOnes;
+  return (differ & ~(letters >> 2)) == 0;
+}
+
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 // First byte in [from, end) that a field value may not hold: controls other than tab, and DEL.
@@ -148,14 +169,16 @@ namespace internal {
 
 bool SameLetters(const char* a, const char* b, std::size_t size) {
   std::size_t i = 0;
-  for (; i + 8 <= size; i += 8) {  // equal as they are, mostly: eight at a time
-    std::uint64_t left, right;
-    std::memcpy(&left, a + i, 8);
-    std::memcpy(&right, b + i, 8);
-    if (left == right) continue;
-    for (std::size_t k = i; k < i + 8; ++k) {
-      if (Lower(a[k]) != Lower(b[k])) return false;
-    }
+  for (; i + 8 <= size; i += 8) {
+    if (!SameWord(Load<std::uint64_t>(a + i), Load<std::uint64_t>(b + i))) return false;
+  }
+  if (i == size) return true;
+  // The rest, overlapping what was compared before.
+  if (size >= 8)
+    return SameWord(Load<std::uint64_t>(a + size - 8), Load<std::uint64_t>(b + size - 8));
+  if (size >= 4) {
+    return SameWord(Load<std::uint32_t>(a), Load<std::uint32_t>(b)) &&
+           SameWord(Load<std::uint32_t>(a + size - 4), Load<std::uint32_t>(b + size - 4));
   }
   for (; i < size; ++i) {
     if (Lower(a[i]) != Lower(b[i])) return false;

@@ -68,6 +68,8 @@ void PutCanonicalQuery(const Query& query, bool presigned, Sink* sink) {
 // Trimmed already by the parser; inner runs of blanks become one.
 template <typename Sink>
 void PutFolded(std::string_view value, Sink* sink) {
+  if (value.find(' ') == std::string_view::npos && value.find('\t') == std::string_view::npos)
+    return sink->Put(value);
   std::size_t run = 0;
   for (std::size_t i = 0; i < value.size(); ++i) {
     const bool blank = value[i] == ' ' || value[i] == '\t';

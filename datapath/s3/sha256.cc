@@ -10,6 +10,16 @@
 namespace sluice::s3 {
 namespace {
 static_assert(sizeof(SHA256_CTX) == 112 && alignof(SHA256_CTX) <= 8);
+// Both digits of every byte, side by side.
+constexpr std::array<char, 512> kHexPairs = [] {
+  std::array<char, 512> pairs{};
+  for (std::size_t i = 0; i < 256; ++i) {
+    pairs[2 * i] = "0123456789abcdef"[i >> 4];
+    pairs[2 * i + 1] = "0123456789abcdef"[i & 15];
+  }
+  return pairs;
+}();
+
 SHA256_CTX* Context(std::array<unsigned char, 112>& state) {
   return reinterpret_cast<SHA256_CTX*>(state.data());
 }
@@ -60,11 +70,8 @@ base::Sha256Digest HmacKey::Sign(std::string_view message) const {
 }
 
 std::string_view ToHex(const base::Sha256Digest& digest, HexDigest* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  for (std::size_t i = 0; i < digest.size(); ++i) {
-    (*out)[2 * i] = kHex[digest[i] >> 4];
-    (*out)[2 * i + 1] = kHex[digest[i] & 15];
-  }
+  for (std::size_t i = 0; i < digest.size(); ++i)
+    std::memcpy(out->data() + 2 * i, kHexPairs.data() + 2 * digest[i], 2);
   return {out->data(), out->size()};
 }
 

@@ -20,10 +20,10 @@ using s3::Operation;
 void Connection::Dispatch() {
   Scratch& s = *scratch_;
   const http1::Request& request = s.parser.request();
-  // These are filled once each; their buffers are left as they are.
-  std::construct_at(&s.query);
-  std::construct_at(&s.auth);
-  std::construct_at(&s.target);
+  // Begun anew, but their buffers are left as they are (`T()` would clear them first). The query
+  // begins anew in Parse().
+  new (&s.auth) s3::Auth;
+  new (&s.target) s3::Target;
   if (const s3::Error error = s.query.Parse(request.query)) return SendError(error);
   const s3::Error classified = s3::Classify(request, s.query, {}, &s.target);
   if (!classified) verb_ = VerbOf(s.target.operation);

@@ -13,6 +13,11 @@ using s3::ErrorCode;
 
 constexpr int kMaxRestarts = 2;
 
+bool HasConditions(const http1::Headers& headers) {
+  return headers.Has(HeaderId::kIfMatch) || headers.Has(HeaderId::kIfNoneMatch) ||
+         headers.Has(HeaderId::kIfModifiedSince) || headers.Has(HeaderId::kIfUnmodifiedSince);
+}
+
 }  // namespace
 
 // `again`: what was known turned out to be old; ask the origin whatever the cache says.
@@ -108,9 +113,11 @@ void Connection::ServeObject(store::ObjectRef object) {
   const http1::Request& request = s.parser.request();
   object_ = std::move(object);
   const store::ObjectMeta& meta = object_->meta();
-  if (const s3::Error error =
-          s3::EvaluateConditions(request.headers, FactsOf(meta), worker_.loop().clock().Wall()))
-    return SendError(error);
+  if (HasConditions(request.headers)) {
+    if (const s3::Error error =
+            s3::EvaluateConditions(request.headers, FactsOf(meta), worker_.loop().clock().Wall()))
+      return SendError(error);
+  }
   s3::RangeAnswer range{.kind = s3::RangeKind::kWhole, .first = 0, .length = meta.size};
   if (request.headers.Has(HeaderId::kRange) && s3::RangeApplies(request.headers, FactsOf(meta)))
     range = s3::EvaluateRange(request.headers.Get(HeaderId::kRange), meta.size);
