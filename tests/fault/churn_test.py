@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Objects come, change and go for a while: memory, descriptors, threads and series stay flat, and the end
-state is as if nothing had been. SLUICE_FAULT_FORM=long churns for an hour."""
+"""Objects come, change and go for a while: memory, descriptors, threads and series stay flat, and
+the end state is as if nothing had been. SLUICE_FAULT_FORM=long churns for an hour."""
 import sys
 import time
 import unittest

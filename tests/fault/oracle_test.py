@@ -31,7 +31,10 @@ class State(unittest.TestCase):
         self.assertEqual(len(self.differs(site(stage="Crawl"), site(stage="Walk"))), 1)
         self.assertEqual(len(oracle.difference(oracle.state([site()]), {})), 1)
 
-    def test_the_order_of_a_list_is_not(self):
+    def test_the_order_of_conditions_is_forgiven_and_of_other_lists_is_not(self):
+        a, b = {"type": "A", "status": "True"}, {"type": "B", "status": "False"}
+        self.assertEqual(self.differs(site(conditions=[a, b]), site(conditions=[b, a])), [])
+        self.assertNotEqual(self.differs(site(conditions=[a, b]), site(conditions=[a, a])), [])
         self.assertNotEqual(self.differs(site(c=["a", "b"]), site(c=["b", "a"])), [])
 
 

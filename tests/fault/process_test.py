@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What happens to the process and to its credentials: two holders of the Lease, the Lease deleted by
-hand, the leader frozen for 30 s, token and CA rotated. Each time the world is kept right afterwards and
-the agents' order never falls. (tests/integration/controller kills the leader and restarts the server.)"""
+"""What happens to the process and to its credentials: two holders of the Lease, the Lease deleted
+by hand, the leader frozen for 30 s, token and CA rotated. Each time the world is kept right
+afterwards and the agents' order never falls. (tests/integration/controller kills the leader and
+restarts the server.)"""
 import signal
 import sys
 import time
@@ -27,7 +28,8 @@ class Process(LaneTest):
         self.addCleanup(lambda: [replica.stop() for replica in self.replicas])
 
     def start(self, name, kubeconfig=None, flags=()):
-        replica = world.Controller(kubeconfig or self.lane.kubeconfig, self.lane.folder, name, flags)
+        replica = world.Controller(kubeconfig or self.lane.kubeconfig, self.lane.folder, name,
+                                   flags)
         replica.log.write_bytes(b"")
         replica.start()
         self.replicas.append(replica)
@@ -44,7 +46,7 @@ class Process(LaneTest):
                    f"{replica.identity} to lead", seconds)
 
     def repairs(self):
-        """Whoever leads makes a deleted Service again, and the order of configuration never fell."""
+        """Whoever leads makes a deleted Service again; the order of configuration never fell."""
         self.lane.must("DELETE", SERVICE)
         wait_until(lambda: self.lane.look(SERVICE), "the Service to be made again")
         self.assertEqual(oracle.orders_fell(self.lane.proxy.records), [])
@@ -62,7 +64,7 @@ class Process(LaneTest):
         self.lane.must("DELETE", SERVICE)
         second = self.start("second", flags=LEASE_FLAGS)
         wait_until(lambda: "lease holder seen" in second.log.read_text(), "the next to look")
-        self.assertNotIn("lease acquired", second.log.read_text(), "the other's hold runs out first")
+        self.assertNotIn("lease acquired", second.log.read_text(), "the other's hold comes first")
         self.leads(second)
         self.assertGreater(self.epoch(), epoch)
         wait_until(lambda: self.lane.look(SERVICE), "the Service to be made again")

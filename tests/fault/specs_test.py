@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Whatever valid specs people write, the controller converges and then writes nothing; and a bad value
-leaves no trace once the good one is back.
+"""Whatever valid specs people write, the controller converges and then writes nothing; and a bad
+value leaves no trace once the good one is back.
 
-SLUICE_FAULT_SEED repeats a run (the seed is printed); SLUICE_FAULT_FORM=long takes every field, and more
-random worlds.
+SLUICE_FAULT_SEED repeats a run (the seed is printed); SLUICE_FAULT_FORM=long takes every field, and
+more random worlds.
 """
 import re
 import sys
@@ -23,7 +23,7 @@ REMEMBERED = {("stage",)}
 
 
 def without_history(state):
-    """The state but for generations, and for Promotions: their names carry the Site's generation."""
+    """The state but for generations, and for Promotions, whose names carry the Site's."""
     def strip(value):
         if isinstance(value, dict):
             return {k: strip(v) for k, v in value.items()
@@ -72,7 +72,8 @@ class Specs(LaneTest):
                 refused += 1  # the schema protects it: nothing bad can get in
                 continue
             tried += 1
-            name = f"{thing['kind']}.spec.{'.'.join(map(str, path))} = {specs.at(bad['spec'], path)}"
+            name = f"{thing['kind']}.spec.{'.'.join(map(str, path))}"
+            name += f" = {specs.at(bad['spec'], path)}"
             with self.subTest(field=name, seed=SEED):
                 self.lane.apply(bad)
                 self.converge(name)
@@ -88,7 +89,8 @@ class Specs(LaneTest):
             "stagePlanRef": [{"name": "ladder"}], "stage": ["Crawl", "Walk"],
             "nodeSelector": [{"sluice.dev/site": "phoenix"}, {"rack": "7"}],
             "credentialsRef": [{"name": "lake-agent"}, {"name": "falcon-keys"}],
-            "subjectRef": [{"kind": "Site", "name": "phoenix"}, {"kind": "Tenant", "name": "falcon"}],
+            "subjectRef": [{"kind": "Site", "name": "phoenix"},
+                           {"kind": "Tenant", "name": "falcon"}],
             "mount": ["/datasets"], "origin": ["lake"],
             "prometheus": [{"url": self.lane.prometheus, "scrapeIntervalSeconds": 1}],
             "good": ['sum(rate(requests_total[$window]))'],

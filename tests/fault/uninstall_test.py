@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Taken away in any order, with pauses or without, the controller killed in between, or all kinds at once
-by their CRDs: nothing is left that waits for anybody."""
+"""Taken away in any order, with pauses or without, the controller killed in between, or all kinds
+at once by their CRDs: nothing is left that waits for anybody."""
 import sys
 import time
 import unittest
@@ -61,7 +61,8 @@ class Uninstall(LaneTest):
         def gone():
             self.lane.tend()
             self.lane.actor.step()
-            left = {item["metadata"]["name"] for item in self.lane.must("GET", DEFINITIONS)["items"]}
+            listed = self.lane.must("GET", DEFINITIONS)["items"]
+            left = {item["metadata"]["name"] for item in listed}
             namespace = self.lane.look("/api/v1/namespaces/sluice-site-phoenix")
             return not left & set(ours) and namespace is None
 

@@ -1,1 +1,1 @@
-"""A fault proxy between sluice-controller and a real API server, and what is asserted through it."""
+"""A fault proxy between sluice-controller and a real API server, and what is asserted by it."""

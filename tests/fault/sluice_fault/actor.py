@@ -1,6 +1,6 @@
 """Plays, on the API server itself, what Kubernetes' own controllers do: counts of DaemonSets, the
-emptying of namespaces, the end of what has no owner. The real ones run in tests/e2e; here their pace
-would decide how long a case takes."""
+emptying of namespaces, the end of what has no owner. The real ones run in tests/e2e; here their
+pace would decide how long a case takes."""
 import json
 
 GROUP = "/apis/sluice.dev/v1alpha1/"

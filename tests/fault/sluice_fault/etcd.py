@@ -1,7 +1,8 @@
 """The API server's state as bytes: removed, kept and put back between cases, within milliseconds.
 
-Through etcd's JSON gateway. The API server follows etcd's watch, as it does in a cluster with several
-API servers, so its caches stay right. Leases are left out: a dead holder is dealt with by the runner.
+Through etcd's JSON gateway. The API server follows etcd's watch, as it does in a cluster with
+several API servers, so its caches stay right. Leases are not kept: a dead holder is dealt with by
+the runner.
 """
 import base64
 import http.client

@@ -1,7 +1,7 @@
 """What can go wrong, and where: each kind breaks one thing at the k-th point of what it counts.
 
-Points are counted from the moment the proxy is armed. Leases and token reviews are passed through and
-never counted: they come by the clock, not by what the controller does.
+Points are counted from the moment the proxy is armed. Leases and token reviews are passed through
+and never counted: they come by the clock, not by what the controller does.
 """
 import dataclasses
 import json
@@ -37,7 +37,7 @@ KINDS = {k.name: k for k in (
     Kind("w500", WRITES, "500 to a write, not taken"),
     # (c) time travel
     Kind("stale", EVENTS, "410, then the relist shows an older state for a while"),
-    Kind("travel", WRITES, "SIGKILL; after the restart every list shows an older state for a while"),
+    Kind("travel", WRITES, "SIGKILL; after the restart every list shows an older state at first"),
     # (d) the answer is lost
     Kind("lost", WRITES, "the write is taken, the connection dies without an answer"),
     Kind("w504", WRITES, "the write is taken, the answer is 504"),

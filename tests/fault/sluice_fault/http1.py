@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as a proxy between one client and one server needs: heads, lengths, chunks."""
+"""As much of HTTP/1.1 as a proxy of one client and one server needs: heads, lengths, chunks."""
 import dataclasses
 import urllib.parse
 

@@ -1,8 +1,8 @@
 """The proxy: TLS in, TLS out, one connection upstream for each one of the controller, one Fault.
 
-It runs on a thread of its own; `arm`, `disarm` and the counters may be used from any thread. It keeps
-no opinion about the product: it counts, breaks one thing, and writes down what went by (`journal`) and
-which contents the fencing record had (`records`).
+It runs on a thread of its own; `arm`, `reset` and the counters may be used from any thread. It has
+no opinion about the product: it counts, breaks one thing, and writes down what went by (`journal`)
+and which contents the fencing record had (`records`).
 """
 import asyncio
 import collections
@@ -129,7 +129,8 @@ class Proxy:
         number = self._count(what) if request.is_counted else 0
         hit = self._hits(what, number)
         if request.is_counted:
-            self._note(f"{what} {number} {request.method} {request.target}{' FAULT' if hit else ''}")
+            mark = " FAULT" if hit else ""
+            self._note(f"{what} {number} {request.method} {request.target}{mark}")
         refused = faults.refusal(self.fault.kind, request.method) if hit else None
         if refused:
             if request.is_write:
@@ -148,8 +149,9 @@ class Proxy:
         await writer.drain()
 
     async def _whole(self, request, writer, up, hit):
-        older = self._older(request) if request.method == "GET" else None
-        target = request.list_target(older) if older and "resourceVersion" in request.query else None
+        # A list says from when its answer may be; a single read is of the present.
+        older = self._older(request) if "resourceVersion" in request.query else None
+        target = request.list_target(older) if older else None
         up[1].write(request.bytes(target))
         head = await http1.read_head(up[0])
         body = await http1.read_body(up[0], head)

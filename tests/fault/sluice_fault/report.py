@@ -27,7 +27,7 @@ def table(results, counts, names):
 def summary(results, total_points, seconds):
     green = sum(r["ok"] for r in results)
     fired = sum(r["fired"] for r in results)
-    return (f"{green} of {len(results)} cases green, in {fired} of them the fault's point was reached; "
+    return (f"{green} of {len(results)} cases green, in {fired} the fault's point was reached; "
             f"{total_points} points in all; {seconds:.0f} s")
 
 

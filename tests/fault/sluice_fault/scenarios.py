@@ -1,7 +1,7 @@
-"""The worlds cases start from, what a person then does, and how a fault-free run is known to be over.
+"""The worlds cases start from, what a person then does, and how a fault-free run is known to end.
 
-One site on two plain Nodes, one tenant with an objective of its own, a class with an objective for each
-site, a plan whose gates ask a real Prometheus.
+One site on two plain Nodes, one tenant with an objective of its own, a class with an objective for
+each site, a plan whose gates ask a real Prometheus.
 """
 import copy
 import dataclasses
@@ -27,7 +27,8 @@ SOAK_GATE = {"name": "soak", "soak": {"seconds": 1}}
 
 
 def _object(kind, name, spec, **metadata):
-    return {"apiVersion": SLUICE, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+    return {"apiVersion": SLUICE, "kind": kind, "metadata": {"name": name, **metadata},
+            "spec": spec}
 
 
 def _secret(name, labels=None):

@@ -1,4 +1,4 @@
-"""Valid values out of an OpenAPI schema: random ones, and another one for a field of a given object.
+"""Valid values out of an OpenAPI schema: random ones, and another one for a field of an object.
 
 What CEL rules say is not read: the API server is asked (dry run), and a refused value is left.
 """

@@ -59,7 +59,8 @@ class Controller:
                 f"--identity={self.identity}", "--metrics-address=127.0.0.1:0",
                 "--health-address=", "--control-address=127.0.0.1:0",
                 "--enrolment-address=127.0.0.1:0", "--agent-image=agent:1",
-                "--control-endpoint=controller:9443", "--enrolment-endpoint=controller:9444", *self._flags]
+                "--control-endpoint=controller:9443", "--enrolment-endpoint=controller:9444",
+                *self._flags]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(argv, stderr=log, stdout=log, preexec_fn=_die_with_us)
 
@@ -188,13 +189,14 @@ class Lane:
                       fieldManager="somebody", force="true")
 
     def tend(self):
-        """Starts the controller again when it has ended. The Lease of the dead is freed, as its time
-        running out would: that wait is tests/integration/controller's to test."""
+        """Starts the controller again when it has ended. The Lease of the dead is freed, as its
+        time running out would: that wait is tests/integration/controller's to test."""
         if self.controller.ended() is None:
             return
         if self.controller.unasked_ends > MAX_UNASKED_ENDS:
             raise RuntimeError("the controller ends again and again")
-        travelled = self.proxy.fault and self.proxy.fault.kind == "travel" and self.controller.killed
+        fault = self.proxy.fault
+        travelled = fault and fault.kind == "travel" and self.controller.killed
         lease = self.look(LEASE)
         if lease:
             lease["spec"]["holderIdentity"] = ""
