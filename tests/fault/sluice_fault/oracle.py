@@ -9,7 +9,7 @@ VOLATILE_KEYS = {
     "resourceVersion", "uid", "creationTimestamp", "managedFields", "deletionTimestamp",
     "clusterIP", "clusterIPs", "lastTransitionTime", "stageReachedAt", "completedAt", "startedAt",
     "since", "evaluatedAt", "sampleTime", "heldSince", "validUntil", "evidenceHash",
-    "revision", "events", "value", "budgetRemaining", "longBurn", "shortBurn",
+    "revision", "events", "samples", "value", "budgetRemaining", "longBurn", "shortBurn",
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
