@@ -60,6 +60,10 @@ class Fetcher::Run final : public origin::ResponseHandler {
       restart_as_head_ = true;
       return;
     }
+    // A write went by since the origin was asked: this may be older than what was acknowledged to
+    // somebody who waits here too. They are passed through.
+    if (epoch_ != fetcher_.cache_.InvalidationEpoch(target_.cache_name))
+      return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
     if (status_ != 200 && status_ != 206) {
       return Settle(
           {.kind = status_ >= 500 ? LoadResult::Kind::kUnreachable : LoadResult::Kind::kError,
@@ -83,6 +87,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
     // instead of fetching its first chunk a second time.
     object_ = fetcher_.cache_.Publish(target_.cache_name, std::move(meta).value(),
                                       base::MonoTime::min(), epoch_);
+    if (!object_) return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
     if (job_ == Job::kLoadRange && size > 0) TakeTickets(first, last);
     // The clock itself: a loop's own time stands still, and others compare with theirs.
     fetcher_.cache_.Confirm(*object_, fetcher_.loop_.clock().Mono(), epoch_);

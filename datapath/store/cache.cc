@@ -115,7 +115,7 @@ ObjectRef Cache::Publish(std::string_view name, ObjectMeta meta, base::MonoTime 
   ObjectRef object;
   {
     std::lock_guard lock(shard.mutex);
-    if (epoch != shard.invalidations) now = base::MonoTime::min();
+    if (epoch != shard.invalidations) return {};
     const auto found = shard.objects.find(name);
     if (found != shard.objects.end() && found->second->meta().SameVersion(meta) &&
         found->second->meta().SameAnswer(meta) &&

@@ -99,14 +99,14 @@ TEST_F(CacheTest, TheSameVersionKeepsItsChunksEvenUnderNewHeaders) {
   EXPECT_EQ(cache_->Acquire(*second, 0, false).got, Got::kReady);
 }
 
-TEST_F(CacheTest, AnAnswerAskedForBeforeAnInvalidationCountsAsUnconfirmed) {
+TEST_F(CacheTest, AnAnswerAskedForBeforeAnInvalidationIsNotPublished) {
   Open();
   const std::uint64_t epoch = cache_->InvalidationEpoch("a");
   bool done = false;
   cache_->Invalidate("a", [&] { done = true; });
   EXPECT_TRUE(done);
-  ObjectRef object = cache_->Publish("a", MetaOf("\"v1\"", 10), clock_.Mono(), epoch);
-  EXPECT_EQ(object->checked_at(), base::MonoTime::min());
+  EXPECT_FALSE(cache_->Publish("a", MetaOf("\"v1\"", 10), clock_.Mono(), epoch));
+  EXPECT_FALSE(cache_->Find("a"));
 }
 
 TEST_F(CacheTest, NeverUsesMoreThanItsMemoryAndEvictsToMakeRoom) {

@@ -31,6 +31,7 @@ class ScriptOrigin {
     std::uint64_t content_length = 0;
     std::size_t stop_after = ~std::size_t{0};  // body bytes, then DataLoss
     base::Status instead;                      // not OK: no head at all
+    std::function<bool()> wait;  // while true the answer, though decided, is kept back
   };
   // Changes an answer before it is given; called with the mutex held.
   using Tamper = std::function<void(const origin::Request&, Reply&)>;
@@ -197,12 +198,14 @@ class ScriptUpstream final : public serve::Upstream {
     }
 
     void Begin() {
-      started_ = true;
-      if (request_.stream_bytes.has_value()) {
+      if (!decided_ && request_.stream_bytes.has_value()) {
         origin_.StoreUpload(request_.key, uploaded_);
-      } else {
+      } else if (!decided_) {
         reply_ = origin_.Answer(request_);
       }
+      decided_ = true;
+      if (reply_.wait && reply_.wait()) return step_.Arm(std::chrono::milliseconds(1));
+      started_ = true;
       if (!reply_.instead.ok()) return handler_->OnDone(reply_.instead);
       http1::Response response;
       response.status = reply_.status;
@@ -233,6 +236,7 @@ class ScriptUpstream final : public serve::Upstream {
     ScriptOrigin::Reply reply_;
     std::string uploaded_;
     bool asked_for_body_ = false;
+    bool decided_ = false;
     bool started_ = false;
     bool paused_ = false;
     std::size_t sent_ = 0;

@@ -129,7 +129,8 @@ class ServerRig : public ::testing::Test {
   // The head of a signed request of tenant falcon.
   std::string Head(std::string_view method, std::string_view path,
                    std::vector<s3::OutgoingHeader> headers = {}, std::string_view query = {},
-                   std::optional<std::uint64_t> length = {}) {
+                   std::optional<std::uint64_t> length = {},
+                   std::string_view payload_hash = s3::kUnsignedPayload) {
     const std::string host = address().ToString();
     std::array<char, 4096> out;
     const std::string_view head =
@@ -138,6 +139,7 @@ class ServerRig : public ::testing::Test {
                              .path = path,
                              .query = query,
                              .headers = headers,
+                             .payload_hash = payload_hash,
                              .content_length = length},
                             {"FALCON", "secret", "", "us-east-1"}, clock().Wall(), &keys_, out);
     SLUICE_CHECK(!head.empty());
