@@ -1,4 +1,6 @@
 // Which of a client's headers go on to the origin: operation.h's FateOf.
+#include <algorithm>
+
 #include "datapath/http1/headers.h"
 #include "datapath/s3/operation.h"
 
@@ -51,7 +53,7 @@ HeaderFate FateOf(Operation operation, std::string_view name, std::string_view v
       return Writes(operation) ? HeaderFate::kForward : HeaderFate::kDrop;
     if (IsOneOf(name, {"if-match", "if-none-match"}))
       return Writes(operation) ? HeaderFate::kForward : HeaderFate::kDrop;
-    // "aws-chunked" is taken off by the signer of the new request.
+    // Less "aws-chunked": WithoutAwsChunked.
     if (EqualsIgnoreCase(name, "content-encoding"))
       return CreatesObject(operation) ? HeaderFate::kForward : HeaderFate::kDrop;
     return HeaderFate::kDrop;
@@ -80,6 +82,22 @@ HeaderFate FateOf(Operation operation, std::string_view name, std::string_view v
   if (IsOneOf(name, {"x-amz-if-match-size", "x-amz-if-match-last-modified-time"}))
     return operation == Operation::kDeleteObject ? HeaderFate::kForward : HeaderFate::kRefuse;
   return HeaderFate::kRefuse;
+}
+
+std::string WithoutAwsChunked(std::string_view content_encoding) {
+  std::string kept;
+  while (!content_encoding.empty()) {
+    const std::size_t comma = std::min(content_encoding.find(','), content_encoding.size());
+    std::string_view token = content_encoding.substr(0, comma);
+    content_encoding.remove_prefix(std::min(comma + 1, content_encoding.size()));
+    while (!token.empty() && (token.front() == ' ' || token.front() == '\t'))
+      token.remove_prefix(1);
+    while (!token.empty() && (token.back() == ' ' || token.back() == '\t')) token.remove_suffix(1);
+    if (token.empty() || EqualsIgnoreCase(token, "aws-chunked")) continue;
+    if (!kept.empty()) kept += ",";
+    kept += token;
+  }
+  return kept;
 }
 
 }  // namespace sluice::s3

@@ -74,7 +74,6 @@ constexpr NamedParam kParams[] = {
     {"part-number-marker", kPartList},
     {"max-buckets", kBucketList},
     {"bucket-region", kBucketList},
-    {"acl", kDenied},
     {"policy", kDenied},
     {"policyStatus", kDenied},
     {"ownershipControls", kDenied},

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "datapath/http1/request.h"
@@ -89,6 +90,9 @@ Error ParseCopySource(std::string_view value, CopySource* source);
 // What becomes of a client's header when the operation is re-signed for the origin.
 enum class HeaderFate : std::uint8_t { kForward, kDrop, kRefuse };
 HeaderFate FateOf(Operation operation, std::string_view name, std::string_view value);
+// A Content-Encoding without "aws-chunked": that is the upload's framing, which the agent took off,
+// and no property of the object. Empty: nothing is left to forward.
+std::string WithoutAwsChunked(std::string_view content_encoding);
 
 // Checks shared with bodies that name keys (DeleteObjects) and with mounts.
 bool IsBucketName(std::string_view name);

@@ -60,9 +60,12 @@ TEST(Classify, KnowsEachOperation) {
 }
 
 TEST(Classify, RefusesAccessControlAndEverythingItDoesNotKnow) {
-  for (const char* request : {"GET /b?acl", "PUT /b/k?acl", "GET /b?policy", "GET /b?a%63l",
-                              "GET /b?policyStatus", "GET /b?publicAccessBlock"})
+  for (const char* request : {"GET /b?policy", "PUT /b?p%6flicy", "GET /b?policyStatus",
+                              "GET /b?publicAccessBlock", "PUT /b?ownershipControls"})
     EXPECT_EQ(Of(request), "!AccessDenied") << request;
+  // 501 is what clients that ask for lists by habit (s3cmd on a copy) take for "there are none".
+  for (const char* request : {"GET /b?acl", "PUT /b/k?acl", "GET /b/k?a%63l"})
+    EXPECT_EQ(Of(request), "!NotImplemented") << request;
   for (const char* request :
        {"GET /b?versioning", "PUT /b?lifecycle", "GET /b/k?tagging", "GET /b/k?torrent",
         "POST /b/k?select&select-type=2", "POST /b/k?restore", "GET /b/k?attributes",
@@ -145,6 +148,14 @@ TEST(FateOf, ForwardsOnlyWhatIsKnown) {
             HeaderFate::kForward);
   EXPECT_EQ(FateOf(Operation::kGetObject, "x-amz-checksum-mode", ""), HeaderFate::kForward);
   EXPECT_EQ(FateOf(Operation::kGetObject, "x-amz-new", ""), HeaderFate::kRefuse);
+}
+
+TEST(WithoutAwsChunked, LeavesWhatBelongsToTheObject) {
+  EXPECT_EQ(WithoutAwsChunked("aws-chunked"), "");
+  EXPECT_EQ(WithoutAwsChunked("AWS-Chunked, gzip"), "gzip");
+  EXPECT_EQ(WithoutAwsChunked("zstd,aws-chunked ,br"), "zstd,br");
+  EXPECT_EQ(WithoutAwsChunked(""), "");
+  EXPECT_EQ(WithoutAwsChunked(" , ,"), "");
 }
 
 TEST(Error, WritesTheXmlThatClientsParse) {

@@ -80,7 +80,7 @@ Error PayloadReader::AddPromises(const http1::Request& request) {
     const auto kind = ChecksumOfHeader(header.name);
     if (!kind) continue;
     if (!IsDigest(*kind, header.value)) return {ErrorCode::kInvalidDigest, {}};
-    promises_.push_back({Lower(header.name), Checksum(*kind), std::string(header.value)});
+    promises_.push_back({Lower(header.name), Checksum(*kind), std::string(header.value), 0});
   }
   Error error;
   http1::ForEachListElement(request.headers.Get(HeaderId::kAmzTrailer), [&](std::string_view name) {
@@ -89,7 +89,8 @@ Error PayloadReader::AddPromises(const http1::Request& request) {
       error = {ErrorCode::kInvalidRequest,
                "The value specified in the x-amz-trailer header is not supported"};
     } else {
-      promises_.push_back({Lower(name), Checksum(*kind), {}});
+      promises_.push_back(
+          {Lower(name), Checksum(*kind), {}, (DigestBytes(*kind) + 2) / 3 * 4});  // base64
     }
   });
   if (promises_.size() > 4)
@@ -167,6 +168,27 @@ Error PayloadReader::Verify() {
     if (promise.sum.Base64() != promise.expected) return {ErrorCode::kBadDigest, {}};
   }
   return {};
+}
+
+const PayloadReader::Promise* PayloadReader::Trailer() const {
+  for (const Promise& promise : promises_)
+    if (promise.trailer_value_bytes > 0) return &promise;
+  return nullptr;
+}
+
+std::string_view PayloadReader::trailer_name() const {
+  const Promise* trailer = Trailer();
+  return trailer == nullptr ? std::string_view() : trailer->name;
+}
+
+std::size_t PayloadReader::trailer_value_bytes() const {
+  const Promise* trailer = Trailer();
+  return trailer == nullptr ? 0 : trailer->trailer_value_bytes;
+}
+
+std::string_view PayloadReader::trailer_value() const {
+  const Promise* trailer = Trailer();
+  return trailer == nullptr || !verified_ ? std::string_view() : trailer->expected;
 }
 
 PayloadReader::Step PayloadReader::Finish(std::size_t consumed) {

@@ -30,6 +30,12 @@ class PayloadReader {
               bool checksums_cover_body);
   // Bytes of the object, known from the start.
   std::uint64_t length() const { return length_; }
+  // The checksum that follows the body in a trailer, for passing it on: its name
+  // ("x-amz-checksum-…", empty: none) and its value's length from the start, its value once kDone
+  // was reached.
+  std::string_view trailer_name() const;
+  std::size_t trailer_value_bytes() const;
+  std::string_view trailer_value() const;
   // Errors: XAmzContentSHA256Mismatch, BadDigest, SignatureDoesNotMatch, IncompleteBody,
   // MalformedTrailerError, InvalidRequest.
   Step Next(std::string_view in);
@@ -40,12 +46,14 @@ class PayloadReader {
   struct Promise {
     std::string name;  // header or trailer, lower case
     Checksum sum;
-    std::string expected;  // empty until the trailer is read
+    std::string expected;                 // empty until the trailer is read
+    std::size_t trailer_value_bytes = 0;  // 0: a header's
   };
   Error AddPromises(const http1::Request& request);
   Step Give(std::string_view data, std::size_t consumed);
   Step Finish(std::size_t consumed);
   Error Verify();
+  const Promise* Trailer() const;
 
   http1::BodyReader body_;
   AwsChunkedDecoder chunks_;

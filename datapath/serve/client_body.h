@@ -19,6 +19,9 @@ class ClientBody {
   s3::Error Start(bool checksums_cover_body);
   std::uint64_t length() const { return expects_ ? payload_.length() : 0; }
 
+  // What came, or will come, behind the body (s3/payload.h).
+  const s3::PayloadReader& payload() const { return payload_; }
+
   enum class State : std::uint8_t {
     kData,     // `data` is good until the next call
     kBlocked,  // the client's OnClientReadable follows

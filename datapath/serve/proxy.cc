@@ -45,6 +45,16 @@ std::string Lower(std::string_view text) {
   return lower;
 }
 
+void AddHeader(const http1::Header& line, origin::Request* request) {
+  std::string name = Lower(line.name);
+  std::string value(line.value);
+  if (name == "content-encoding") {
+    value = s3::WithoutAwsChunked(value);
+    if (value.empty()) return;
+  }
+  request->headers.emplace_back(std::move(name), std::move(value));
+}
+
 }  // namespace
 
 Proxy::~Proxy() = default;
@@ -71,6 +81,7 @@ void Proxy::Start() {
   const bool covers = operation == Operation::kPutObject || operation == Operation::kUploadPart;
   if (const s3::Error error = body_.Start(covers)) return Fail(error);
   if (!body_.done()) request_.stream_bytes = body_.length();
+  if (!body_.done() && !body_.payload().trailer_name().empty()) FrameUpload();
   if (!Writes()) return BeginExchange();
   // The exchange begins when no restart can bring back what is about to be overwritten.
   c.worker_.lists().ForgetMount(*c.mount_);
@@ -101,7 +112,7 @@ s3::Error Proxy::BuildRequest(origin::Request* request) {
   for (const http1::Header& line : from.headers) {
     switch (s3::FateOf(s.target.operation, line.name, line.value)) {
       case s3::HeaderFate::kForward:
-        request->headers.emplace_back(Lower(line.name), line.value);
+        AddHeader(line, request);
         break;
       case s3::HeaderFate::kRefuse:
         return {ErrorCode::kNotImplemented, "A header of this request is not supported."};
@@ -154,6 +165,49 @@ void Proxy::BeginExchange() {
 
 // ---- the client's body, towards the origin ----
 
+void Proxy::FrameUpload() {
+  const std::string_view name = body_.payload().trailer_name();
+  const std::uint64_t length = body_.length();
+  framing_ = Framing::kHead;
+  frame_ = length > 0 ? fmt::format("{:x}\r\n", length) : std::string();
+  const std::size_t tail = (length > 0 ? 2 : 0) + 3 + name.size() + 1 +
+                           body_.payload().trailer_value_bytes() + 4;  // see NextUpload
+  request_.stream_bytes = frame_.size() + length + tail;
+  request_.payload_sha256 = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+  std::string coding = "aws-chunked";
+  std::erase_if(request_.headers, [&](const auto& line) {
+    if (line.first != "content-encoding") return false;
+    coding += "," + line.second;
+    return true;
+  });
+  request_.headers.emplace_back("content-encoding", std::move(coding));
+  request_.headers.emplace_back("x-amz-decoded-content-length", std::to_string(length));
+  request_.headers.emplace_back("x-amz-trailer", name);
+}
+
+// The next piece for the origin into upload_; false: none now, or an answer was given.
+bool Proxy::NextUpload() {
+  if (framing_ == Framing::kHead) {
+    framing_ = Framing::kBody;
+    upload_ = frame_;
+    return true;
+  }
+  const ClientBody::Step step = body_.Next();
+  if (step.state == ClientBody::State::kError) {
+    Fail(step.error);
+    return false;
+  }
+  if (step.state == ClientBody::State::kDone && framing_ == Framing::kBody) {
+    framing_ = Framing::kTail;
+    frame_ = fmt::format("{}0\r\n{}:{}\r\n\r\n", body_.length() > 0 ? "\r\n" : "",
+                         body_.payload().trailer_name(), body_.payload().trailer_value());
+    upload_ = frame_;
+    return true;
+  }
+  upload_ = step.data;
+  return step.state == ClientBody::State::kData;
+}
+
 void Proxy::PumpUpload() {
   Connection& c = connection_;
   while (exchange_ != nullptr) {
@@ -163,10 +217,7 @@ void Proxy::PumpUpload() {
       upload_.remove_prefix(taken);
       if (!upload_.empty()) return;  // OnSendable follows
     }
-    const ClientBody::Step step = body_.Next();
-    if (step.state == ClientBody::State::kError) return Fail(step.error);
-    if (step.state != ClientBody::State::kData) return;
-    upload_ = step.data;
+    if (!NextUpload()) return;
   }
 }
 

@@ -7,6 +7,10 @@
 // Nothing of the origin's own names reaches the client: errors are told in our words, and bucket,
 // key and location in XML answers are put back into the client's terms.
 //
+// A checksum that comes behind a client's body goes to the origin behind ours: the body becomes one
+// chunk of the aws-chunked coding, whose length is known from the start. Otherwise the origin would
+// keep no checksum, and refuse parts of an upload that was begun with one.
+//
 // Flow control: the origin is read only as fast as the client takes, and the other way round; at
 // most origin/limits.h kScratchBytes wait here in either case.
 //
@@ -49,6 +53,8 @@ class Proxy final : public Job, public origin::ResponseHandler {
   s3::Error BuildRequest(origin::Request* request);
   s3::Error AddCopySource(origin::Request* request);
   void BeginExchange();
+  void FrameUpload();
+  bool NextUpload();
   void PumpUpload();
   void PumpOut();
   void FinishCollected();
@@ -61,7 +67,10 @@ class Proxy final : public Job, public origin::ResponseHandler {
   origin::Request request_;
   std::unique_ptr<origin::Exchange> exchange_;
   ClientBody body_;
-  std::string_view upload_;  // decoded, not yet taken by the exchange
+  std::string_view upload_;  // not yet taken by the exchange
+  enum class Framing : std::uint8_t { kNone, kHead, kBody, kTail };
+  Framing framing_ = Framing::kNone;  // what comes next
+  std::string frame_;                 // what `upload_` shows of the framing
 
   Mode mode_ = Mode::kUndecided;
   int status_ = 0;

@@ -108,7 +108,8 @@ class Writes(Rig):
         self.falcon.head_bucket(Bucket="falcons")
         self.falcon.get_bucket_location(Bucket="falcons")
         self.refused("AccessDenied", self.falcon.delete_bucket, Bucket="falcons")
-        self.refused("AccessDenied", self.falcon.put_object_acl, Bucket="falcons", Key="x",
+        self.refused("AccessDenied", self.falcon.get_bucket_policy, Bucket="falcons")
+        self.refused("NotImplemented", self.falcon.put_object_acl, Bucket="falcons", Key="x",
                      ACL="public-read")
 
 
