@@ -85,6 +85,8 @@ std::string HelpText() {
       "  sluice-agent --config FILE                serve, configured by a file\n"
       "  sluice-agent --control HOST:PORT ...      serve, configured by the controller\n"
       "  sluice-agent check [--config FILE]        look at this machine, say what is missing\n"
+      "  sluice-agent status --metrics ADDRESS     ask a running agent how it is (or --config "
+      "FILE)\n"
       "  sluice-agent --version | --help\n\n";
   for (const Option& option : kOptions)
     text += fmt::format("  {:<30} {}\n", fmt::format("{} {}", option.name, option.argument),
@@ -99,6 +101,10 @@ base::StatusOr<Flags> ParseFlags(std::span<const char* const> arguments) {
     const std::string_view argument = arguments[i];
     if (argument == "check" && i == 0) {
       flags.action = Flags::Action::kCheck;
+      continue;
+    }
+    if (argument == "status" && i == 0) {
+      flags.action = Flags::Action::kStatus;
       continue;
     }
     if (argument == "--help" || argument == "-h") {
@@ -127,6 +133,11 @@ base::StatusOr<Flags> ParseFlags(std::span<const char* const> arguments) {
     SLUICE_RETURN_IF_ERROR(option->take(flags, std::move(value)));
   }
   if (flags.action == Flags::Action::kCheck) return flags;
+  if (flags.action == Flags::Action::kStatus) {
+    if (flags.config.empty() && flags.metrics.empty())
+      return base::InvalidArgument("status needs --metrics ADDRESS or --config FILE");
+    return flags;
+  }
   if (flags.config.empty() == flags.control.empty())
     return base::InvalidArgument(
         "give either --config FILE or --control HOST:PORT; see sluice-agent --help");

@@ -11,7 +11,7 @@
 namespace sluice::cmd {
 
 struct Flags {
-  enum class Action { kServe, kCheck, kHelp, kVersion } action = Action::kServe;
+  enum class Action { kServe, kCheck, kStatus, kHelp, kVersion } action = Action::kServe;
   std::string config;  // --config: standalone
   // --control, --enrolment: the controller's stream, and where the agent proves itself. host:port,
   // several separated by commas.

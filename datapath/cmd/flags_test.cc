@@ -31,6 +31,14 @@ TEST(Flags, WhatTheDaemonSetGivesIsUnderstood) {
   EXPECT_EQ(flags->enrolment, std::vector<std::string>{"a:2"});
 }
 
+TEST(Flags, StatusNeedsToKnowWhomToAsk) {
+  auto flags = Parse({"status", "--metrics", "127.0.0.1:9464"});
+  ASSERT_TRUE(flags.ok()) << flags.status().ToString();
+  EXPECT_EQ(flags->action, Flags::Action::kStatus);
+  EXPECT_FALSE(Parse({"status"}).ok());
+  EXPECT_TRUE(Parse({"status", "--config", "a.yaml"}).ok());
+}
+
 TEST(Flags, NameWhatIsWrong) {
   const auto message = [](std::vector<const char*> arguments) {
     auto flags = Parse(std::move(arguments));

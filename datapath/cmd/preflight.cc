@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "controller/base/file.h"
@@ -17,6 +18,9 @@ namespace sluice::cmd {
 namespace {
 
 using Level = Finding::Level;
+
+constexpr std::uint64_t kNoLimitBytes = std::uint64_t{1} << 60;
+constexpr std::uint64_t kProcessBytes = 128 << 20;  // code, index and stacks beside the pool
 
 Finding CheckDescriptors() {
   rlimit limit{};
@@ -54,6 +58,46 @@ Finding CheckIoUring() {
   return {Level::kOk, "poller: epoll", ""};
 }
 
+// The DRAM tier is touched ahead, not locked: it holds as long as nobody takes idle pages away.
+Finding CheckLockedMemory(const control::Config& config) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_MEMLOCK, &limit);
+  if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= config.cache.memory_bytes)
+    return {Level::kOk, "locked memory: unlimited, or enough for the DRAM tier", ""};
+  return {Level::kOk,
+          fmt::format("locked memory: {} bytes; the DRAM tier is touched ahead, not locked",
+                      limit.rlim_max),
+          ""};
+}
+
+// A container's limit counts the DRAM tier, and kills where the machine has room.
+Finding CheckContainer(const control::Config& config) {
+  for (const char* file :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    const auto text = base::ReadFile(file, 64);
+    if (!text.ok()) continue;
+    std::uint64_t limit = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
+    if (error != std::errc() || limit >= kNoLimitBytes) break;  // "max", or version 1's word for it
+    const std::uint64_t wanted = config.cache.memory_bytes + kProcessBytes;
+    if (limit >= wanted) return {Level::kOk, fmt::format("container memory: {} bytes", limit), ""};
+    return {Level::kError, fmt::format("container memory: {} bytes, {} wanted", limit, wanted),
+            "raise the container's memory limit or lower cache.memoryBytes"};
+  }
+  return {Level::kOk, "container memory: no limit", ""};
+}
+
+Finding CheckCongestionControl() {
+  const auto current = base::ReadFile("/proc/sys/net/ipv4/tcp_congestion_control", 64);
+  const auto allowed = base::ReadFile("/proc/sys/net/ipv4/tcp_allowed_congestion_control", 256);
+  if (!current.ok() || !allowed.ok() || !current->starts_with("bbr"))
+    return {Level::kOk, "congestion control: not BBR", ""};
+  if (allowed->find("cubic") != std::string::npos || allowed->find("reno") != std::string::npos)
+    return {Level::kOk, "congestion control: BBR is the host's; local sockets choose another", ""};
+  return {Level::kWarning, "congestion control: BBR, and nothing else is allowed",
+          "allow cubic (sysctl net.ipv4.tcp_allowed_congestion_control): BBR is slow on loopback"};
+}
+
 Finding CheckMemory(const control::Config& config) {
   const std::uint64_t total = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                               static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
@@ -88,9 +132,12 @@ Finding CheckDisk(const std::string& path, std::uint64_t bytes) {
 }  // namespace
 
 std::vector<Finding> Preflight(const control::Config* config) {
-  std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckIoUring()};
+  std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckIoUring(),
+                                   CheckCongestionControl()};
   if (config == nullptr) return findings;
   findings.push_back(CheckMemory(*config));
+  findings.push_back(CheckContainer(*config));
+  findings.push_back(CheckLockedMemory(*config));
   for (const std::string& path : config->cache.disk_paths)
     findings.push_back(CheckDisk(path, config->cache.disk_bytes / config->cache.disk_paths.size()));
   return findings;

@@ -14,6 +14,7 @@
 #include "datapath/cmd/engine.h"
 #include "datapath/cmd/flags.h"
 #include "datapath/cmd/preflight.h"
+#include "datapath/cmd/status_page.h"
 #include "datapath/cmd/wiring.h"
 #include "datapath/control/source.h"
 
@@ -44,14 +45,44 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+base::StatusOr<control::Config> ReadConfig(const Flags& flags) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(flags.config));
+  auto parsed = control::ParseYaml(text);
+  if (!parsed.ok()) return parsed.status().Annotate(flags.config);
+  return parsed;
+}
+
+// Exit code 0: ready; 1: it answers but is not ready, or does not answer.
+int Status(const Flags& flags) {
+  std::string address = flags.metrics;
+  if (address.empty()) {
+    auto config = ReadConfig(flags);
+    if (!config.ok()) return Refuse(config.status());
+    address = config->metrics.address;
+    if (address.empty())
+      return Refuse(base::InvalidArgument(flags.config + " has no metrics address to ask"));
+  }
+  auto ready = FetchPage(address, "/readyz");
+  if (!ready.ok() && ready.status().code() == base::Code::kInvalidArgument)
+    return Refuse(ready.status());
+  auto metrics = ready.ok() ? FetchPage(address, "/metrics") : ready;
+  if (!metrics.ok()) {
+    fmt::print(
+        "{}\n        cure: is the agent running on this node, and is this its metrics address?"
+        "\n",
+        metrics.status().message());
+    return 1;
+  }
+  fmt::print("{}", DescribeAgent(*ready, metrics->body));
+  return ready->http_status == 200 ? 0 : 1;
+}
+
 int Check(const Flags& flags) {
   control::Config config;
   if (!flags.config.empty()) {
-    auto text = base::ReadFile(flags.config);
-    if (!text.ok()) return Refuse(text.status());
-    auto parsed = control::ParseYaml(*text);
-    if (!parsed.ok()) return Refuse(parsed.status().Annotate(flags.config));
-    config = std::move(parsed).value();
+    auto read = ReadConfig(flags);
+    if (!read.ok()) return Refuse(read.status());
+    config = std::move(read).value();
   }
   int errors = 0;
   fmt::print("{}", Render(Preflight(flags.config.empty() ? nullptr : &config), &errors));
@@ -107,6 +138,8 @@ int Main(std::span<const char* const> arguments) {
       return 0;
     case Flags::Action::kCheck:
       return Check(*flags);
+    case Flags::Action::kStatus:
+      return Status(*flags);
     case Flags::Action::kServe:
       return Serve(*flags);
   }
