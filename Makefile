@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full unit fuzz bench-controller bench-datapath lint \
+.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath lint \
   generate images clean
 
 help: ## List the targets
@@ -29,6 +29,11 @@ test: setup ## The quick whole: unit, sanitizers, short fuzzing, integration, en
 
 test-full: setup ## The long forms: thread sanitizer, long fuzzing, every fault point, churn
 	@tests/run full
+
+test-clients: setup ## Every S3 client we can get, Java and JavaScript among them, against the agent
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sluice-agent
+	@build/venv/bin/python3 tests/clients/run all
 
 unit: ## Unit tests alone (release)
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
