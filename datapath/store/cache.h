@@ -151,8 +151,8 @@ class Cache final : private DiskOwner {
   // confirmed, which Confirm() may do later with the same `epoch`). The same version keeps its
   // chunks; another one replaces it, and the old version's chunks are detached.
   // Requires meta.etag not empty, name and metadata within limits.h.
-  // `epoch`: what InvalidationEpoch() said before the origin was asked; when `name` may have been
-  // invalidated since, the answer may be older than that, and counts as unconfirmed.
+  // `epoch`: what InvalidationEpoch() said before the origin was asked. If it has moved since, the
+  // answer may be older than an acknowledged write: nothing is published, nothing returned.
   ObjectRef Publish(std::string_view name, ObjectMeta meta, base::MonoTime now,
                     std::uint64_t epoch);
   void Confirm(Object& object, base::MonoTime now, std::uint64_t epoch);
