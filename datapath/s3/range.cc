@@ -41,7 +41,6 @@ RangeSpec ParseRange(std::string_view header) {
   using Form = RangeSpec::Form;
   if (header.size() < 6 || !http1::EqualsIgnoreCase(header.substr(0, 6), "bytes=")) return {};
   header.remove_prefix(6);
-  while (!header.empty() && header.front() == ' ') header.remove_prefix(1);
   RangeSpec spec;
   if (TakeChar(&header, '-')) {
     if (!TakeNumber(&header, &spec.suffix) || !header.empty()) return {};

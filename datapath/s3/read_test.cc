@@ -38,8 +38,9 @@ TEST(Range, CannotSatisfyWhatLiesBehindTheObject) {
 }
 
 TEST(Range, IgnoresSeveralAndMalformedRanges) {
-  for (const char* ignored : {"", "bytes=0-1,5-6", "bytes=5-2", "bytes=", "bytes=-", "bytes=a-b",
-                              "bytes=1-2x", "items=0-1", "0-1", "bytes", "bytes=--1", "bytes=1 -2"})
+  for (const char* ignored :
+       {"", "bytes=0-1,5-6", "bytes=5-2", "bytes=", "bytes=-", "bytes=a-b", "bytes=1-2x",
+        "items=0-1", "0-1", "bytes", "bytes=--1", "bytes=1 -2", "bytes= -1", "bytes= 1-2"})
     EXPECT_EQ(Range(ignored, 100), "200 0+100") << ignored;
 }
 
