@@ -82,15 +82,9 @@ std::string JsonString::Decode() const {
   return out;
 }
 
-char JsonScanner::Peek() {
+char JsonScanner::PeekPastSpace() {
   while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
   return at_ == end_ ? '\0' : *at_;
-}
-
-bool JsonScanner::Take(char c) {
-  if (Peek() != c || at_ == end_) return Fail();
-  ++at_;
-  return true;
 }
 
 bool JsonScanner::AtEnd() {
