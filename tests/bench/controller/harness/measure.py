@@ -28,7 +28,9 @@ class Bench:
         self.loads = [{name: collections.defaultdict(list) for name in binaries}
                       for _ in plan.loads]
 
-    def run(self):
+    def run(self, after_repeat):
+        """Calls `after_repeat` whenever all contenders have as many values: a run that is cut short
+        leaves what it has measured."""
         for i, load in enumerate(self.plan.loads):
             with worlds.running(self.api_core) as world:
                 if i == 0:
@@ -39,6 +41,7 @@ class Bench:
                     for name in self.binaries:
                         self._measure(world, load, name, f"{name}-{repeat}", self.loads[i][name])
                     say(f"repeat {repeat + 1} of {self.plan.repeats}")
+                    after_repeat()
 
     def _start(self, world, name, salt, lease=""):
         return process.Controller(self.binaries[name], world.kubeconfig, self.core, salt, lease,

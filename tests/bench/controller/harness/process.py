@@ -16,7 +16,7 @@ STOP_SECONDS = 30
 
 def cores():
     """The API server's core and the controller's; the same one where there is only one."""
-    allowed = sorted(os.sched_getaffinity(os.getppid()))
+    allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[-1]
 
 
