@@ -30,9 +30,9 @@ base::metrics::Counter& ResultCounter(base::metrics::Registry& registry, const s
 // controller-runtime's buckets, so that its dashboards' quantiles compare.
 const std::vector<double>& SecondsBounds() {
   static const std::vector<double> bounds = {
-      0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5,
-      0.6,   0.7,  0.8,   0.9,  1.0, 1.25, 1.5, 1.75, 2.0, 2.5,  3.0, 3.5,  4.0,
-      4.5,   5,    6,     7,    8,   9,    10,  15,   20,  25,   30,  40,   50,  60};
+      0.005, 0.01, 0.025, 0.05, 0.1,  0.15, 0.2,  0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6,
+      0.7,   0.8,  0.9,   1.0,  1.25, 1.5,  1.75, 2.0,  2.5, 3.0,  3.5, 4.0,  4.5, 5,
+      6,     7,    8,     9,    10,   15,   20,   25,   30,  40,   50,  60};
   return bounds;
 }
 
@@ -93,14 +93,19 @@ void Controller::Stop() {
 
 void Controller::Work() {
   const log::ScopedContext context("controller", options_.name);
-  while (auto item = queue_.Get()) Handle(*item);
+  while (auto item = queue_.Get()) {
+    Handle(*item);
+    if (options_.refill) options_.refill();
+  }
 }
 
 bool Controller::RunOne() {
   const log::ScopedContext context("controller", options_.name);
   const auto item = queue_.TryGet();
-  if (item.has_value()) Handle(*item);
-  return item.has_value();
+  if (!item.has_value()) return false;
+  Handle(*item);
+  if (options_.refill) options_.refill();
+  return true;
 }
 
 void Controller::Handle(const workqueue::Item& item) {
@@ -115,7 +120,8 @@ void Controller::Handle(const workqueue::Item& item) {
     char id[17];
     *fmt::format_to_n(id, 16, "{:016x}", id_base_ + ++sequence_).out = '\0';
     // Views on both sides: a mixed pair would make a string that is gone when the line is written.
-    const std::string_view kind = options_.kind.empty() ? std::string_view("object") : options_.kind;
+    const std::string_view kind =
+        options_.kind.empty() ? std::string_view("object") : options_.kind;
     const log::ScopedContext key_context(kind, item.key.ToString());
     const log::ScopedContext id_context("reconcileID", id);
     Settle(item, Call(Request{item.key}));

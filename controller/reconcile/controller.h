@@ -28,6 +28,9 @@ struct ControllerOptions {
   workqueue::Options queue;
   // Asked while a key waits for this replica's cache to hold our own last write; true delays it.
   std::function<bool(const meta::Key&)> is_stale;
+  // Called on a worker after each key: may put more keys in while few wait. Cheap when there are
+  // none.
+  std::function<void()> refill;
   // Called on a worker once a queue that had refused keys is empty again: add every key anew.
   std::function<void()> relist;
 };

@@ -1,6 +1,9 @@
 #include "controller/runtime/controller_entry.h"
 
+#include <algorithm>
+
 #include "controller/base/check.h"
+#include "controller/runtime/limits.h"
 #include "controller/runtime/predicates.h"
 
 namespace sluice::runtime {
@@ -26,6 +29,7 @@ ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
       controller_({.name = std::move(name),
                    .kind = resource_.kind,
                    .is_stale = [this](const meta::Key& key) { return store_.IsStale(key); },
+                   .refill = [this] { Refill(); },
                    .relist = [this] { AddAll(); }},
                   std::move(reconciler), clock, registry) {
   wiring_.subscribe(resource_, options, [this](const cache::Event& event) { OnOwnEvent(event); });
@@ -76,7 +80,27 @@ void ControllerEntry::LookAtAll() {
   if (active_) AddAll();
 }
 
-void ControllerEntry::AddAll() { controller_.queue().AddMany(store_.Keys(), Priority::kLow); }
+void ControllerEntry::AddAll() {
+  {
+    const std::lock_guard lock(backlog_mutex_);
+    backlog_ = store_.Keys();  // covers what was left of an earlier one
+    has_backlog_ = !backlog_.empty();
+  }
+  Refill();
+}
+
+void ControllerEntry::Refill() {
+  if (!has_backlog_.load(std::memory_order_relaxed)) return;
+  if (controller_.queue().depth() >= kBacklogSlice / 2) return;
+  const std::lock_guard lock(backlog_mutex_);
+  const std::size_t kept = backlog_.size() - std::min(backlog_.size(), kBacklogSlice);
+  controller_.queue().AddMany(
+      {backlog_.begin() + static_cast<std::ptrdiff_t>(kept), backlog_.end()}, Priority::kLow);
+  backlog_.resize(kept);
+  if (kept > 0) return;
+  backlog_ = {};
+  has_backlog_ = false;
+}
 
 void ControllerEntry::Activate() {
   SLUICE_CHECK(!active_);

@@ -3,12 +3,17 @@
 // While it is not active (this replica does not lead) events are dropped: Activate() adds every key
 // of its store, so nothing is missed. Activate comes at most once.
 //
+// Invariant: a key of the backlog is in the queue before the last waiting one was handled. All keys
+// of a store go through the backlog, a slice at a time, so that a start does not build a queue of
+// the store's size.
+//
 // Thread rule: the builder's methods before Run, on the building thread; OnEvent from informers'
 // threads; Activate, RequestStop and Stop from the Manager's.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -55,6 +60,8 @@ class ControllerEntry final : public ControllerBuilder {
  private:
   void OnOwnEvent(const cache::Event& event);
   void AddAll();
+  // Moves a slice of the backlog into the queue when few keys wait there.
+  void Refill();
 
   const meta::Resource resource_;
   const Wiring wiring_;
@@ -63,6 +70,9 @@ class ControllerEntry final : public ControllerBuilder {
   int workers_ = 1;
   bool needs_leader_ = true;
   std::atomic<bool> active_{false};
+  std::atomic<bool> has_backlog_{false};
+  std::mutex backlog_mutex_;
+  std::vector<meta::Key> backlog_;  // guarded by backlog_mutex_
   reconcile::Controller controller_;
 };
 

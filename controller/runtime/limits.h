@@ -9,6 +9,12 @@ namespace sluice::runtime {
 inline constexpr std::size_t kMaxControllers = 64;
 inline constexpr std::size_t kMaxReadyChecks = 64;
 inline constexpr std::size_t kMaxDebugEntries = 1000;  // of each queue
+// Keys of a whole store that enter its queue at a time.
+inline constexpr std::size_t kBacklogSlice = 1024;
+// Free memory goes back to the system this long after the caches are synced or the lead was taken,
+// then once in a longer while.
+inline constexpr std::chrono::seconds kFirstTidy{1};
+inline constexpr std::chrono::seconds kTidyPeriod{60};
 // From the wish to stop until everything is joined; afterwards the process ends by force.
 inline constexpr std::chrono::seconds kStopDeadline{25};
 // How often a start that waits for caches says for which.

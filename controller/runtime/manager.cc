@@ -10,6 +10,7 @@
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
+#include "controller/base/memory.h"
 #include "controller/base/time_format.h"
 #include "controller/leader/elector.h"
 #include "controller/runtime/controller_entry.h"
@@ -223,13 +224,23 @@ class ManagerImpl final : public Manager {
     elector->Start();
   }
 
+  // Waits, and meanwhile gives back what the burst before it freed.
+  template <typename Condition>
+  void WaitTidily(std::unique_lock<std::mutex>& lock, const Condition& condition) {
+    for (auto period = kFirstTidy; !wake_.wait_for(lock, period, condition); period = kTidyPeriod) {
+      lock.unlock();
+      base::ReturnFreeMemory();
+      lock.lock();
+    }
+  }
+
   // OK: this replica leads, or stop came. Aborted: the lead was won and lost again.
   Status TakeLead(const std::stop_token& stop) {
     while (true) {
       if (!options_.lease_name.empty()) {
         StandForElection();
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stop.stop_requested() || acquired_ || lost_; });
+        WaitTidily(lock, [&] { return stop.stop_requested() || acquired_ || lost_; });
         if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
       }
       if (stop.stop_requested()) return base::OkStatus();
@@ -248,6 +259,7 @@ class ManagerImpl final : public Manager {
   Status Lead(std::stop_token stop) {
     if (!AwaitSync(stop)) return base::OkStatus();
     if (options_.on_synced) options_.on_synced();
+    base::ReturnFreeMemory();  // of kubeconfig, certificates, first answers
     for (auto& entry : controllers_) {
       if (!entry->needs_leader()) entry->Activate();
     }
@@ -258,7 +270,7 @@ class ManagerImpl final : public Manager {
       if (entry->needs_leader()) entry->Activate();
     }
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [&] { return stop.stop_requested() || lost_; });
+    WaitTidily(lock, [&] { return stop.stop_requested() || lost_; });
     if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
     return base::OkStatus();
   }

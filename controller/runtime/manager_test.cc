@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "controller/http/client.h"
+#include "controller/runtime/limits.h"
 #include "controller/runtime/predicates.h"
 #include "controller/testing/fake_api.h"
 #include "controller/testing/status_matchers.h"
@@ -170,6 +171,22 @@ TEST_F(ManagerTest, EveryObjectIsLookedAtOnceAtTheStartAndAgainWhenItsSpecChange
   EXPECT_EQ(api.writes(), 0);
   Stop();
   EXPECT_THAT(result, testing_kit::IsOk());
+}
+
+TEST_F(ManagerTest, AStoreLargerThanASliceIsLookedAtWholeAndAgainWhenAsked) {
+  const std::size_t count = 3 * kBacklogSlice + 7;
+  for (std::size_t i = 0; i < count; ++i) api.Put(kWidgets, Widget("w" + std::to_string(i)));
+  Make();
+  std::atomic<std::size_t> calls{0};
+  reconciler->before = [&](const reconcile::Request&, std::stop_token) { ++calls; };
+  manager->NewController("widget", kWidgets, reconciler).Workers(3);
+  Run();
+  ASSERT_TRUE(WaitUntil([&] { return calls == count; }));
+  manager->LookAtAll("widget");
+  ASSERT_TRUE(WaitUntil([&] { return calls == 2 * count; }));
+  Stop();
+  EXPECT_EQ(reconciler->calls.size(), count);
+  for (const auto& [name, times] : reconciler->calls) EXPECT_EQ(times, 2) << name;
 }
 
 TEST_F(ManagerTest, TellsOnceThatEveryCacheIsSyncedBeforeItReconciles) {
