@@ -1,0 +1,27 @@
+// Every bound of reconcilers/audit in one place.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+#include "controller/base/clock.h"
+
+namespace sluice::audit {
+
+// One line with its newline; a longer one is refused (and what it would record is held).
+inline constexpr std::size_t kMaxLineBytes = 1u << 20;
+// Entries of one Append: one look of one Promotion at the most.
+inline constexpr std::size_t kMaxEntries = 64;
+// A type, a subject, an actor.
+inline constexpr std::size_t kMaxNameBytes = 512;
+// Problems a verification lists; the ones beyond are counted.
+inline constexpr std::size_t kMaxProblems = 50;
+// Files of one folder that are looked at for the last head.
+inline constexpr std::size_t kMaxFiles = 100'000;
+
+// A head that moved is in its checkpoint after this time at the latest.
+inline constexpr base::Duration kCheckpointEvery = std::chrono::seconds(10);
+// Between two tries to open a log that could not be opened.
+inline constexpr base::Duration kReopenEvery = std::chrono::seconds(5);
+
+}  // namespace sluice::audit
