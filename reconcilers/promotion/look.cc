@@ -42,6 +42,30 @@ bool SameCauses(const GateResult& a, const GateResult& b) {
                     [](const auto& x, const auto& y) { return x.cause == y.cause; });
 }
 
+// The names of what answers otherwise than `recorded` says. After a time without an audit log that
+// is everything: what was written meanwhile is in no log.
+std::vector<std::string> Changed(const std::vector<GateResult>& recorded,
+                                 const std::vector<GateResult>& fresh) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  const bool resumed = Find(recorded, "audit") != nullptr && Find(fresh, "audit") == nullptr;
+  for (const GateResult& result : fresh) {
+    const GateResult* before = Find(recorded, result.gate);
+    if (resumed || before == nullptr || before->verdict != result.verdict ||
+        !SameCauses(*before, result)) {
+      add(result.gate);
+    }
+  }
+  for (const GateResult& before : recorded) {
+    if (Find(fresh, before.gate) == nullptr) add(before.gate);
+  }
+  return names;
+}
+
+WallTime WholeMicros(WallTime time) { return std::chrono::floor<std::chrono::microseconds>(time); }
+
 // Numbers move all the time; a write is worth it when the answer changed, or when the recorded one
 // comes of age: a Pass at half of its validity, a Hold when it has run out.
 bool WorthWriting(const std::vector<GateResult>& recorded, const std::vector<GateResult>& fresh,
@@ -147,8 +171,9 @@ std::vector<GateResult> ResultsOf(const v1alpha1::PromotionStatus& status) {
 Look LookAt(const v1alpha1::Promotion& promotion, std::int64_t promotion_generation,
             const StageGates& stage, const std::vector<gates::Evidence>& evidence,
             const std::vector<GateResult>& inherited, const gates::Context& context,
-            Duration scrape_interval, WallTime now) {
+            Duration scrape_interval, WallTime time) {
   Look look;
+  const WallTime now = WholeMicros(time);
   const std::vector<GateResult> recorded = ResultsOf(promotion.status());
   std::vector<GateResult> previous = recorded;
   for (const GateResult& before : inherited) {
@@ -160,7 +185,12 @@ Look LookAt(const v1alpha1::Promotion& promotion, std::int64_t promotion_generat
                                         [&](const auto& u) { return u.gate == e.gate; });
     if (!unreadable) all.push_back(e);
   }
+  for (gates::Evidence& e : all) e.observed_at = WholeMicros(e.observed_at);
   look.result = gates::Evaluate(stage.gates, all, previous, context, now);
+  for (const std::string& name : Changed(recorded, look.result.gates)) {
+    look.changed.push_back(
+        gates::RecordOf(name, stage.gates, all, previous, context, now, look.result));
+  }
   look.again = WhenAgain(look.result, scrape_interval, now);
   v1alpha1::PromotionStatus& status = *look.status;
   *status.mutable_conditions() = promotion.status().conditions();

@@ -10,6 +10,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "reconcilers/gates/evaluate.h"
+#include "reconcilers/gates/stage_record.h"
 
 namespace sluice::v1alpha1 {
 class Promotion;
@@ -32,14 +33,18 @@ struct Look {
   std::unique_ptr<v1alpha1::PromotionStatus> status;
   bool write = false;    // the status differs in more than numbers that changed, or is getting old
   base::Duration again;  // from now
+  // The gates whose answer is not the one the status recorded, with all it rests on: what has to be
+  // in the audit log before the status is written.
+  std::vector<gates::StageRecord> changed;
   Look();
   Look(Look&&) noexcept;
   Look& operator=(Look&&) noexcept;
   ~Look();
 };
 
-// `evidence` is in any order. `inherited` are results of the attempt before, for gates that have no
-// result in the Promotion's own status (an attempt that was superseded keeps what held it).
+// `evidence` is in any order; times are taken in whole microseconds, as records keep them.
+// `inherited` are results of the attempt before, for gates that have no result in the Promotion's
+// own status (an attempt that was superseded keeps what held it).
 Look LookAt(const v1alpha1::Promotion& promotion, std::int64_t promotion_generation,
             const StageGates& stage, const std::vector<gates::Evidence>& evidence,
             const std::vector<gates::GateResult>& inherited, const gates::Context& context,

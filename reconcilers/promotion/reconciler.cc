@@ -17,6 +17,8 @@
 #include "controller/base/time_format.h"
 #include "controller/meta/owner.h"
 #include "controller/meta/semantic.h"
+#include "reconcilers/audit/limits.h"
+#include "reconcilers/audit/verdict_entry.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/gather.h"
@@ -94,6 +96,23 @@ json PromotionObject(const SiteView& site, const meta::Object& owner, const Step
       {"spec", types::ToJson(out)}};
 }
 
+constexpr const char* kAuditUnavailable = "AuditUnavailable";
+
+audit::Entry EntryOf(const char* type, const SiteView& site, const std::string& actor,
+                     const json& data) {
+  return {type, "Site/" + site.name, actor.empty() ? "controller" : actor,
+          data.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+audit::Entry MoveOf(const SiteView& site, const Step& step, const std::string& promotion) {
+  return EntryOf(audit::kStageMoved, site, site.requested_by,
+                 {{"from", site.reached},
+                  {"to", step.to},
+                  {"generation", site.generation},
+                  {"uid", site.uid},
+                  {"promotion", promotion}});
+}
+
 const json* Find(const json& list, const char* key, const json& wanted) {
   for (const json& item : list) {
     if (item.is_object() && item.value(key, json()) == wanted.value(key, json())) return &item;
@@ -137,11 +156,12 @@ std::vector<gates::GateResult> Inherited(
 }  // namespace
 
 PromotionReconciler::PromotionReconciler(const Stores& stores, client::Client& api,
-                                         common::SecretReader& secrets,
+                                         common::SecretReader& secrets, audit::Appender& audit,
                                          recorder::Recorder& recorder,
                                          base::metrics::Registry& metrics, base::Clock& clock)
     : stores_(stores),
       api_(api),
+      audit_(audit),
       recorder_(recorder),
       clock_(clock),
       providers_(secrets),
@@ -211,7 +231,7 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
   if (IsBehind(request.key)) return Result::After(kCacheWait);
   const auto world = Read(site);
   if (!world.ok()) return Result::Terminal(world.status());
-  if (base::Status status = TidyUp(*world); !status.ok()) return Outcome(status);
+  if (base::Status status = TidyUp(*world); !status.ok()) return Refused(*world, status);
   const Step& step = world->step;
   if (step.kind == StepKind::kStuck) {
     metrics_.SetStuck(request.key.name, step.reason == "Aborted" ? gates::Cause::kGateFailed
@@ -225,12 +245,14 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
     case StepKind::kFinish: {
       const meta::ObjectPtr open = stores_.promotions.Get({"", step.promotion});
       if (open == nullptr) return Result::After(kCacheWait);
-      return Outcome(End(*open, "Promoted", "reached " + step.to));
+      return Refused(*world, End(*open, "Promoted", "reached " + step.to));
     }
     case StepKind::kStepDown: {
       const std::string how = fmt::format("stepped down from {} to {}, requested by {}",
                                           world->view.reached, step.to, world->view.requested_by);
-      return Outcome(SetStage(*world, step.to, "SteppedDown", how));
+      base::Status status = Record({MoveOf(world->view, step, "")}, audit::Anchor::kNow);
+      if (status.ok()) status = SetStage(*world, step.to, "SteppedDown", how);
+      return Refused(*world, status);
     }
     case StepKind::kCreate:
       return Create(*world);
@@ -260,7 +282,48 @@ base::Status PromotionReconciler::TidyUp(const World& world) {
   return base::OkStatus();
 }
 
+base::Status PromotionReconciler::Record(const std::vector<audit::Entry>& entries,
+                                         audit::Anchor anchor) {
+  const base::Status status = audit_.Append(entries, anchor);
+  if (status.ok()) return status;
+  base::log::Error("audit log refused an entry, nothing moves", {{"error", status}});
+  return base::Unavailable("the audit log cannot be written: " + status.message())
+      .WithReason(kAuditUnavailable);
+}
+
+base::Status PromotionReconciler::RecordLook(const World& world, const Look& look) {
+  std::vector<audit::Entry> entries;
+  for (const gates::StageRecord& record : look.changed) {
+    entries.push_back(audit::VerdictEntry("Site/" + world.view.name, "controller",
+                                          "Promotion/" + world.step.promotion, record));
+  }
+  if (look.result.passed) entries.push_back(MoveOf(world.view, world.step, world.step.promotion));
+  return Record(entries, look.result.passed ? audit::Anchor::kNow : audit::Anchor::kLater);
+}
+
+Result PromotionReconciler::Refused(const World& world, const base::Status& status) {
+  if (status.reason() != kAuditUnavailable) return Outcome(status);
+  World held = world;
+  held.step.kind = StepKind::kStuck;
+  held.step.reason = kAuditUnavailable;
+  held.step.message = status.message();
+  metrics_.SetStuck(world.view.name, gates::Cause::kAuditUnavailable);
+  const base::Status written = WriteSitePart(held, nullptr);
+  if (!written.ok()) return Outcome(written);
+  return Result::After(std::chrono::duration_cast<std::chrono::milliseconds>(audit::kReopenEvery));
+}
+
 Result PromotionReconciler::Create(const World& world) {
+  const base::Status recorded =
+      Record({EntryOf(audit::kPromotionStarted, world.view, world.view.requested_by,
+                      {{"promotion", world.step.promotion},
+                       {"from", world.view.reached},
+                       {"to", world.step.to},
+                       {"generation", world.view.generation},
+                       {"plan", world.plan_view->name},
+                       {"planHash", world.plan_view->hash}})},
+             audit::Anchor::kLater);
+  if (!recorded.ok()) return Refused(world, recorded);
   const auto created = api_.Create(
       common::kPromotions,
       PromotionObject(world.view, *world.object, world.step, *world.plan_view, world.plan->spec()));
@@ -311,9 +374,19 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   }
   const auto evidence = gates::Gather(input, source.provider.get(), clock_, stop);
   if (stop.stop_requested()) return Result::Done();
-  const Look look =
-      LookAt(promotion, object->generation(), stage, evidence,
-             Inherited(world.promotions, promotion), {}, source.scrape_interval, clock_.Wall());
+  gates::Context context;
+  context.audit_writable = audit_.Ready().ok();
+  const auto look_at = [&] {
+    return LookAt(promotion, object->generation(), stage, evidence,
+                  Inherited(world.promotions, promotion), context, source.scrape_interval,
+                  clock_.Wall());
+  };
+  Look look = look_at();
+  if (context.audit_writable && !RecordLook(world, look).ok()) {
+    context.audit_writable = false;
+    look = look_at();
+  }
+  look.status->set_audit_head(audit_.HeadHash());
   metrics_.Set(world.view.name, look.result.gates, stage.gates);
   if (look.write) {
     if (base::Status status = WriteStatus(*object, *look.status); !status.ok()) {
@@ -322,7 +395,8 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   }
   if (look.result.abort) {
     const auto blockers = gates::Blockers(look.result);
-    return Outcome(End(*object, "Aborted",
+    return Refused(world,
+                   End(*object, "Aborted",
                        fmt::format("{}: {}", blockers.front()->gate, blockers.front()->message())));
   }
   if (look.result.passed) return Advance(world, name, promotion.spec().generation());
@@ -339,7 +413,7 @@ Result PromotionReconciler::Advance(const World& world, const std::string& promo
     const meta::ObjectPtr object = stores_.promotions.Get({"", promotion});
     if (object != nullptr) status = End(*object, "Promoted", "reached " + world.step.to);
   }
-  return Outcome(status);
+  return Refused(world, status);
 }
 
 base::Status PromotionReconciler::WriteStatus(const meta::Object& promotion,
@@ -366,8 +440,17 @@ base::Status PromotionReconciler::End(const meta::Object& promotion, const std::
   }
   SLUICE_ASSIGN_OR_RETURN(const auto decoded, common::Decode<v1alpha1::Promotion>(**live));
   if (!decoded->status().outcome().empty()) return base::OkStatus();
+  SiteView about;
+  about.name = decoded->spec().site_ref().name();
+  SLUICE_RETURN_IF_ERROR(Record({EntryOf(audit::kPromotionEnded, about, "controller",
+                                         {{"promotion", promotion.name()},
+                                          {"to", decoded->spec().to()},
+                                          {"outcome", outcome},
+                                          {"message", message}})},
+                                audit::Anchor::kLater));
   const auto status =
       Ended(decoded->status(), (*live)->generation(), outcome, message, clock_.Wall());
+  status->set_audit_head(audit_.HeadHash());
   SLUICE_RETURN_IF_ERROR(WriteStatus(**live, *status));
   Tell(**live, common::kPromotions,
        outcome == "Promoted" ? recorder::Type::kNormal : recorder::Type::kWarning,

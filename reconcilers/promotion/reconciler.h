@@ -4,7 +4,8 @@
 // Order of writes when every gate passes, so that any of them may be the last one before a crash:
 // the Promotion's verdicts with their evidence; the Site's stage (with the resourceVersion that was
 // judged as precondition); the Promotion's outcome. A restart finds the next one missing and does
-// it.
+// it. What a write says is in the audit log before it (audit/appender.h); while the log cannot be
+// written nothing starts, moves or ends, and the status says AuditUnavailable.
 //
 // Thread rule: Reconcile from several workers, one a key. Blocks at most for a gathering
 // (gates::kGatherTimeout) and a few writes.
@@ -21,6 +22,7 @@
 #include "controller/client/client.h"
 #include "controller/reconcile/reconcile.h"
 #include "controller/recorder/recorder.h"
+#include "reconcilers/audit/appender.h"
 #include "reconcilers/gates/provider/provider_pool.h"
 #include "reconcilers/promotion/metrics.h"
 #include "reconcilers/promotion/plan.h"
@@ -30,6 +32,8 @@ class PromotionStatus;
 }  // namespace sluice::v1alpha1
 
 namespace sluice::promotion {
+
+struct Look;
 
 inline constexpr const char* kFieldManager = "sluice-promotion";
 inline constexpr const char* kPromotionsBySite = "promotion-site";
@@ -45,8 +49,8 @@ struct Stores {
 class PromotionReconciler final : public reconcile::Reconciler {
  public:
   PromotionReconciler(const Stores& stores, client::Client& api, common::SecretReader& secrets,
-                      recorder::Recorder& recorder, base::metrics::Registry& metrics,
-                      base::Clock& clock);
+                      audit::Appender& audit, recorder::Recorder& recorder,
+                      base::metrics::Registry& metrics, base::Clock& clock);
   ~PromotionReconciler() override;
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
 
@@ -58,6 +62,11 @@ class PromotionReconciler final : public reconcile::Reconciler {
   reconcile::Result Evaluate(const World& world, std::stop_token stop);
   reconcile::Result Advance(const World& world, const std::string& promotion,
                             std::int64_t generation);
+  // Into the audit log. Errors: Unavailable with reason "AuditUnavailable".
+  base::Status Record(const std::vector<audit::Entry>& entries, audit::Anchor anchor);
+  base::Status RecordLook(const World& world, const Look& look);
+  // What a status makes of a run; a failed Record is shown on the Site first.
+  reconcile::Result Refused(const World& world, const base::Status& status);
   base::Status WriteStatus(const meta::Object& promotion, const v1alpha1::PromotionStatus& status);
   base::Status End(const meta::Object& promotion, const std::string& outcome,
                    const std::string& message);
@@ -75,6 +84,7 @@ class PromotionReconciler final : public reconcile::Reconciler {
 
   const Stores stores_;
   client::Client& api_;
+  audit::Appender& audit_;
   recorder::Recorder& recorder_;
   base::Clock& clock_;
   gates::ProviderPool providers_;

@@ -11,6 +11,10 @@
 #include "controller/cache/memory_store.h"
 #include "controller/http/testing/imposter.h"
 #include "controller/testing/fake_api.h"
+#include "reconcilers/audit/fakes_for_test.h"
+#include "reconcilers/audit/log.h"
+#include "reconcilers/audit/verdict_entry.h"
+#include "reconcilers/audit/verify.h"
 #include "reconcilers/common/resources.h"
 
 namespace sluice::promotion {
@@ -53,6 +57,56 @@ class NoEvents final : public recorder::Recorder {
     reasons.push_back(about.name + " " + std::string(reason));
   }
   std::vector<std::string> reasons;
+};
+
+// The real log, shipped to a string; it can be away, and tells what was appended before what.
+class WatchedAudit final : public audit::Appender {
+ public:
+  explicit WatchedAudit(base::Clock& clock)
+      : log_({.directory = {},
+              .identity = "test",
+              .ship =
+                  [this](std::string_view lines) {
+                    text += lines;
+                    return base::OkStatus();
+                  },
+              .sign = {}},
+             disk_, checkpoints_, clock) {
+    EXPECT_TRUE(log_.Open(1).ok());
+  }
+  base::Status Append(const std::vector<audit::Entry>& entries, audit::Anchor anchor) override {
+    if (down) return base::Unavailable("no space left");
+    for (const audit::Entry& entry : entries) timeline.push_back("audit " + entry.type);
+    const base::Status status = log_.Append(entries, anchor);
+    if (!entries.empty() && appended) appended();
+    return status;
+  }
+  base::Status Ready() override {
+    return down && !surprise ? base::Unavailable("no space left") : log_.Ready();
+  }
+  std::string HeadHash() const override { return log_.HeadHash(); }
+
+  // The log is whole, and every verdict in it is what the evaluator says again.
+  std::uint64_t ReplayedVerdicts() {
+    audit::Replayer replayer;
+    audit::Verifier verifier({}, [&](const audit::Line& line) { replayer.Take("log", line); });
+    verifier.BeginFile("log");
+    verifier.Add(text);
+    EXPECT_TRUE(verifier.Finish().ok());
+    for (const audit::Problem& p : replayer.problems()) ADD_FAILURE() << p.line << ": " << p.what;
+    return replayer.verdicts();
+  }
+
+  std::string text;
+  bool down = false;
+  bool surprise = false;  // Ready says yes all the same
+  std::vector<std::string> timeline;
+  std::function<void()> appended;
+
+ private:
+  audit::fakes::MemoryDisk disk_;
+  audit::fakes::MemoryCheckpoints checkpoints_;
+  audit::Log log_;
 };
 
 class PromotionReconcilerTest : public ::testing::Test {
@@ -103,7 +157,7 @@ class PromotionReconcilerTest : public ::testing::Test {
   void Restart() {
     registry_ = std::make_unique<base::metrics::Registry>();
     reconciler_ = std::make_unique<PromotionReconciler>(
-        Stores{sites_, classes_, plans_, promotions_, objectives_}, api_, secrets_, events_,
+        Stores{sites_, classes_, plans_, promotions_, objectives_}, api_, secrets_, audit_, events_,
         *registry_, clock_);
   }
 
@@ -122,9 +176,10 @@ class PromotionReconcilerTest : public ::testing::Test {
       objectives_{common::kObjectives, clock_}, secret_store_{common::kSecrets, clock_};
   common::SecretReader secrets_{api_, secret_store_, "sluice-system", clock_};
   NoEvents events_;
+  WatchedAudit audit_{clock_};
   std::unique_ptr<base::metrics::Registry> registry_ = std::make_unique<base::metrics::Registry>();
   std::unique_ptr<PromotionReconciler> reconciler_ = std::make_unique<PromotionReconciler>(
-      Stores{sites_, classes_, plans_, promotions_, objectives_}, api_, secrets_, events_,
+      Stores{sites_, classes_, plans_, promotions_, objectives_}, api_, secrets_, audit_, events_,
       *registry_, clock_);
 };
 
@@ -259,7 +314,7 @@ TEST_F(PromotionReconcilerTest, ACrashAfterAnyWriteChangesNothingInTheEnd) {
       });
       base::metrics::Registry registry;
       PromotionReconciler reconciler(Stores{sites, classes, plans, promotions, objectives}, fresh,
-                                     secrets_, events_, registry, clock_);
+                                     secrets_, audit_, events_, registry, clock_);
       for (int i = 0; i < rounds; ++i) {
         for (auto* store : {&sites, &classes, &plans, &promotions, &objectives}) {
           const auto list = fresh.List(store->resource(), {});
@@ -325,6 +380,96 @@ TEST_F(PromotionReconcilerTest, SaysWhatIsMissing) {
               ::testing::HasSubstr("sluice_blocked{kind=\"Site\",cause=\"Misconfigured\"} 1"));
   EXPECT_THAT(Site()["status"]["blockedBy"][0]["message"].get<std::string>(),
               ::testing::HasSubstr("StagePlan none"));
+}
+
+TEST_F(PromotionReconcilerTest, WhatIsDoneWasRecordedBefore) {
+  api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.IsWrite()) audit_.timeline.push_back(call.verb + " " + call.resource);
+    return std::nullopt;
+  });
+  Settle();
+  clock_.Advance(seconds(31));
+  Settle();
+  ASSERT_EQ(Stage(), "Walk");
+  // Each of these writes comes after as many entries as there were such writes.
+  const auto check = [&](const std::string& write, const std::string& entry) {
+    int recorded = 0, done = 0;
+    for (const std::string& each : audit_.timeline) {
+      recorded += each == entry;
+      done += each == write;
+      EXPECT_LE(done, recorded) << write;
+    }
+    EXPECT_GT(done, 0) << write;
+  };
+  check("create promotions.sluice.dev", "audit PromotionStarted");
+  EXPECT_EQ(std::count(audit_.timeline.begin(), audit_.timeline.end(), "audit StageMoved"), 2);
+  EXPECT_EQ(std::count(audit_.timeline.begin(), audit_.timeline.end(), "audit PromotionEnded"), 2);
+  EXPECT_EQ(Promotion("phoenix-1-walk")["status"]["auditHead"], audit_.HeadHash());
+  // nodes passes; soak holds and nodes passes; soak passes.
+  EXPECT_EQ(audit_.ReplayedVerdicts(), 4U);
+  EXPECT_THAT(audit_.text, ::testing::HasSubstr(R"("type":"StageMoved","subject":"Site/phoenix",)"
+                                                R"("actor":"ana@example.com")"));
+}
+
+TEST_F(PromotionReconcilerTest, WithoutAnAuditLogNothingStartsMovesOrEnds) {
+  audit_.down = true;
+  Settle();
+  EXPECT_TRUE(api_.LookAll(common::kPromotions).empty());
+  EXPECT_EQ(Site()["status"]["blockedBy"][0]["cause"], "AuditUnavailable");
+  EXPECT_THAT(registry_->Expose(),
+              ::testing::HasSubstr("sluice_blocked{kind=\"Site\",cause=\"AuditUnavailable\"} 1"));
+  audit_.down = false;
+  Settle();
+  EXPECT_EQ(Stage(), "Crawl");
+  // Away while a gate is about to pass: seen by Ready, then only by the write itself.
+  for (const bool surprise : {false, true}) {
+    audit_.down = true;
+    audit_.surprise = surprise;
+    clock_.Advance(seconds(31));
+    Settle();
+    EXPECT_EQ(Stage(), "Crawl");
+    EXPECT_EQ(Site()["status"]["blockedBy"][0]["cause"], "AuditUnavailable");
+    EXPECT_EQ(Promotion("phoenix-1-walk")["status"]["blockedBy"][0]["gate"], "audit");
+  }
+  PutSite("Crawl");  // superseding is held too
+  Settle();
+  EXPECT_EQ(Outcome("phoenix-1-walk"), "");
+  PutSite("Walk");
+  audit_.down = false;
+  clock_.Advance(seconds(31));
+  Settle();
+  EXPECT_EQ(Stage(), "Walk");
+  EXPECT_GT(audit_.ReplayedVerdicts(), 4U);
+}
+
+TEST_F(PromotionReconcilerTest, ADeathBetweenAnEntryAndItsActionIsMadeGoodByTheNextLife) {
+  for (int k = 1; k <= 7; ++k) {
+    for (const json& p : api_.LookAll(common::kPromotions)) {
+      ASSERT_TRUE(api_.Delete(common::kPromotions, {"", p["metadata"]["name"]}, {}).ok());
+    }
+    ASSERT_TRUE(api_.Delete(common::kSites, {"", "phoenix"}, {}).ok());
+    PutSite("Walk");
+    Restart();
+    int appends = 0;
+    bool dead = false;
+    audit_.appended = [&] { dead = dead || ++appends == k; };
+    api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+      if (dead && call.IsWrite()) return base::Cancelled("the process has died");
+      return std::nullopt;
+    });
+    Settle();
+    clock_.Advance(seconds(31));
+    Settle();
+    EXPECT_TRUE(dead) << k;
+    api_.FailBefore({});
+    audit_.appended = {};
+    Restart();
+    Settle();
+    clock_.Advance(seconds(31));
+    Settle();
+    EXPECT_EQ(Stage(), "Walk") << k;
+    EXPECT_GT(audit_.ReplayedVerdicts(), 0U) << k;
+  }
 }
 
 }  // namespace

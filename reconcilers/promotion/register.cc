@@ -61,8 +61,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
   manager
       .NewController(
           "promotion", common::kSites,
-          std::make_shared<PromotionReconciler>(stores, deps.api, deps.secrets, manager.recorder(),
-                                                manager.metrics(), deps.clock))
+          std::make_shared<PromotionReconciler>(stores, deps.api, deps.secrets, deps.audit,
+                                                manager.recorder(), manager.metrics(), deps.clock))
       .When(SiteMatters)
       .Workers(kWorkers)
       .Watches(common::kPromotions,

@@ -4,6 +4,7 @@
 #include "controller/base/clock.h"
 #include "controller/client/client.h"
 #include "controller/runtime/manager.h"
+#include "reconcilers/audit/appender.h"
 #include "reconcilers/common/credentials.h"
 
 namespace sluice::promotion {
@@ -11,6 +12,7 @@ namespace sluice::promotion {
 struct Deps {
   client::Client& api;  // the Manager's fenced client
   common::SecretReader& secrets;
+  audit::Appender& audit;
   base::Clock& clock;
 };
 

@@ -11,6 +11,7 @@
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "controller/base/time_format.h"
+#include "reconcilers/gates/cause.h"
 
 namespace sluice::promotion {
 namespace {
@@ -47,7 +48,9 @@ nlohmann::json SitePart(const SiteView& site, const Step& step, const v1alpha1::
     blocker.set_gate(std::string(kStageReached));
     blocker.set_cause(step.reason);
     blocker.set_message(step.message);
-    blocker.set_unblocked_by("a change of the Site, its class or its plan");
+    blocker.set_unblocked_by(step.reason == "AuditUnavailable"
+                                 ? std::string(gates::UnblockedBy(gates::Cause::kAuditUnavailable))
+                                 : "a change of the Site, its class or its plan");
     SetStageReached(before, types::kFalse, step.reason, step.message, site.generation, now, out);
     blocker.set_since(out.conditions(0).last_transition_time());
     return types::ToJson(out);

@@ -127,7 +127,7 @@ class ControllerLife {
     secrets_ = std::make_unique<common::SecretReader>(
         *api_, manager_->StoreOf(common::kSecrets, {.ns = "sluice-system"}), "sluice-system",
         clock_);
-    promotion_deps_.emplace(promotion::Deps{manager_->fenced_client(), *secrets_, clock_});
+    promotion_deps_.emplace(promotion::Deps{manager_->fenced_client(), *secrets_, audit_, clock_});
     slo_deps_.emplace(slo::Deps{manager_->fenced_client(), *secrets_, clock_});
     plan_deps_.emplace(stageplan::Deps{manager_->fenced_client(), clock_});
     promotion::Register(*manager_, *promotion_deps_);
@@ -148,6 +148,7 @@ class ControllerLife {
   std::unique_ptr<client::Client> api_;
   std::unique_ptr<runtime::Manager> manager_;
   std::unique_ptr<common::SecretReader> secrets_;
+  audit::NoAudit audit_;
   std::optional<promotion::Deps> promotion_deps_;
   std::optional<slo::Deps> slo_deps_;
   std::optional<stageplan::Deps> plan_deps_;
