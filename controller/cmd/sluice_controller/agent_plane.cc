@@ -194,6 +194,11 @@ std::string AgentPlane::TrustPem() const {
   return authority_.TrustPem();
 }
 
+std::string AgentPlane::SigningKeyPem() const {
+  const std::lock_guard lock(mutex_);
+  return authority_.pair.key_pem;
+}
+
 Status AgentPlane::Follow(const meta::Object& secret) {
   SLUICE_ASSIGN_OR_RETURN(Authority next, ReadAuthority(secret));
   {

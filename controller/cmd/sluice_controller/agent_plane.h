@@ -53,6 +53,8 @@ class AgentPlane {
   agents::AgentServer& server() { return *server_; }
   // What agents have to trust now; for the CA bundles in the sites' namespaces.
   std::string TrustPem() const;
+  // The authority's key, for what this process signs. Secret.
+  std::string SigningKeyPem() const;
 
   // Called once when this replica led and somebody raised the epoch above it (a new lineage was
   // started, too); set it before Prepare.

@@ -149,6 +149,10 @@ const std::vector<Flag>& Flags() {
        }},
       {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
        [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
+      {"audit-directory", "FOLDER", "of the audit log's files; empty for none (none)",
+       [](O& o, S v) { return Text(o.audit_directory, v); }},
+      {"audit-stdout", "BOOL", "audit log to standard output (true)",
+       [](O& o, S v) { return Bool(o.audit_stdout, v); }},
       {"workers", "N", "of each controller (4)",
        [](O& o, S v) -> Status {
          SLUICE_ASSIGN_OR_RETURN(const long number, Number(v, 1, 64));
@@ -198,6 +202,10 @@ Status CheckTogether(const Options& options) {
   }
   if (!options.start_lineage.empty() && options.reason.empty()) {
     return InvalidArgument("--start-lineage needs --reason, which is recorded");
+  }
+  if (options.audit_directory.empty() && !options.audit_stdout) {
+    return InvalidArgument(
+        "--audit-stdout=false needs --audit-directory: the log must go somewhere");
   }
   return base::OkStatus();
 }

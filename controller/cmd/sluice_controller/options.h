@@ -34,6 +34,8 @@ struct Options {
   std::string agent_pull_policy = "IfNotPresent";
   std::vector<std::string> agent_pull_secrets;
   std::chrono::seconds agent_certificate{24 * 3600};
+  std::string audit_directory;  // empty: no files
+  bool audit_stdout = true;
   int workers = 4;
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;

@@ -15,6 +15,7 @@
 #include "controller/client/client.h"
 #include "controller/client/config.h"
 #include "controller/cmd/sluice_controller/agent_plane.h"
+#include "controller/cmd/sluice_controller/audit_plane.h"
 #include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/runtime/manager.h"
 #include "reconcilers/common/credentials.h"
@@ -169,15 +170,22 @@ Status Run(const Options& options, std::stop_token stop) {
   SLUICE_RETURN_IF_ERROR(PrepareUntil(plane, stop));
   if (stop.stop_requested()) return base::OkStatus();
 
+  AuditPlane audit({.ns = ns,
+                    .identity = identity,
+                    .directory = options.audit_directory,
+                    .to_stdout = options.audit_stdout},
+                   *client, clock, [&] { return plane.SigningKeyPem(); });
   runtime::Options manager_options = ManagerOptions(options, ns, identity, registry);
   manager_options.on_lead = [&] {
     const Status status = plane.OnLead();
     // Configurations derived as a follower are published under the epoch just raised.
+    if (status.ok()) audit.OnLead(plane.publisher().record().epoch);
     if (status.ok()) LookAtSites(*manager, "site-config");
     return status;
   };
   manager = runtime::Manager::New(std::move(manager_options), *client, clock);
   plane.Register(*manager);
+  audit.Register(*manager);
   common::SecretReader secrets(*client, manager->StoreOf(common::kSecrets, {.ns = ns}), ns, clock);
   const siteclass::Deps class_deps{manager->fenced_client(), clock};
   const site::Deps site_deps{
@@ -187,7 +195,7 @@ Status Run(const Options& options, std::stop_token stop) {
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
   const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
   const stageplan::Deps plan_deps{manager->fenced_client(), clock};
-  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, clock};
+  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock};
   siteclass::Register(*manager, class_deps);
   site::Register(*manager, site_deps);
   tenant::Register(*manager, tenant_deps);
@@ -197,6 +205,7 @@ Status Run(const Options& options, std::stop_token stop) {
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   SLUICE_RETURN_IF_ERROR(plane.Start());
   const Status result = manager->Run(end.get_token());
+  audit.Stop();
   plane.Stop();
   client->Stop();
   if (result.ok() && fenced) {

@@ -97,6 +97,11 @@ class Rendered(unittest.TestCase):
                             ("monitoring.dashboard", "sluice-dashboard")):
             self.assertIn(kind, self.render(), value)
             self.assertNotIn(kind, self.render("--set", f"{value}=false"), value)
+        none = self.render("--set", "audit.files=none")
+        self.assertNotIn("--audit-directory", none)
+        self.assertNotIn("volumeMounts", none)
+        claim = self.render("--set", "audit.files=claim,audit.claim=log")
+        self.assertIn("persistentVolumeClaim: {claimName: log}", claim)
         self.assertNotIn("PodDisruptionBudget", self.render("--set", "replicas=1"))
         self.assertNotIn("--debug-address", self.render("--set", "debug.enabled=false"))
 
@@ -114,6 +119,10 @@ class Refused(unittest.TestCase):
         "leaderElection.leaseDurationSeconds=0": "/leaderElection/leaseDurationSeconds",
         "leaderElection.renewDeadlineSeconds=15": "leaderElection: retryPeriodSeconds",
         "workers=65": "/workers",
+        "audit.files=disk": "/audit/files",
+        "audit.files=claim": "/audit/claim",
+        "audit.files=none,audit.stdout=false": "/audit/stdout",
+        "audit.sizeLimit=much": "/audit/sizeLimit",
         "log.format=xml": "/log/format",
         "log.level=trace": "/log/level",
         "debug.enabled=yes": "/debug/enabled",

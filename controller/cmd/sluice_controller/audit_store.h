@@ -1,0 +1,30 @@
+// The audit log's checkpoint (reconcilers/audit/checkpoint.h) in a ConfigMap of its own.
+//
+// Thread rule: as CheckpointStore's. Errors: as it says.
+#pragma once
+
+#include <string>
+
+#include "controller/client/client.h"
+#include "reconcilers/audit/checkpoint.h"
+
+namespace sluice::controller_main {
+
+inline constexpr const char* kAuditHeadName = "sluice-audit-head";
+
+class ConfigMapCheckpointStore final : public audit::CheckpointStore {
+ public:
+  ConfigMapCheckpointStore(client::Reader& reader, client::Writer& writer, std::string ns)
+      : reader_(reader), writer_(writer), key_{std::move(ns), kAuditHeadName} {}
+
+  base::StatusOr<std::optional<Versioned>> Read() override;
+  base::StatusOr<std::string> Write(const audit::Checkpoint& checkpoint,
+                                    const std::string& expected) override;
+
+ private:
+  client::Reader& reader_;
+  client::Writer& writer_;
+  const meta::Key key_;
+};
+
+}  // namespace sluice::controller_main
