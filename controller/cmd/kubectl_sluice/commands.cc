@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controller/cmd/kubectl_sluice/answer.h"
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
 #include "reconcilers/common/resources.h"
@@ -61,13 +62,11 @@ SiteLine LineOf(const meta::Object& site) {
   return line;
 }
 
-}  // namespace
-
-base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
-                                base::WallTime now) {
+base::StatusOr<Chain> ChainOf(client::Reader& api, const std::string& name,
+                              const std::string& only_promotion, base::WallTime now) {
   Objects objects;
-  SLUICE_ASSIGN_OR_RETURN(objects.site, GetIfThere(api, common::kSites, options.site));
-  if (objects.site == nullptr) return NoSuchSite(api, options.site);
+  SLUICE_ASSIGN_OR_RETURN(objects.site, GetIfThere(api, common::kSites, name));
+  if (objects.site == nullptr) return NoSuchSite(api, name);
   const std::string class_name = At(objects.site->ToJson(), "/spec/classRef/name");
   SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr site_class,
                           GetIfThere(api, common::kSiteClasses, class_name));
@@ -77,21 +76,103 @@ base::StatusOr<std::string> Why(client::Reader& api, const Options& options, con
   }
   SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
   for (const meta::ObjectPtr& promotion : promotions.items) {
-    if (At(promotion->ToJson(), "/spec/siteRef/name") == options.site) {
-      objects.promotions.push_back(promotion);
-    }
+    if (At(promotion->ToJson(), "/spec/siteRef/name") != name) continue;
+    if (!only_promotion.empty() && promotion->name() != only_promotion) continue;
+    objects.promotions.push_back(promotion);
   }
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
   objects.objectives = std::move(objectives.items);
-  SLUICE_ASSIGN_OR_RETURN(const Chain chain, BuildChain(objects, now));
-  return options.output == Output::kJson ? RenderJson(chain) : RenderText(chain, style, now);
+  return BuildChain(objects, now);
+}
+
+std::string Rendered(const Chain& chain, const Options& options, const Style& style,
+                     base::WallTime now) {
+  switch (options.output) {
+    case Output::kJson:
+      return RenderJson(chain);
+    case Output::kYaml:
+      return YamlOf(RenderJson(chain));
+    case Output::kText:
+    case Output::kWide:
+      break;
+  }
+  return RenderText(chain, style, now);
+}
+
+// What a Tenant's own status says, then the chain of each of its sites.
+base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& options,
+                                      const Style& style, base::WallTime now) {
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object,
+                          GetIfThere(api, common::kTenants, options.tenant));
+  if (object == nullptr) {
+    return base::NotFound(fmt::format("tenant \"{}\" does not exist", options.tenant));
+  }
+  const json status = object->ToJson().value("status", json::object());
+  const json sites = object->ToJson().value(json::json_pointer("/spec/sites"), json::array());
+  json out = {{"tenant", options.tenant},
+              {"blockedBy", status.value("blockedBy", json::array())},
+              {"conditions", status.value("conditions", json::array())},
+              {"status", status.value("sites", json::array())},
+              {"sites", json::array()}};
+  std::string text = options.tenant + "\n";
+  for (const json& condition : out["conditions"]) {
+    text += fmt::format("  {:<5}  {}  {}  {}\n", condition.value("status", "Unknown"),
+                        condition.value("type", ""), condition.value("reason", ""),
+                        condition.value("message", ""));
+  }
+  for (const json& blocker : out["blockedBy"]) {
+    text +=
+        fmt::format("  HOLD   {}  {}  {}  since {}  unblocked by {}\n", blocker.value("gate", ""),
+                    blocker.value("cause", ""), blocker.value("message", ""),
+                    blocker.value("since", ""), blocker.value("unblockedBy", ""));
+  }
+  for (const json& site : sites) {
+    if (!site.is_string()) continue;
+    const auto chain = ChainOf(api, site.get<std::string>(), "", now);
+    if (!chain.ok() && chain.status().code() != base::Code::kNotFound) return chain.status();
+    if (!chain.ok()) {
+      text += fmt::format("{}: there is no such Site\n", site.get<std::string>());
+      continue;
+    }
+    text += RenderText(*chain, style, now);
+    out["sites"].push_back(json::parse(RenderJson(*chain)));
+  }
+  if (options.output == Output::kJson) return out.dump(2) + "\n";
+  return options.output == Output::kYaml ? YamlOf(out.dump()) : text;
+}
+
+}  // namespace
+
+base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
+                                base::WallTime now) {
+  if (!options.tenant.empty()) return WhyTenant(api, options, style, now);
+  std::string site = options.site;
+  if (!options.promotion.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr promotion,
+                            GetIfThere(api, common::kPromotions, options.promotion));
+    if (promotion == nullptr) {
+      return base::NotFound(fmt::format("promotion \"{}\" does not exist", options.promotion));
+    }
+    site = At(promotion->ToJson(), "/spec/siteRef/name");
+  }
+  SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, site, options.promotion, now));
+  return Rendered(chain, options, style, now);
+}
+
+base::StatusOr<std::string> CanAdvanceSite(client::Reader& api, const Options& options,
+                                           base::WallTime now, bool& yes) {
+  SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, options.site, "", now));
+  const Advance answer = CanAdvance(chain, now);
+  yes = answer.yes;
+  if (options.output == Output::kJson) return answer.json;
+  return options.output == Output::kYaml ? YamlOf(answer.json) : answer.text;
 }
 
 base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options) {
   SLUICE_ASSIGN_OR_RETURN(const client::ObjectList sites, api.List(common::kSites, {}));
   std::vector<SiteLine> lines;
   for (const meta::ObjectPtr& site : sites.items) lines.push_back(LineOf(*site));
-  if (options.output == Output::kText) return RenderTable(lines);
+  if (options.output == Output::kText || options.output == Output::kWide) return RenderTable(lines);
   json out = json::array();
   for (const SiteLine& line : lines) {
     out.push_back({{"site", line.site},
@@ -101,7 +182,7 @@ base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& option
                    {"agents", line.agents},
                    {"blockedBy", line.blocker}});
   }
-  return out.dump(2) + "\n";
+  return options.output == Output::kYaml ? YamlOf(out.dump()) : out.dump(2) + "\n";
 }
 
 base::StatusOr<std::string> Version(client::Client& api) {

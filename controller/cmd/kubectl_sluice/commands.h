@@ -14,6 +14,9 @@ namespace sluice::kubectl {
 // Errors of all: the client's; NotFound naming the sites there are.
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
                                 base::WallTime now);
+// `yes`: whether the site would enter its next stage now.
+base::StatusOr<std::string> CanAdvanceSite(client::Reader& api, const Options& options,
+                                           base::WallTime now, bool& yes);
 base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options);
 base::StatusOr<std::string> Version(client::Client& api);
 

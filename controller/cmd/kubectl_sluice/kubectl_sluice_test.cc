@@ -6,6 +6,7 @@
 
 #include "controller/base/file.h"
 #include "controller/base/time_format.h"
+#include "controller/cmd/kubectl_sluice/answer.h"
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
@@ -109,15 +110,64 @@ TEST(Options, NameTheWordTheRuleAndTheCure) {
   for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"wy"}, "\"wy\": unknown command; there are why"},
            {{"why"}, "kubectl sluice why site/NAME"},
-           {{"why", "tenant/x"}, "\"tenant\" is not a kind"},
+           {{"why", "node/x"}, "\"node\" is not a kind"},
+           {{"can-advance", "tenant/x"}, "\"tenant\" is not a kind"},
+           {{"slo", "import"}, "slo import slo.yaml"},
            {{"why", "site/../x"}, "is not an object's name"},
            {{"why", "site/x", "--nope"}, "--nope: unknown flag"},
-           {{"why", "site/x", "-o", "yaml"}, "neither text nor json"},
+           {{"why", "site/x", "-o", "xml"}, "none of text, wide, json, yaml"},
            {{"why", "site/x", "-o"}, "-o: needs a value"},
            {{"status", "--request-timeout=0s"}, "not a duration of 1s or more"},
            {{"completion", "tcsh"}, "bash, zsh or fish"}}) {
     EXPECT_THAT(ParseOptions(words), HasError(base::Code::kInvalidArgument, HasSubstr(message)));
   }
+}
+
+TEST(CanAdvance, SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid) {
+  const Case c = Load("holding");
+  auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  const Advance no = CanAdvance(*chain, c.now);
+  EXPECT_FALSE(no.yes);
+  EXPECT_THAT(no.text, HasSubstr("no: phoenix from Crawl to Walk\n  HOLD  soak  Soaking"));
+  EXPECT_EQ(json::parse(no.json)["holds"][0]["gate"], "soak");
+  for (GateLine& gate : chain->gates) gate.verdict = "Pass";
+  chain->gates[0].valid_until = chain->gates[1].valid_until;
+  EXPECT_TRUE(CanAdvance(*chain, c.now).yes);
+  EXPECT_FALSE(CanAdvance(*chain, c.now + std::chrono::hours(24 * 365)).yes)
+      << "no Pass is eternal";
+  chain->next.clear();
+  EXPECT_FALSE(CanAdvance(*chain, c.now).yes);
+}
+
+TEST(Yaml, IsWhatTheJsonIs) {
+  EXPECT_EQ(
+      YamlOf(R"({"a":"1","b":[],"c":[{"d":true,"e":[1,"x"]},2],"f":{}})"),
+      "\"a\": \"1\"\n\"b\": []\n\"c\":\n  - \"d\": true\n    \"e\":\n      - 1\n      - \"x\"\n"
+      "  - 2\n\"f\": {}\n");
+}
+
+TEST(Commands, ATenantIsExplainedWithItsSites) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  api.Put(common::kTenants,
+          json::parse(R"({"metadata": {"name": "falcon"}, "spec": {"sites": ["phoenix", "gone"]},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "StageFull",
+                                       "message": "no place"}]}})"));
+  api.Put(common::kSites,
+          json::parse(R"({"metadata": {"name": "phoenix"}, "spec": {"stage": "Crawl"}})"));
+  Options options;
+  options.tenant = "falcon";
+  const auto text = Why(api, options, {}, clock.Wall());
+  ASSERT_THAT(text, IsOk());
+  EXPECT_THAT(*text, HasSubstr("False  Ready  StageFull  no place"));
+  EXPECT_THAT(*text, HasSubstr("gone: there is no such Site"));
+  EXPECT_THAT(*text, HasSubstr("phoenix"));
+  options.output = Output::kYaml;
+  EXPECT_THAT(*Why(api, options, {}, clock.Wall()), HasSubstr("\"tenant\": \"falcon\""));
+  options.tenant = "nobody";
+  EXPECT_THAT(Why(api, options, {}, clock.Wall()),
+              HasError(base::Code::kNotFound, HasSubstr("nobody")));
 }
 
 TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {

@@ -10,8 +10,10 @@
 #include "controller/base/clock.h"
 #include "controller/client/client.h"
 #include "controller/client/config.h"
+#include "controller/cmd/kubectl_sluice/audit_command.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/options.h"
+#include "controller/cmd/kubectl_sluice/slo_command.h"
 
 namespace {
 
@@ -23,7 +25,7 @@ int Fail(const sluice::base::Status& status, int code) {
   return code;
 }
 
-sluice::base::StatusOr<std::string> Ask(const Options& options) {
+sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
   namespace client = sluice::client;
   auto config = options.kubeconfig.empty() && options.context.empty()
                     ? client::DefaultConfig()
@@ -46,11 +48,37 @@ sluice::base::StatusOr<std::string> Ask(const Options& options) {
       style.evidence = options.evidence;
       return sluice::kubectl::Why(**api, options, style, clock.Wall());
     }
+    case Command::kCanAdvance:
+      return sluice::kubectl::CanAdvanceSite(**api, options, clock.Wall(), good);
+    case Command::kSloExport:
+      return sluice::kubectl::SloExport(**api, options);
     case Command::kStatus:
       return sluice::kubectl::SiteTable(**api, options);
+    case Command::kAuditVerify: {
+      auto answer = sluice::kubectl::AuditVerify(options, api->get());
+      if (!answer.ok()) return answer.status();
+      good = answer->good;
+      return std::move(answer->text);
+    }
     default:
       return sluice::kubectl::Version(**api);
   }
+}
+
+// What needs no cluster.
+sluice::base::StatusOr<std::string> Read(const Options& options, bool& good) {
+  if (options.command == Command::kSloImport) return sluice::kubectl::SloImport(options);
+  auto answer = options.command == Command::kAuditReplay
+                    ? sluice::kubectl::AuditReplay(options)
+                    : sluice::kubectl::AuditVerify(options, nullptr);
+  if (!answer.ok()) return answer.status();
+  good = answer->good;
+  return std::move(answer->text);
+}
+
+bool IsLocal(const Options& options) {
+  return options.command == Command::kAuditReplay || options.command == Command::kSloImport ||
+         (options.command == Command::kAuditVerify && !sluice::kubectl::NeedsCheckpoint(options));
 }
 
 }  // namespace
@@ -60,14 +88,15 @@ int main(int argc, char** argv) {
       sluice::kubectl::ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
   if (!options.ok()) return Fail(options.status(), 2);
   std::string text;
+  bool good = true;
   if (options->command == Command::kHelp) {
     text = sluice::kubectl::HelpText(options->topic);
   } else if (options->command == Command::kCompletion) {
     text = sluice::kubectl::CompletionScript(options->shell);
   } else {
-    auto answer = Ask(*options);
+    auto answer = IsLocal(*options) ? Read(*options, good) : Ask(*options, good);
     if (!answer.ok()) return Fail(answer.status(), 1);
     text = *std::move(answer);
   }
-  return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 1;
+  return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 && good ? 0 : 1;
 }

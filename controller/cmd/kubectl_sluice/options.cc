@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <optional>
 
 #include "controller/base/time_format.h"
@@ -12,11 +13,14 @@ namespace {
 using base::InvalidArgument;
 using base::Status;
 
-constexpr const char* kCommands = "why, status, version, completion";
+constexpr const char* kCommands = "why, can-advance, status, slo, audit, version, completion";
 
 std::optional<Command> CommandOf(const std::string& word) {
   if (word == "why") return Command::kWhy;
+  if (word == "can-advance") return Command::kCanAdvance;
   if (word == "status") return Command::kStatus;
+  if (word == "slo") return Command::kSloImport;      // or export: TakeSlo
+  if (word == "audit") return Command::kAuditVerify;  // or replay: TakeAudit
   if (word == "version") return Command::kVersion;
   if (word == "completion") return Command::kCompletion;
   if (word == "help") return Command::kHelp;
@@ -28,11 +32,26 @@ Status SetFlag(const std::string& name, const std::string& value, Options& optio
     options.kubeconfig = value;
   } else if (name == "--context") {
     options.context = value;
+  } else if (name == "-n" || name == "--namespace") {
+    options.namespace_name = value;
+  } else if (name == "--subject") {
+    options.subject = value;
+  } else if (name == "--checkpoint") {
+    options.checkpoint = value;
+  } else if (name == "--ca") {
+    options.authority = value;
   } else if (name == "-o" || name == "--output") {
-    if (value != "text" && value != "json") {
-      return InvalidArgument(fmt::format("{}: \"{}\" is neither text nor json", name, value));
+    static const std::map<std::string, Output> kOutputs = {{"text", Output::kText},
+                                                           {"wide", Output::kWide},
+                                                           {"json", Output::kJson},
+                                                           {"yaml", Output::kYaml}};
+    const auto found = kOutputs.find(value);
+    if (found == kOutputs.end()) {
+      return InvalidArgument(
+          fmt::format("{}: \"{}\" is none of text, wide, json, yaml", name, value));
     }
-    options.output = value == "json" ? Output::kJson : Output::kText;
+    options.output = found->second;
+    if (found->second == Output::kWide) options.evidence = true;
   } else {  // --request-timeout
     const auto timeout = base::ParseDuration(value);
     if (!timeout.ok() || *timeout < std::chrono::seconds(1)) {
@@ -46,12 +65,28 @@ Status SetFlag(const std::string& name, const std::string& value, Options& optio
 
 bool TakesValue(const std::string& name) {
   return name == "--kubeconfig" || name == "--context" || name == "-o" || name == "--output" ||
-         name == "--request-timeout";
+         name == "--request-timeout" || name == "-n" || name == "--namespace" ||
+         name == "--checkpoint" || name == "--ca" || name == "--subject";
 }
 
-// "site/NAME", or "site" "NAME".
-Status TakeSite(const std::vector<std::string>& words, Options& options) {
-  const std::string usage = "why takes one site: kubectl sluice why site/NAME";
+// "verify FILE…", "replay FILE…"
+Status TakeAudit(const std::vector<std::string>& words, Options& options) {
+  const bool known = !words.empty() && (words[0] == "verify" || words[0] == "replay");
+  if (!known || words.size() < 2) {
+    return InvalidArgument(
+        "audit takes verify or replay, and files: kubectl sluice audit verify FILE…");
+  }
+  if (words[0] == "replay") options.command = Command::kAuditReplay;
+  options.files.assign(words.begin() + 1, words.end());
+  return base::OkStatus();
+}
+
+// "site/NAME", or "site" "NAME"; why takes a tenant or a promotion, too.
+Status TakeSubject(const std::vector<std::string>& words, Options& options) {
+  const bool why = options.command == Command::kWhy;
+  const std::string usage =
+      why ? "why takes one object: kubectl sluice why site/NAME, tenant/NAME or promotion/NAME"
+          : "can-advance takes one site: kubectl sluice can-advance site/NAME";
   if (words.empty()) return InvalidArgument(usage);
   std::string kind = words[0];
   std::string name;
@@ -64,21 +99,46 @@ Status TakeSite(const std::vector<std::string>& words, Options& options) {
   } else {
     return InvalidArgument(usage);
   }
-  if (kind != "site" && kind != "sites" && kind != "sites.sluice.dev") {
-    return InvalidArgument(fmt::format("why: \"{}\" is not a kind it explains; use site", kind));
+  kind = kind.substr(0, kind.find('.'));
+  if (!kind.empty() && kind.back() == 's') kind.pop_back();
+  std::string* target = kind == "site"                                    ? &options.site
+                        : why && kind == "tenant"                         ? &options.tenant
+                        : why && (kind == "promotion" || kind == "promo") ? &options.promotion
+                                                                          : nullptr;
+  if (target == nullptr) {
+    return InvalidArgument(fmt::format("\"{}\" is not a kind it explains: {}", kind, usage));
   }
   const bool valid =
       !name.empty() && name.size() <= 253 &&
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
-  if (!valid) return InvalidArgument(fmt::format("why: \"{}\" is not an object's name", name));
-  options.site = name;
+  if (!valid) return InvalidArgument(fmt::format("\"{}\" is not an object's name", name));
+  *target = name;
+  return base::OkStatus();
+}
+
+// "import FILE…", "export [NAME…]"
+Status TakeSlo(const std::vector<std::string>& words, Options& options) {
+  const bool import = !words.empty() && words[0] == "import";
+  if (words.empty() || (!import && words[0] != "export") || (import && words.size() < 2)) {
+    return InvalidArgument(
+        "slo takes import FILE… or export [NAME…]: kubectl sluice slo import slo.yaml");
+  }
+  if (!import) options.command = Command::kSloExport;
+  options.files.assign(words.begin() + 1, words.end());
   return base::OkStatus();
 }
 
 Status TakeWords(const std::vector<std::string>& words, Options& options) {
   switch (options.command) {
     case Command::kWhy:
-      return TakeSite(words, options);
+    case Command::kCanAdvance:
+      return TakeSubject(words, options);
+    case Command::kSloImport:
+    case Command::kSloExport:
+      return TakeSlo(words, options);
+    case Command::kAuditVerify:
+    case Command::kAuditReplay:
+      return TakeAudit(words, options);
     case Command::kCompletion:
       if (words.size() != 1 || (words[0] != "bash" && words[0] != "zsh" && words[0] != "fish")) {
         return InvalidArgument("completion takes one shell: bash, zsh or fish");
@@ -119,6 +179,11 @@ base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
       options.evidence = true;
       continue;
     }
+    if (name == "--dry-run") continue;  // nothing it does is anything else
+    if (name == "--partial") {
+      options.partial = true;
+      continue;
+    }
     std::string value;
     const auto equals = name.find('=');
     const bool inline_value = equals != std::string::npos;
@@ -154,9 +219,10 @@ base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
 std::string HelpText(const std::string& topic) {
   constexpr const char* kFlags =
       "Flags:\n"
-      "  -o, --output text|json      how to print (default text)\n"
+      "  -o, --output FORMAT         text, wide, json or yaml (default text)\n"
       "      --kubeconfig FILE       default: $KUBECONFIG, then ~/.kube/config\n"
       "      --context NAME          of the kubeconfig\n"
+      "  -n, --namespace NAME        the controller's (default sluice-system)\n"
       "      --request-timeout TIME  of each call to the API server (default 15s)\n"
       "  -h, --help\n";
   if (topic == "why") {
@@ -164,14 +230,46 @@ std::string HelpText(const std::string& topic) {
                "Show what a site's next stage hangs on: each gate with its verdict, cause, "
                "numbers,\n"
                "since when it holds, who or what can unblock it, and when it is looked at next.\n\n"
-               "Usage:\n  kubectl sluice why site/NAME [flags]\n\n"
+               "Usage:\n  kubectl sluice why site/NAME|tenant/NAME|promotion/NAME [flags]\n\n"
                "  --evidence                  also show what each verdict rests on\n\n") +
+           kFlags;
+  }
+  if (topic == "can-advance") {
+    return std::string(
+               "Tell whether a site would enter its next stage now, and what holds it. Nothing is\n"
+               "changed. Exit code 0: yes, 1: no.\n\n"
+               "Usage:\n  kubectl sluice can-advance site/NAME --dry-run [flags]\n\n") +
+           kFlags;
+  }
+  if (topic == "slo") {
+    return std::string(
+               "Turn OpenSLO v1 documents into ServiceLevelObjectives, and back.\n\n"
+               "Usage:\n"
+               "  kubectl sluice slo import FILE… | kubectl apply -f -\n"
+               "  kubectl sluice slo export [NAME…]\n\n"
+               "  --subject Site/NAME         for SLOs without annotation sluice.dev/subject\n\n") +
            kFlags;
   }
   if (topic == "status") {
     return std::string(
                "Show all sites, one line each: stage, wanted stage, agents, first blocker.\n\n"
                "Usage:\n  kubectl sluice status [flags]\n\n") +
+           kFlags;
+  }
+  if (topic == "audit") {
+    return std::string(
+               "Prove that files of the audit log are whole, or judge again what they record.\n\n"
+               "Usage:\n"
+               "  kubectl sluice audit verify FILE… [flags]   any cut, edit or reordering is told\n"
+               "  kubectl sluice audit replay FILE… [flags]   recorded evidence, judged again, "
+               "must\n"
+               "                                              give the recorded verdicts\n\n"
+               "  --checkpoint FILE           ConfigMap sluice-audit-head as JSON; default: the "
+               "cluster's\n"
+               "  --ca FILE                   the authority's certificate: checks the checkpoint's "
+               "signature\n"
+               "  --partial                   the files are a part of the log; no checkpoint\n\n"
+               "Exit code 1 when something is wrong.\n\n") +
            kFlags;
   }
   if (topic == "version") {
@@ -188,8 +286,11 @@ std::string HelpText(const std::string& topic) {
              "Ask Sluice what is allowed, what is not, and why.\n\n"
              "Usage:\n  kubectl sluice COMMAND [flags]\n\n"
              "Commands:\n"
-             "  why site/NAME     what a site's next stage hangs on\n"
+             "  why site/NAME     what a site's next stage hangs on; tenant/NAME, promotion/NAME\n"
+             "  can-advance site/NAME --dry-run  whether it would climb now\n"
+             "  slo import FILE…  OpenSLO v1 documents as objects; slo export gives them back\n"
              "  status            all sites, one line each\n"
+             "  audit verify FILE…  prove that the audit log is whole; audit replay judges again\n"
              "  version           of the plugin and the API server\n"
              "  completion SHELL  a completion script for bash, zsh or fish\n"
              "  help [COMMAND]    more about a command\n\n") +

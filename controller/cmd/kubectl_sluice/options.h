@@ -9,14 +9,36 @@
 
 namespace sluice::kubectl {
 
-enum class Command { kHelp, kWhy, kStatus, kVersion, kCompletion };
-enum class Output { kText, kJson };
+enum class Command {
+  kHelp,
+  kWhy,
+  kCanAdvance,
+  kStatus,
+  kSloImport,
+  kSloExport,
+  kAuditVerify,
+  kAuditReplay,
+  kVersion,
+  kCompletion
+};
+enum class Output { kText, kWide, kJson, kYaml };
 
 struct Options {
   Command command = Command::kHelp;
   std::string topic;  // of help: "" or a command
-  std::string site;   // of why
-  std::string shell;  // of completion: bash, zsh or fish
+  std::string site;   // of why, can-advance
+  // Of why: the object that was named instead of a site; empty: none.
+  std::string tenant;
+  std::string promotion;
+  std::string shell;    // of completion: bash, zsh or fish
+  std::string subject;  // of slo import: Site/NAME for documents that name none
+  // Of audit and slo: files (or names of objectives). Of audit: a checkpoint's ConfigMap as JSON,
+  // the authority's certificate, and whether the files are a part of the log on purpose.
+  std::vector<std::string> files;
+  std::string checkpoint;
+  std::string authority;
+  bool partial = false;
+  std::string namespace_name = "sluice-system";  // the controller's
   Output output = Output::kText;
   bool evidence = false;  // why: what each verdict rests on
   std::string kubeconfig;

@@ -1,0 +1,63 @@
+#include "controller/cmd/kubectl_sluice/slo_command.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controller/base/file.h"
+#include "reconcilers/common/resources.h"
+#include "reconcilers/openslo/convert.h"
+#include "reconcilers/openslo/document.h"
+#include "reconcilers/openslo/limits.h"
+
+namespace sluice::kubectl {
+namespace {
+
+using nlohmann::json;
+
+base::Status Refusal(const std::vector<openslo::Problem>& problems) {
+  std::string text = "refused:";
+  for (const openslo::Problem& p : problems) {
+    text += fmt::format("\n  {}{}{}{}{}", p.document, p.document.empty() ? "" : ": ", p.field,
+                        p.field.empty() ? "" : " ", p.rule);
+  }
+  return base::InvalidArgument(text);
+}
+
+}  // namespace
+
+base::StatusOr<std::string> SloImport(const Options& options) {
+  std::vector<openslo::Document> documents;
+  for (const std::string& path : options.files) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, openslo::kMaxBytes));
+    const auto read = openslo::ReadYaml(text);
+    if (!read.ok()) return read.status().Annotate(path);
+    for (std::size_t i = 0; i < read->size(); ++i) {
+      documents.push_back({fmt::format("{}, document {}", path, i + 1), (*read)[i].dump()});
+    }
+  }
+  const openslo::Imported imported = openslo::Import(documents, {.subject = options.subject});
+  if (!imported.problems.empty()) return Refusal(imported.problems);
+  json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", json::array()}};
+  for (const std::string& object : imported.objects) list["items"].push_back(json::parse(object));
+  return list.dump(2) + "\n";
+}
+
+base::StatusOr<std::string> SloExport(client::Reader& api, const Options& options) {
+  std::vector<std::string> objects;
+  if (options.files.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const client::ObjectList all, api.List(common::kObjectives, {}));
+    for (const meta::ObjectPtr& each : all.items) objects.push_back(each->ToJson().dump());
+  }
+  for (const std::string& name : options.files) {
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object, api.Get(common::kObjectives, {"", name}));
+    objects.push_back(object->ToJson().dump());
+  }
+  const openslo::Exported exported = openslo::Export(objects);
+  if (!exported.problems.empty()) return Refusal(exported.problems);
+  std::vector<json> documents;
+  for (const std::string& each : exported.documents) documents.push_back(json::parse(each));
+  return openslo::WriteYaml(documents);
+}
+
+}  // namespace sluice::kubectl
