@@ -87,6 +87,7 @@ void Exempt(const Gate& gate, const Context& context, WallTime now, GateResult& 
     if (!IsActive(exemption, now) || !Waives(exemption, gate, result.causes)) continue;
     result.raw_verdict = result.verdict;
     result.raw_cause = result.cause();
+    result.exempted_by = exemption.name;
     result.verdict = Verdict::kPass;
     result.causes.insert(
         result.causes.begin(),
@@ -120,6 +121,63 @@ GateResult HoldsStep(std::string name, Cause cause, std::string message, WallTim
   return result;
 }
 
+// Whether the first of two results of freeze windows is the one to show: what cannot be read, then
+// what holds, then what reopens last.
+bool Outweighs(const GateResult& a, const GateResult& b) {
+  if (a.verdict != b.verdict) return a.verdict != Verdict::kPass;
+  if (a.cause() != b.cause()) return a.cause() < b.cause();
+  return a.valid_until > b.valid_until;
+}
+
+GateResult JudgeFreeze(const Freeze& freeze, const Context& context,
+                       const std::vector<GateResult>& previous, WallTime now) {
+  if (!freeze.problem.empty()) {
+    return HoldsStep("freeze", Cause::kMisconfigured,
+                     Bounded(fmt::format("{}: {}", freeze.name, freeze.problem), kMaxMessageBytes),
+                     Plus(now, kLookInterval), previous, now);
+  }
+  const std::string message =
+      Bounded(fmt::format("{}: {}; reopens at {}", freeze.name, freeze.reason,
+                          base::FormatRfc3339(freeze.reopens_at)),
+              kMaxMessageBytes);
+  for (const Exemption& exemption : context.exemptions) {
+    const bool names_it = std::find(exemption.freezes.begin(), exemption.freezes.end(),
+                                    freeze.name) != exemption.freezes.end();
+    if (!names_it || !IsActive(exemption, now)) continue;
+    GateResult result =
+        HoldsStep("freeze", Cause::kExempted,
+                  Bounded(fmt::format("by {} until {}; otherwise Frozen: {}", exemption.name,
+                                      base::FormatRfc3339(exemption.expires_at), message),
+                          kMaxMessageBytes),
+                  std::min(freeze.reopens_at, exemption.expires_at), previous, now);
+    result.verdict = Verdict::kPass;
+    result.causes.push_back({Cause::kFrozen, message});
+    result.raw_verdict = Verdict::kHold;
+    result.raw_cause = Cause::kFrozen;
+    result.exempted_by = exemption.name;
+    result.unblocked_by.clear();
+    return result;
+  }
+  GateResult result =
+      HoldsStep("freeze", Cause::kFrozen, message, freeze.reopens_at, previous, now);
+  result.unblocked_by = "time: " + base::FormatRfc3339(freeze.reopens_at);
+  return result;
+}
+
+// Of all windows that are closed and except no change of this class, the one to show.
+std::optional<GateResult> JudgeFreezes(const Context& context,
+                                       const std::vector<GateResult>& previous, WallTime now) {
+  std::optional<GateResult> out;
+  for (const Freeze& freeze : context.freezes) {
+    const bool excepted = std::find(freeze.exceptions.begin(), freeze.exceptions.end(),
+                                    context.change_class) != freeze.exceptions.end();
+    if (freeze.problem.empty() && (excepted || now >= freeze.reopens_at)) continue;
+    GateResult result = JudgeFreeze(freeze, context, previous, now);
+    if (!out || Outweighs(result, *out)) out = std::move(result);
+  }
+  return out;
+}
+
 }  // namespace
 
 bool IsActive(const Exemption& exemption, WallTime now) { return now < exemption.expires_at; }
@@ -135,6 +193,8 @@ GateResult EvaluateGate(const Gate& gate, const Evidence& evidence,
   result.threshold = std::move(judgement.threshold);
   result.evaluated_at = now;
   result.valid_until = Plus(now, gate.valid_for);
+  if (judgement.holds_until)
+    result.valid_until = std::min(result.valid_until, *judgement.holds_until);
   result.data_time = DataTime(evidence);
   result.evidence_hash = EvidenceHash(evidence);
   const bool met = result.causes.empty();
@@ -172,23 +232,7 @@ StageResult Evaluate(const std::vector<Gate>& gates, const std::vector<Evidence>
                                   "the audit log cannot be written", Plus(now, kLookInterval),
                                   previous, now));
   }
-  for (const Freeze& freeze : context.freezes) {
-    const bool excepted = std::find(freeze.exceptions.begin(), freeze.exceptions.end(),
-                                    context.change_class) != freeze.exceptions.end();
-    if (excepted || now >= freeze.reopens_at) continue;
-    GateResult result = HoldsStep("freeze", Cause::kFrozen,
-                                  fmt::format("{}: {}; reopens at {}", freeze.name, freeze.reason,
-                                              base::FormatRfc3339(freeze.reopens_at)),
-                                  freeze.reopens_at, previous, now);
-    result.unblocked_by = "time: " + base::FormatRfc3339(freeze.reopens_at);
-    const auto same = std::find_if(out.gates.begin(), out.gates.end(),
-                                   [](const GateResult& r) { return r.gate == "freeze"; });
-    if (same == out.gates.end()) {
-      out.gates.push_back(std::move(result));
-    } else if (result.valid_until > same->valid_until) {
-      *same = std::move(result);  // of overlapping windows, the one that reopens last
-    }
-  }
+  if (auto frozen = JudgeFreezes(context, previous, now)) out.gates.push_back(*std::move(frozen));
   std::map<std::string, int> seen;
   for (const Gate& gate : gates) {
     Evidence own;

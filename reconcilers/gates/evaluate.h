@@ -31,16 +31,19 @@ struct Exemption {
   std::vector<std::string> gates;
   std::vector<Cause> also;
   base::WallTime expires_at;
+  std::vector<std::string> freezes;  // freeze windows it opens
 };
 // The one predicate on every path: expiry exactly now is expired.
 bool IsActive(const Exemption& exemption, base::WallTime now);
 
-// A freeze window that is closed now, for this subject.
+// A freeze window that is closed now, for this subject; or one that cannot be read, which holds as
+// Misconfigured until it is corrected (`problem` says why).
 struct Freeze {
   std::string name;
   std::string reason;
   base::WallTime reopens_at;
   std::vector<ChangeClass> exceptions;
+  std::string problem;
 };
 
 struct CauseDetail {
@@ -64,6 +67,7 @@ struct GateResult {
   // What the evidence itself said, while an exemption stands in for it.
   std::optional<Verdict> raw_verdict;
   std::optional<Cause> raw_cause;
+  std::string exempted_by;  // the exemption's name
   // What the Promotion does about it; meaningful unless it is a Pass.
   Reaction reaction = Reaction::kHold;
 

@@ -18,7 +18,12 @@ base::WallTime WholeSeconds(base::WallTime time) {
 
 std::optional<base::WallTime> DataTime(const Evidence& evidence) {
   if (!evidence.misconfigured.empty()) return std::nullopt;
-  if (evidence.soak) return WholeSeconds(evidence.observed_at);
+  const bool of_people = evidence.soak || evidence.ballot || evidence.incidents ||
+                         evidence.capacity ||
+                         (evidence.external && evidence.external->error.empty());
+  if (of_people || (evidence.readiness && evidence.windows.empty())) {
+    return WholeSeconds(evidence.observed_at);
+  }
   std::optional<Decimal> oldest;
   for (const Reading& newest : evidence.freshness) {
     if (!newest.error.empty() || newest.series != 1) return std::nullopt;

@@ -12,6 +12,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "reconcilers/gates/decimal.h"
+#include "reconcilers/gates/governance.h"
 
 namespace sluice::gates {
 
@@ -60,6 +61,12 @@ struct Evidence {
   std::string misconfigured;  // why gathering could not begin; then nothing else counts
   std::optional<SloFacts> slo;
   std::optional<SoakFacts> soak;
+  // What people and other systems said; of a gate's kind one is set (gpuIdle has windows too).
+  std::optional<ReadinessFacts> readiness;
+  std::optional<Ballot> ballot;
+  std::optional<IncidentList> incidents;
+  std::optional<CapacityFacts> capacity;
+  std::optional<ExternalFacts> external;
   friend bool operator==(const Evidence&, const Evidence&) = default;
 };
 

@@ -4,7 +4,9 @@
 
 namespace sluice::gates {
 namespace {
-constexpr std::array<std::string_view, 5> kKinds = {"unknown", "slo", "burnRate", "metric", "soak"};
+constexpr std::array<std::string_view, 12> kKinds = {
+    "unknown",  "slo",   "burnRate", "metric",   "soak",    "readiness",
+    "approval", "drill", "capacity", "incident", "gpuIdle", "external"};
 }
 
 std::string_view GateKindName(GateKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }

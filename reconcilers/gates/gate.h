@@ -3,15 +3,30 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "controller/base/clock.h"
 #include "reconcilers/gates/decimal.h"
+#include "reconcilers/gates/governance.h"
 #include "reconcilers/gates/limits.h"
 #include "reconcilers/gates/slo.h"
 
 namespace sluice::gates {
 
-enum class GateKind : std::uint8_t { kUnknown, kSlo, kBurnRate, kMetric, kSoak };
+enum class GateKind : std::uint8_t {
+  kUnknown,
+  kSlo,
+  kBurnRate,
+  kMetric,
+  kSoak,
+  kReadiness,
+  kApproval,
+  kDrill,
+  kCapacity,
+  kIncident,
+  kGpuIdle,
+  kExternal,
+};
 std::string_view GateKindName(GateKind kind);  // "slo", "burnRate", …
 GateKind GateKindFromName(std::string_view name);
 
@@ -47,6 +62,22 @@ struct Gate {
 
   // soak
   base::Duration soak{0};
+
+  // readiness: what must be there; drill: the drill; gpuIdle: what was measured before.
+  std::vector<std::string> items;
+  base::Duration max_age{0};  // drill
+
+  // approval
+  std::vector<RoleRule> roles;
+  bool service_accounts = false;
+
+  std::int64_t min_ready_agents = 0;  // capacity
+  int holds_from_severity = 0;        // incident: the mildest that holds, 1 to 4
+  Decimal min_reduction;              // gpuIdle, beside what a metric has
+
+  // external
+  std::string url;
+  base::Duration timeout{0};
 };
 
 }  // namespace sluice::gates

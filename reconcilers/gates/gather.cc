@@ -105,7 +105,9 @@ void Answer(const Questions& questions, Asker& asker, Evidence& evidence) {
 // The questions of a gate that needs a provider; an error says what makes it Misconfigured.
 base::StatusOr<Questions> QuestionsOf(const Gate& gate, const GatherInput& input,
                                       Evidence& evidence) {
-  if (gate.kind == GateKind::kMetric) return AboutMetric(gate, input.site);
+  if (gate.kind == GateKind::kMetric || gate.kind == GateKind::kGpuIdle) {
+    return AboutMetric(gate, input.site);
+  }
   const auto slo = input.slos.find(gate.slo_template);
   if (slo == input.slos.end()) {
     return base::NotFound(
@@ -125,6 +127,53 @@ void Unanswered(const Questions& questions, const std::string& error, Evidence& 
         {.window = window.window,
          .value = {.query = window.value, .value = {}, .series = 0, .error = error},
          .samples = {}});
+  }
+}
+
+void AskOutside(const Gate& gate, const GatherInput& input, std::chrono::milliseconds left,
+                const std::stop_token& stop, Evidence& evidence) {
+  const auto url = FillIn(gate.url, {{"site", input.site}, {"stage", input.stage}});
+  if (!url.ok()) {
+    evidence.misconfigured = Bounded(url.status().message(), kMaxMessageBytes);
+  } else if (input.external == nullptr) {
+    evidence.misconfigured = "this controller asks no external gates";
+  } else if (left.count() <= 0) {
+    evidence.external = ExternalFacts{*url, "", "", "no time left to ask"};
+  } else {
+    auto answer =
+        input.external->Ask(*url, std::min(left, duration_cast<milliseconds>(gate.timeout)), stop);
+    if (answer.ok()) {
+      evidence.external = *std::move(answer);
+    } else {
+      evidence.misconfigured = Bounded(answer.status().message(), kMaxMessageBytes);
+    }
+  }
+}
+
+// Evidence that is no query, for the kinds that have such; false for the others.
+bool GatherPeople(const Gate& gate, const GatherInput& input, Evidence& evidence) {
+  switch (gate.kind) {
+    case GateKind::kSoak:
+      evidence.soak = input.soak;
+      return true;
+    case GateKind::kReadiness:
+    case GateKind::kDrill:
+      evidence.readiness = input.readiness;
+      return true;
+    case GateKind::kApproval:
+      evidence.ballot = input.ballot;
+      return true;
+    case GateKind::kIncident:
+      evidence.incidents = input.incidents;
+      return true;
+    case GateKind::kCapacity:
+      evidence.capacity = input.capacity;
+      return true;
+    case GateKind::kGpuIdle:
+      evidence.readiness = input.readiness;
+      return false;
+    default:
+      return gate.kind == GateKind::kUnknown;
   }
 }
 
@@ -191,15 +240,17 @@ std::vector<Evidence> Gather(const GatherInput& input, Provider* provider, base:
                              std::stop_token stop) {
   const base::WallTime at = std::chrono::floor<milliseconds>(clock.Wall());
   std::optional<Asker> asker;
-  if (provider != nullptr) asker.emplace(*provider, clock, at, std::move(stop));
+  if (provider != nullptr) asker.emplace(*provider, clock, at, stop);
+  const base::MonoTime limit =
+      clock.Mono() + duration_cast<base::MonoTime::duration>(kGatherTimeout);
   std::vector<Evidence> out;
   for (const Gate& gate : input.gates) {
     Evidence evidence;
     evidence.gate = gate.name;
     evidence.observed_at = at;
-    if (gate.kind == GateKind::kSoak) {
-      evidence.soak = input.soak;
-    } else if (gate.kind != GateKind::kUnknown) {
+    if (gate.kind == GateKind::kExternal) {
+      AskOutside(gate, input, duration_cast<milliseconds>(limit - clock.Mono()), stop, evidence);
+    } else if (!GatherPeople(gate, input, evidence)) {
       evidence.scrape_interval = input.scrape_interval;
       const auto questions = QuestionsOf(gate, input, evidence);
       if (!questions.ok()) {

@@ -17,6 +17,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "reconcilers/gates/evidence.h"
+#include "reconcilers/gates/external_check.h"
 #include "reconcilers/gates/gate.h"
 #include "reconcilers/gates/prometheus_client.h"
 
@@ -29,6 +30,13 @@ struct GatherInput {
   // Per template that the gates name; an error says why there is none (its message is shown).
   std::map<std::string, base::StatusOr<Slo>> slos;
   std::optional<SoakFacts> soak;
+  // What people said, as the gates' objects have it; of each only what a gate asks for is used.
+  std::string stage;  // what $stage stands for
+  ReadinessFacts readiness;
+  Ballot ballot;
+  IncidentList incidents;
+  CapacityFacts capacity;
+  ExternalAsker* external = nullptr;  // not owned; null: no address is allowed
   // Why there is no provider, when none is given: Misconfigured when it is the user's omission,
   // else what keeps us from asking (ProviderError).
   std::string misconfigured;

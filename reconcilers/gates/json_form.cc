@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "controller/base/time_format.h"
+#include "reconcilers/gates/json_people.h"
 
 namespace sluice::gates {
 
@@ -31,16 +32,23 @@ constexpr WallTime kEarliest{std::chrono::seconds(0)};
 constexpr WallTime kLatest{std::chrono::seconds(7'258'118'400)};  // the year 2200
 constexpr Duration kLongest = std::chrono::hours(24 * 366 * 10);
 
-WallTime Time(const json& j) {
+}  // namespace
+
+WallTime TimeFromJson(const json& j) {
   const WallTime time = OrThrow(base::ParseRfc3339(j.get<std::string>()));
   if (time < kEarliest || time > kLatest) throw std::invalid_argument("a time out of range");
   return time;
 }
-Duration Span(const json& j) {
+Duration SpanFromJson(const json& j) {
   const Duration span = OrThrow(base::ParseDuration(j.get<std::string>()));
   if (span > kLongest) throw std::invalid_argument("a duration out of range");
   return span;
 }
+
+namespace {
+
+WallTime Time(const json& j) { return TimeFromJson(j); }
+Duration Span(const json& j) { return SpanFromJson(j); }
 Decimal Number(const json& j) { return OrThrow(Decimal::Parse(j.get<std::string>())); }
 std::string Text(Duration d) { return base::FormatDuration(d); }
 
@@ -101,6 +109,7 @@ json ToJson(const Evidence& e) {
     out["soak"] = {{"stage", e.soak->stage}};
     if (e.soak->entered_at) out["soak"]["enteredAt"] = TimeText(*e.soak->entered_at);
   }
+  AddPeople(e, out);
   return out;
 }
 
@@ -128,6 +137,7 @@ Evidence EvidenceFromJson(const json& j) {
     e.soak = SoakFacts{.stage = j["soak"].at("stage")};
     if (j["soak"].contains("enteredAt")) e.soak->entered_at = Time(j["soak"]["enteredAt"]);
   }
+  ReadPeople(j, e);
   return e;
 }
 
@@ -158,6 +168,32 @@ json ToJson(const Gate& g) {
     case GateKind::kSoak:
       out["soak"] = Text(g.soak);
       break;
+    case GateKind::kReadiness:
+      out["items"] = g.items;
+      break;
+    case GateKind::kDrill:
+      out["items"] = g.items;
+      out["maxAge"] = Text(g.max_age);
+      break;
+    case GateKind::kApproval:
+      out["roles"] = RulesToJson(g.roles);
+      out["serviceAccounts"] = g.service_accounts;
+      break;
+    case GateKind::kCapacity:
+      out["minReadyAgents"] = g.min_ready_agents;
+      break;
+    case GateKind::kIncident:
+      out["holdsFromSeverity"] = g.holds_from_severity;
+      break;
+    case GateKind::kGpuIdle:
+      out["query"] = g.query;
+      out["freshnessSelector"] = g.freshness_selector;
+      out["items"] = g.items;
+      out["minReduction"] = g.min_reduction.ToString();
+      break;
+    case GateKind::kExternal:
+      out["url"] = g.url;
+      break;
     case GateKind::kUnknown:
       break;
   }
@@ -182,6 +218,17 @@ Gate GateFromJson(const json& j) {
   if (j.contains("threshold")) g.threshold = Number(j["threshold"]);
   g.freshness_selector = j.value("freshnessSelector", "");
   if (j.contains("soak")) g.soak = Span(j["soak"]);
+  if (j.contains("items")) g.items = j["items"].get<std::vector<std::string>>();
+  const bool needs_item =
+      g.kind == GateKind::kReadiness || g.kind == GateKind::kDrill || g.kind == GateKind::kGpuIdle;
+  if (needs_item && g.items.empty()) throw std::invalid_argument("a gate without its item");
+  if (j.contains("maxAge")) g.max_age = Span(j["maxAge"]);
+  if (j.contains("roles")) g.roles = RulesFromJson(j["roles"]);
+  g.service_accounts = j.value("serviceAccounts", false);
+  g.min_ready_agents = j.value("minReadyAgents", std::int64_t{0});
+  g.holds_from_severity = j.value("holdsFromSeverity", 0);
+  if (j.contains("minReduction")) g.min_reduction = Number(j["minReduction"]);
+  g.url = j.value("url", "");
   return g;
 }
 
@@ -203,6 +250,7 @@ json ToJson(const GateResult& r) {
   if (r.data_time) out["dataTime"] = TimeText(*r.data_time);
   if (r.raw_verdict) out["rawVerdict"] = VerdictName(*r.raw_verdict);
   if (r.raw_cause) out["rawCause"] = CauseName(*r.raw_cause);
+  if (!r.exempted_by.empty()) out["exemptedBy"] = r.exempted_by;
   return out;
 }
 
@@ -230,6 +278,7 @@ GateResult ResultFromJson(const json& j) {
   if (j.contains("rawCause")) {
     r.raw_cause = OrThrow(CauseFromName(j["rawCause"].get<std::string>()));
   }
+  r.exempted_by = j.value("exemptedBy", "");
   return r;
 }
 
@@ -240,6 +289,7 @@ json ToJson(const Context& c) {
   for (const Exemption& e : c.exemptions) {
     json item = {{"name", e.name}, {"gates", e.gates}, {"expiresAt", TimeText(e.expires_at)}};
     for (const Cause cause : e.also) item["also"].push_back(CauseName(cause));
+    if (!e.freezes.empty()) item["freezes"] = e.freezes;
     out["exemptions"].push_back(std::move(item));
   }
   for (const Freeze& f : c.freezes) {
@@ -247,6 +297,7 @@ json ToJson(const Context& c) {
     for (const ChangeClass exception : f.exceptions) {
       item["exceptions"].push_back(ClassName(exception));
     }
+    if (!f.problem.empty()) item["problem"] = f.problem;
     out["freezes"].push_back(std::move(item));
   }
   return out;
@@ -261,7 +312,8 @@ Context ContextFromJson(const json& j) {
     Exemption e{.name = item.at("name"),
                 .gates = item.at("gates"),
                 .also = {},
-                .expires_at = Time(item.at("expiresAt"))};
+                .expires_at = Time(item.at("expiresAt")),
+                .freezes = item.value("freezes", std::vector<std::string>())};
     for (const json& cause : item.value("also", json::array())) {
       e.also.push_back(OrThrow(CauseFromName(cause.get<std::string>())));
     }
@@ -271,7 +323,8 @@ Context ContextFromJson(const json& j) {
     Freeze f{.name = item.at("name"),
              .reason = item.at("reason"),
              .reopens_at = Time(item.at("reopensAt")),
-             .exceptions = {}};
+             .exceptions = {},
+             .problem = item.value("problem", "")};
     for (const json& exception : item.value("exceptions", json::array())) {
       f.exceptions.push_back(ClassFrom(exception));
     }

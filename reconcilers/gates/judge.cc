@@ -165,6 +165,26 @@ void JudgeSoak(const Gate& gate, const Evidence& evidence, Judgement& out) {
   out.Add(Cause::kSoaking, out.met);
 }
 
+// As a metric, with a limit that was measured and not chosen.
+void JudgeGpuIdle(const Gate& gate, const Evidence& evidence, base::WallTime now, Judgement& out) {
+  const auto limit = IdleLimit(gate, evidence, now, out);
+  Gate as_metric = gate;
+  as_metric.op = Comparison::kLte;
+  if (limit) as_metric.threshold = *limit;
+  Judgement measured;
+  JudgeMetric(as_metric, evidence, measured);
+  const auto value = Decimal::Parse(measured.value);
+  if (value.ok() && (value->IsNegative() || *value > Decimal::FromInt(1))) {
+    return out.Add(Cause::kMisconfigured,
+                   fmt::format("the query gave {}, which is no share from 0 to 1", measured.value));
+  }
+  out.value = measured.value;
+  if (!limit) return;
+  const auto until = out.holds_until;
+  out = std::move(measured);
+  out.holds_until = until;
+}
+
 }  // namespace
 
 std::optional<CauseDetail> NotANumber(const Reading& reading, const Evidence& evidence,
@@ -241,6 +261,27 @@ Judgement Judge(const Gate& gate, const Evidence& evidence, const Context& conte
       break;
     case GateKind::kSoak:
       JudgeSoak(gate, evidence, out);
+      break;
+    case GateKind::kReadiness:
+      JudgeReadiness(gate, evidence, now, out);
+      break;
+    case GateKind::kApproval:
+      JudgeApproval(gate, evidence, now, out);
+      break;
+    case GateKind::kDrill:
+      JudgeDrill(gate, evidence, now, out);
+      break;
+    case GateKind::kCapacity:
+      JudgeCapacity(gate, evidence, out);
+      break;
+    case GateKind::kIncident:
+      JudgeIncident(gate, evidence, out);
+      break;
+    case GateKind::kGpuIdle:
+      JudgeGpuIdle(gate, evidence, now, out);
+      break;
+    case GateKind::kExternal:
+      JudgeExternal(evidence, out);
       break;
     case GateKind::kUnknown:
       out.Add(Cause::kMisconfigured, "this controller does not know this kind of gate");

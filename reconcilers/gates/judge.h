@@ -17,7 +17,8 @@ struct Judgement {
   std::string met;                  // the message of a Pass
   std::string value;
   std::string threshold;
-  std::string unblocked_by;  // where the kind knows more than the cause does
+  std::string unblocked_by;                   // where the kind knows more than the cause does
+  std::optional<base::WallTime> holds_until;  // when what was met ends by itself
 
   void Add(Cause cause, std::string message) { causes.push_back({cause, std::move(message)}); }
 };
@@ -31,5 +32,17 @@ std::optional<CauseDetail> NotANumber(const Reading& reading, const Evidence& ev
                                       std::string_view what);
 // Appends what is wrong with the age of the data.
 void JudgeFreshness(const Evidence& evidence, Judgement& out);
+
+// The rules of the kinds whose evidence is what people and other systems said (judge_people.cc).
+void JudgeReadiness(const Gate& gate, const Evidence& evidence, base::WallTime now, Judgement& out);
+void JudgeApproval(const Gate& gate, const Evidence& evidence, base::WallTime now, Judgement& out);
+void JudgeDrill(const Gate& gate, const Evidence& evidence, base::WallTime now, Judgement& out);
+void JudgeCapacity(const Gate& gate, const Evidence& evidence, Judgement& out);
+void JudgeIncident(const Gate& gate, const Evidence& evidence, Judgement& out);
+void JudgeExternal(const Evidence& evidence, Judgement& out);
+// The limit a gpuIdle gate sets, from what was measured before; nullopt when nothing fit to use
+// was.
+std::optional<Decimal> IdleLimit(const Gate& gate, const Evidence& evidence, base::WallTime now,
+                                 Judgement& out);
 
 }  // namespace sluice::gates

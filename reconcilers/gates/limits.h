@@ -26,6 +26,24 @@ inline constexpr std::size_t kMaxGates = 32;
 inline constexpr std::size_t kMaxMessageBytes = 256;
 inline constexpr std::size_t kMaxRecordedQueryBytes = 512;
 
+// What people said about one gate: more than this is not one question any more.
+inline constexpr std::size_t kMaxDecisions = 32;
+inline constexpr std::size_t kMaxVotes = 128;
+inline constexpr std::size_t kMaxIncidents = 64;
+inline constexpr std::size_t kMaxFreezes = 64;
+inline constexpr std::size_t kMaxExemptions = 64;
+// A verification may be this far in the future: people's clocks.
+inline constexpr base::Duration kClockSkew = std::chrono::minutes(5);
+// No exemption lasts longer.
+inline constexpr base::Duration kLongestExemption = std::chrono::hours(24 * 90);
+// The longest single freeze; how far a schedule is looked ahead (nine years hold a leap day even
+// around 2100), and how many windows in a row are followed while they overlap.
+inline constexpr base::Duration kLongestFreeze = std::chrono::hours(24 * 366);
+inline constexpr std::chrono::hours kScheduleHorizon{24 * 366 * 9};
+inline constexpr std::size_t kMaxWindows = 512;
+// Another system's answer.
+inline constexpr std::size_t kMaxExternalAnswerBytes = 4096;
+
 // One query may take this long; all queries of one promotion's look, this long together.
 inline constexpr base::Duration kQueryTimeout = std::chrono::seconds(5);
 inline constexpr base::Duration kGatherTimeout = std::chrono::seconds(20);

@@ -90,8 +90,8 @@ Duration AfterProviderError(const GateResult& result, WallTime now) {
                               gates::kProviderBackoffLast);
 }
 
-// A soak says itself when it is over.
-std::optional<Duration> UntilSoaked(const GateResult& result, WallTime now) {
+// A soak and a freeze say themselves when they are over.
+std::optional<Duration> UntilOver(const GateResult& result, WallTime now) {
   constexpr std::string_view kTime = "time: ";
   if (result.unblocked_by.compare(0, kTime.size(), kTime) != 0) return std::nullopt;
   const auto end = base::ParseRfc3339(result.unblocked_by.substr(kTime.size()));
@@ -109,8 +109,8 @@ Duration WhenAgain(const gates::StageResult& result, Duration scrape_interval, W
       wait = (gate.valid_until - gate.evaluated_at) / 2;
     } else if (gate.latched) {
       wait = kShortestLook;
-    } else if (gate.cause() == Cause::kSoaking) {
-      wait = UntilSoaked(gate, now).value_or(usual);
+    } else if (gate.cause() == Cause::kSoaking || gate.cause() == Cause::kFrozen) {
+      wait = UntilOver(gate, now).value_or(usual);
     } else if (gate.cause() == Cause::kProviderError) {
       wait = AfterProviderError(gate, now);
     }

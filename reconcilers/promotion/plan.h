@@ -65,6 +65,7 @@ struct Step {
   std::string to;
   std::string reason;                  // a CamelCase word
   std::string message;                 // for people
+  std::string unblocked_by;            // who or what can end it, where `reason` does not tell
   std::vector<std::string> supersede;  // open Promotions that are no longer asked for
   std::vector<std::string> forget;     // finished ones beyond the bound, the oldest first
 };

@@ -8,6 +8,7 @@
 #include "api/types/conditions.h"
 #include "api/types/json_codec.h"
 #include "api/v1alpha1/common.pb.h"
+#include "api/v1alpha1/governance.pb.h"
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/service_level_objective.pb.h"
 #include "api/v1alpha1/site.pb.h"
@@ -86,6 +87,7 @@ json PromotionObject(const SiteView& site, const meta::Object& owner, const Step
   for (const v1alpha1::Stage& stage : spec.stages()) {
     if (stage.name() == step.to) *out.mutable_plan()->add_stages() = stage;
   }
+  *out.mutable_plan()->mutable_waiver_roles() = spec.waiver_roles();
   return {
       {"apiVersion", common::kPromotions.ApiVersion()},
       {"kind", common::kPromotions.kind},
@@ -158,12 +160,14 @@ std::vector<gates::GateResult> Inherited(
 PromotionReconciler::PromotionReconciler(const Stores& stores, client::Client& api,
                                          common::SecretReader& secrets, audit::Appender& audit,
                                          recorder::Recorder& recorder,
-                                         base::metrics::Registry& metrics, base::Clock& clock)
+                                         base::metrics::Registry& metrics, base::Clock& clock,
+                                         gates::ExternalAsker* external)
     : stores_(stores),
       api_(api),
       audit_(audit),
       recorder_(recorder),
       clock_(clock),
+      external_(external),
       providers_(secrets),
       metrics_(metrics) {}
 
@@ -247,13 +251,8 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
       if (open == nullptr) return Result::After(kCacheWait);
       return Refused(*world, End(*open, "Promoted", "reached " + step.to));
     }
-    case StepKind::kStepDown: {
-      const std::string how = fmt::format("stepped down from {} to {}, requested by {}",
-                                          world->view.reached, step.to, world->view.requested_by);
-      base::Status status = Record({MoveOf(world->view, step, "")}, audit::Anchor::kNow);
-      if (status.ok()) status = SetStage(*world, step.to, "SteppedDown", how);
-      return Refused(*world, status);
-    }
+    case StepKind::kStepDown:
+      return StepDown(*world);
     case StepKind::kCreate:
       return Create(*world);
     case StepKind::kNothing:
@@ -344,6 +343,54 @@ Result PromotionReconciler::Create(const World& world) {
       Result::After(std::chrono::duration_cast<std::chrono::milliseconds>(kLongestLook)));
 }
 
+gates::PeopleObjects PromotionReconciler::People() const {
+  const auto all = [](const cache::Store* store) {
+    return store == nullptr ? std::vector<meta::ObjectPtr>() : store->List();
+  };
+  return {.reviews = all(stores_.reviews),
+          .decisions = all(stores_.decisions),
+          .approvals = all(stores_.approvals),
+          .exemptions = all(stores_.exemptions),
+          .freezes = all(stores_.freezes),
+          .incidents = all(stores_.incidents)};
+}
+
+gates::Ballot PromotionReconciler::BallotAbout(const World& world,
+                                               const gates::PeopleObjects& people,
+                                               const std::string& stage,
+                                               const std::string& plan_hash) const {
+  return gates::BallotOf(people, "Site", {world.view.uid, world.view.generation, plan_hash, stage},
+                         {world.view.requested_by});
+}
+
+// No gate holds a step down, but a freeze does.
+Result PromotionReconciler::StepDown(const World& world) {
+  const gates::PeopleObjects people = People();
+  const gates::Ballot ballot = BallotAbout(world, people, world.step.to, world.plan_view->hash);
+  const gates::Context context =
+      gates::ContextOf(people, *world.object, gates::RulesFrom(world.plan->spec().waiver_roles()),
+                       ballot, clock_.Wall());
+  const gates::StageResult result = gates::Evaluate({}, {}, {}, context, clock_.Wall());
+  const auto blockers = gates::Blockers(result);
+  if (!blockers.empty()) {
+    metrics_.SetStuck(world.view.name, blockers.front()->cause());
+    World held = world;
+    held.step.kind = StepKind::kStuck;
+    held.step.reason = std::string(gates::CauseName(blockers.front()->cause()));
+    held.step.message =
+        fmt::format("the step down to {} waits: {}", world.step.to, blockers.front()->message());
+    held.step.unblocked_by = blockers.front()->unblocked_by;
+    return Outcome(
+        WriteSitePart(held, nullptr),
+        Result::After(std::chrono::duration_cast<std::chrono::milliseconds>(kLongestLook)));
+  }
+  const std::string how = fmt::format("stepped down from {} to {}, requested by {}",
+                                      world.view.reached, world.step.to, world.view.requested_by);
+  base::Status status = Record({MoveOf(world.view, world.step, "")}, audit::Anchor::kNow);
+  if (status.ok()) status = SetStage(world, world.step.to, "SteppedDown", how);
+  return Refused(world, status);
+}
+
 Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   const std::string& name = world.step.promotion;
   const meta::ObjectPtr object = stores_.promotions.Get({"", name});
@@ -361,6 +408,14 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   input.misconfigured = source.misconfigured;
   input.provider_error = source.error;
   input.soak = gates::SoakFacts{world.view.reached, world.view.reached_at};
+  const gates::PeopleObjects people = People();
+  const std::string& to = promotion.spec().to();
+  input.stage = to;
+  input.readiness = gates::ReadinessOf(people, world.view.name, to);
+  input.ballot = BallotAbout(world, people, to, promotion.spec().plan().hash());
+  input.incidents = gates::IncidentsOf(people, world.view.name);
+  input.capacity.ready_agents = world.site->status().agents().ready();
+  input.external = external_;
   for (const gates::Gate& gate : stage.gates) {
     if (gate.slo_template.empty() || input.slos.count(gate.slo_template) != 0) continue;
     const std::string objective = world.view.name + "-" + gate.slo_template;
@@ -372,9 +427,18 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
                            ? gates::SloFrom(objective, (*decoded)->spec(), source.scrape_interval)
                            : base::StatusOr<gates::Slo>(decoded.status()));
   }
-  const auto evidence = gates::Gather(input, source.provider.get(), clock_, stop);
+  auto evidence = gates::Gather(input, source.provider.get(), clock_, stop);
   if (stop.stop_requested()) return Result::Done();
-  gates::Context context;
+  // Asking took a while: what people said meanwhile counts at once.
+  const gates::PeopleObjects latest = People();
+  const gates::Ballot ballot = BallotAbout(world, latest, to, promotion.spec().plan().hash());
+  for (gates::Evidence& each : evidence) {
+    if (each.ballot) each.ballot = ballot;
+    if (each.incidents) each.incidents = gates::IncidentsOf(latest, world.view.name);
+  }
+  gates::Context context = gates::ContextOf(
+      latest, *world.object, gates::RulesFrom(promotion.spec().plan().waiver_roles()), ballot,
+      clock_.Wall());
   context.audit_writable = audit_.Ready().ok();
   const auto look_at = [&] {
     return LookAt(promotion, object->generation(), stage, evidence,

@@ -23,6 +23,7 @@
 #include "controller/reconcile/reconcile.h"
 #include "controller/recorder/recorder.h"
 #include "reconcilers/audit/appender.h"
+#include "reconcilers/gates/objects/people.h"
 #include "reconcilers/gates/provider/provider_pool.h"
 #include "reconcilers/promotion/metrics.h"
 #include "reconcilers/promotion/plan.h"
@@ -30,6 +31,10 @@
 namespace sluice::v1alpha1 {
 class PromotionStatus;
 }  // namespace sluice::v1alpha1
+
+namespace sluice::gates {
+class ExternalAsker;
+}  // namespace sluice::gates
 
 namespace sluice::promotion {
 
@@ -44,13 +49,21 @@ struct Stores {
   cache::Store& plans;
   cache::Store& promotions;  // with the index kPromotionsBySite
   cache::Store& objectives;
+  // Of people's kinds; null: there are none.
+  const cache::Store* reviews = nullptr;
+  const cache::Store* decisions = nullptr;
+  const cache::Store* approvals = nullptr;
+  const cache::Store* exemptions = nullptr;
+  const cache::Store* freezes = nullptr;
+  const cache::Store* incidents = nullptr;
 };
 
 class PromotionReconciler final : public reconcile::Reconciler {
  public:
   PromotionReconciler(const Stores& stores, client::Client& api, common::SecretReader& secrets,
                       audit::Appender& audit, recorder::Recorder& recorder,
-                      base::metrics::Registry& metrics, base::Clock& clock);
+                      base::metrics::Registry& metrics, base::Clock& clock,
+                      gates::ExternalAsker* external = nullptr);
   ~PromotionReconciler() override;
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
 
@@ -60,6 +73,11 @@ class PromotionReconciler final : public reconcile::Reconciler {
   base::Status TidyUp(const World& world);
   reconcile::Result Create(const World& world);
   reconcile::Result Evaluate(const World& world, std::stop_token stop);
+  reconcile::Result StepDown(const World& world);
+  gates::PeopleObjects People() const;
+  // What was decided about the site's step to `stage` under the plan of that hash.
+  gates::Ballot BallotAbout(const World& world, const gates::PeopleObjects& people,
+                            const std::string& stage, const std::string& plan_hash) const;
   reconcile::Result Advance(const World& world, const std::string& promotion,
                             std::int64_t generation);
   // Into the audit log. Errors: Unavailable with reason "AuditUnavailable".
@@ -87,6 +105,7 @@ class PromotionReconciler final : public reconcile::Reconciler {
   audit::Appender& audit_;
   recorder::Recorder& recorder_;
   base::Clock& clock_;
+  gates::ExternalAsker* const external_;
   gates::ProviderPool providers_;
   PromotionMetrics metrics_;
   std::mutex mutex_;

@@ -6,6 +6,7 @@
 #include "controller/runtime/manager.h"
 #include "reconcilers/audit/appender.h"
 #include "reconcilers/common/credentials.h"
+#include "reconcilers/gates/external_check.h"
 
 namespace sluice::promotion {
 
@@ -14,6 +15,7 @@ struct Deps {
   common::SecretReader& secrets;
   audit::Appender& audit;
   base::Clock& clock;
+  gates::ExternalAsker* external = nullptr;  // null: no external gate is asked
 };
 
 // Call before Run. `deps` must outlive the Manager.

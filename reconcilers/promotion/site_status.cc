@@ -48,7 +48,9 @@ nlohmann::json SitePart(const SiteView& site, const Step& step, const v1alpha1::
     blocker.set_gate(std::string(kStageReached));
     blocker.set_cause(step.reason);
     blocker.set_message(step.message);
-    blocker.set_unblocked_by(step.reason == "AuditUnavailable"
+    const bool audit = step.reason == "AuditUnavailable";
+    blocker.set_unblocked_by(!step.unblocked_by.empty() ? step.unblocked_by
+                             : audit
                                  ? std::string(gates::UnblockedBy(gates::Cause::kAuditUnavailable))
                                  : "a change of the Site, its class or its plan");
     SetStageReached(before, types::kFalse, step.reason, step.message, site.generation, now, out);

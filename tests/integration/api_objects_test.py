@@ -110,7 +110,8 @@ class ApiObjects(unittest.TestCase):
 
     def test_the_examples_and_the_shipped_plan_are_taken(self):
         files = sorted((ROOT / "docs/examples").glob("*.yaml"))
-        files += sorted((ROOT / "deploy/manifests/plans").glob("*.yaml"))
+        for folder in ("plans", "readiness"):
+            files += sorted((ROOT / "deploy/manifests" / folder).glob("*.yaml"))
         judged = 0
         for path in files:
             for document in path.read_text().split("\n---\n"):
@@ -123,7 +124,7 @@ class ApiObjects(unittest.TestCase):
                     answer = self.create(plural, document)
                     self.assertEqual(answer.code, 201, answer.message)
                     judged += 1
-        self.assertGreaterEqual(judged, 5)
+        self.assertGreaterEqual(judged, 9)
 
     def test_objects_stay_small(self):
         for path in samples("valid"):

@@ -17,7 +17,8 @@ CONTROLLER = f"system:serviceaccount:{NAMESPACE}:sluice-controller"
 SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 MERGE = "application/merge-patch+json"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-KINDS = ("siteclasses", "sites", "tenants", "servicelevelobjectives", "stageplans", "promotions")
+KINDS = ("siteclasses", "sites", "tenants", "servicelevelobjectives", "stageplans", "promotions",
+         "readinessreviews", "decisions", "approvals", "exemptions", "freezewindows", "incidents")
 
 # (group, resource) -> verbs of the controller in every namespace.
 EVERYWHERE = {
@@ -116,7 +117,8 @@ class Chart(unittest.TestCase):
             [], ["replicas=1"], ["stagePlan.install=false", "userRoles.create=false"],
             ["agents.endpoint=sluice.example.com", "image.pullSecrets[0].name=regcred"],
             ["tolerations[0].operator=Exists", "nodeSelector.zone=a", "podAnnotations.a=b",
-             "priorityClassName=system-cluster-critical", "debug.enabled=false"],
+             "priorityClassName=system-cluster-critical", "debug.enabled=false",
+             "gates.externalHosts[0]=gates.example.com:8443"],
             ["podDisruptionBudget.enabled=false", "networkPolicy.enabled=false",
              "monitoring.dashboard=false", "monitoring.rules=never"]]
         for variant in variants:
@@ -208,7 +210,7 @@ class Chart(unittest.TestCase):
                    "the roles to be aggregated")
         reads, all_verbs = "get list watch", " ".join(VERBS)
         for kind in KINDS:
-            record = kind == "promotions"
+            record = kind in ("promotions", "freezewindows")  # the latter by ClusterRole sluice-freeze
             with self.subTest(kind):
                 self.assertEqual(self.verbs("view@example.com", "sluice.dev", kind, ""), reads)
                 self.assertEqual(self.verbs("edit@example.com", "sluice.dev", kind, ""),

@@ -147,6 +147,11 @@ const std::vector<Flag>& Flags() {
          o.agent_pull_secrets.push_back(v);
          return base::OkStatus();
        }},
+      {"external-gate-host", "HOST[:PORT]", "that external gates may ask; repeatable (none)",
+       [](O& o, S v) {
+         o.external_gates.push_back(v);
+         return base::OkStatus();
+       }},
       {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
        [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
       {"audit-directory", "FOLDER", "of the audit log's files; empty for none (none)",

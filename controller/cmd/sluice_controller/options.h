@@ -36,6 +36,7 @@ struct Options {
   std::chrono::seconds agent_certificate{24 * 3600};
   std::string audit_directory;  // empty: no files
   bool audit_stdout = true;
+  std::vector<std::string> external_gates;  // hosts that external gates may ask
   int workers = 4;
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;

@@ -20,6 +20,8 @@
 #include "controller/runtime/manager.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/gates/external_check.h"
+#include "reconcilers/governance/register.h"
 #include "reconcilers/promotion/register.h"
 #include "reconcilers/site/register.h"
 #include "reconcilers/site/roster.h"
@@ -195,13 +197,17 @@ Status Run(const Options& options, std::stop_token stop) {
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
   const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
   const stageplan::Deps plan_deps{manager->fenced_client(), clock};
-  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock};
+  gates::ExternalCheck external(options.external_gates);
+  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock,
+                                       &external};
+  const governance::Deps governance_deps{manager->fenced_client(), clock};
   siteclass::Register(*manager, class_deps);
   site::Register(*manager, site_deps);
   tenant::Register(*manager, tenant_deps);
   slo::Register(*manager, slo_deps);
   stageplan::Register(*manager, plan_deps);
   promotion::Register(*manager, promotion_deps);
+  governance::Register(*manager, governance_deps);
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   SLUICE_RETURN_IF_ERROR(plane.Start());
   const Status result = manager->Run(end.get_token());

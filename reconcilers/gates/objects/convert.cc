@@ -2,16 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/types/json_codec.h"
 #include "api/v1alpha1/common.pb.h"
+#include "api/v1alpha1/governance.pb.h"
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/service_level_objective.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "controller/base/digest.h"
 #include "controller/base/time_format.h"
 #include "reconcilers/gates/limits.h"
+#include "reconcilers/gates/objects/people.h"
 #include "reconcilers/gates/promql.h"
 
 namespace sluice::gates {
@@ -81,6 +84,43 @@ base::Status Fill(const v1alpha1::BurnRateGate& burn, Gate& gate) {
     return base::InvalidArgument("burnRate.shortWindow: must be shorter than longWindow");
   }
   return base::OkStatus();
+}
+
+base::Status Fill(const v1alpha1::GpuIdleGate& idle, Gate& gate) {
+  gate.kind = GateKind::kGpuIdle;
+  gate.query = idle.query();
+  gate.freshness_selector = idle.freshness_selector();
+  gate.items = {idle.baseline_item()};
+  SLUICE_ASSIGN_OR_RETURN(gate.long_window, Span("gpuIdle.window", idle.window()));
+  SLUICE_ASSIGN_OR_RETURN(gate.min_reduction, Number("gpuIdle.minReduction", idle.min_reduction()));
+  return base::OkStatus();
+}
+
+// The kinds whose evidence is what people and other systems said.
+void FillPeople(const v1alpha1::Gate& message, Gate& gate) {
+  if (message.has_readiness()) {
+    gate.kind = GateKind::kReadiness;
+    gate.items.assign(message.readiness().items().begin(), message.readiness().items().end());
+  } else if (message.has_approval()) {
+    gate.kind = GateKind::kApproval;
+    gate.roles = RulesFrom(message.approval().roles());
+    gate.service_accounts = message.approval().service_accounts() == "Allowed";
+  } else if (message.has_drill()) {
+    gate.kind = GateKind::kDrill;
+    gate.items = {message.drill().item()};
+    gate.max_age = std::chrono::seconds(message.drill().max_age_seconds());
+  } else if (message.has_capacity()) {
+    gate.kind = GateKind::kCapacity;
+    gate.min_ready_agents = message.capacity().min_ready_agents();
+  } else if (message.has_incident()) {
+    gate.kind = GateKind::kIncident;
+    const std::string& severity = message.incident().at_or_above();
+    gate.holds_from_severity = severity.empty() ? 4 : severity.back() - '0';
+  } else if (message.has_external()) {
+    gate.kind = GateKind::kExternal;
+    gate.url = message.external().url();
+    gate.timeout = std::chrono::seconds(std::max(1, message.external().timeout_seconds()));
+  }
 }
 
 base::StatusOr<std::string> Subject(const char* field, const std::string& query,
@@ -166,6 +206,17 @@ base::StatusOr<Gate> GateFrom(const v1alpha1::Gate& message) {
       gate.kind = GateKind::kSoak;
       gate.soak = std::chrono::seconds(message.soak().seconds());
       break;
+    case v1alpha1::Gate::kGpuIdle:
+      SLUICE_RETURN_IF_ERROR(Fill(message.gpu_idle(), gate));
+      break;
+    case v1alpha1::Gate::kReadiness:
+    case v1alpha1::Gate::kApproval:
+    case v1alpha1::Gate::kDrill:
+    case v1alpha1::Gate::kCapacity:
+    case v1alpha1::Gate::kIncident:
+    case v1alpha1::Gate::kExternal:
+      FillPeople(message, gate);
+      break;
     case v1alpha1::Gate::KIND_NOT_SET:
       break;  // a kind of a newer controller: the evaluator calls it Misconfigured
   }
@@ -223,6 +274,7 @@ v1alpha1::GateStatus StatusOf(const GateResult& result, const Evidence& evidence
   out.set_valid_until(base::FormatRfc3339(result.valid_until));
   out.set_since(base::FormatRfc3339(result.since));
   out.set_evidence_hash(result.evidence_hash);
+  if (!result.exempted_by.empty()) out.set_exempted_by(result.exempted_by);
   for (const WindowEvidence& window : evidence.windows) AddEvidence(window, evidence, out);
   if (evidence.soak && evidence.soak->entered_at) {
     out.add_evidence()->set_sample_time(base::FormatRfc3339(*evidence.soak->entered_at));
@@ -254,6 +306,7 @@ base::StatusOr<GateResult> ResultFrom(const v1alpha1::GateStatus& status) {
     const auto time = base::ParseRfc3339(status.evidence(0).sample_time());
     if (time.ok()) out.data_time = *time;
   }
+  out.exempted_by = status.exempted_by();
   if (*first == Cause::kExempted && out.causes.size() > 1) {
     out.raw_cause = out.causes[1].cause;
     out.raw_verdict = *out.raw_cause == Cause::kGateFailed ? Verdict::kFail : Verdict::kHold;

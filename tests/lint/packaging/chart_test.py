@@ -62,8 +62,10 @@ class Rendered(unittest.TestCase):
     def test_the_policies_name_the_controller_once_and_are_all_there(self):
         text = self.render()
         names = re.findall(r"kind: ValidatingAdmissionPolicy\nmetadata:\n  name: (\S+)", text)
-        self.assertEqual(sorted(names), ["sluice-controller-bounds", "sluice-controller-only",
-                                         "sluice-requested-by"])
+        self.assertEqual(sorted(names), ["sluice-approvals", "sluice-controller-bounds",
+                                         "sluice-controller-only", "sluice-decisions",
+                                         "sluice-exemptions", "sluice-incidents",
+                                         "sluice-readiness", "sluice-requested-by"])
 
     def test_a_digest_wins_over_a_tag(self):
         digest = "sha256:" + "a" * 64
@@ -131,6 +133,7 @@ class Refused(unittest.TestCase):
         "agents.enrolmentPort=8080": "agents.enrolmentPort: 8080 is taken",
         "agents.endpoint=https://x:9443": "/agents/endpoint",
         "agents.certificateSeconds=1": "/agents/certificateSeconds",
+        "gates.externalHosts[0]=http://x/": "/gates/externalHosts/0",
         "stagePlan.install=maybe": "/stagePlan/install",
         "userRoles.create=1": "/userRoles/create",
         "resources.requests.cpu=lots": "/resources/requests/cpu",
