@@ -11,6 +11,8 @@ using base::Status;
 
 namespace {
 
+constexpr int kTakeOverTries = 3;
+
 // Feeds the publisher with the record as the watch shows it; it ignores what it knows already.
 class RecordFollower final : public reconcile::Reconciler {
  public:
@@ -178,7 +180,18 @@ void AgentPlane::Stop() {
   log::Info("agents no longer served", {});
 }
 
+// One lost or refused request is no reason to give the lead up: that leaves nobody leading for as
+// long as a Lease lasts.
 Status AgentPlane::OnLead() {
+  Status status = TakeOver();
+  for (int again = 1; again < kTakeOverTries && base::IsRetryable(status); ++again) {
+    log::Warn("epoch was not raised, will retry", {{"error", status}});
+    status = TakeOver();
+  }
+  return status;
+}
+
+Status AgentPlane::TakeOver() {
   // The cluster's identity is the UID of a namespace that lives as long as the cluster.
   const meta::Resource namespaces{"", "v1", "Namespace", "namespaces", false};
   const auto system = client_.Get(namespaces, {"", "kube-system"});

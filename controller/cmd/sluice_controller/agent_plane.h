@@ -46,6 +46,7 @@ class AgentPlane {
   base::Status Start();
   void Stop();
 
+  // Raises the fencing epoch; tries a few times before it gives up. Errors: the client's.
   base::Status OnLead();
 
   agents::ConfigPublisher& publisher() { return *publisher_; }  // after Prepare
@@ -66,6 +67,8 @@ class AgentPlane {
   base::Status Follow(const meta::Object& secret);
 
  private:
+  base::Status TakeOver();
+
   const AgentPlaneOptions options_;
   client::Client& client_;
   base::Clock& clock_;

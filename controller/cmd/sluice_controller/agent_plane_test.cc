@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "controller/testing/fake_api.h"
 #include "controller/testing/status_matchers.h"
@@ -193,6 +194,21 @@ TEST_F(PlaneTest, TakingTheLeadRaisesTheEpochEachTime) {
   const auto epoch = plane.publisher().record().epoch;
   ASSERT_THAT(plane.OnLead(), IsOk());
   EXPECT_EQ(plane.publisher().record().epoch, epoch + 1);
+
+  // An answer that was lost once does not cost the lead, and raises the epoch all the same.
+  bool lost = false;
+  api.FailAfter([&lost](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb != "update" || std::exchange(lost, true)) return std::nullopt;
+    return base::Unavailable("the connection was cut");
+  });
+  EXPECT_THAT(plane.OnLead(), IsOk());
+  EXPECT_TRUE(lost);
+  EXPECT_EQ(plane.publisher().record().epoch, epoch + 3);
+  // One that stays away gives it up, so that another replica may fare better.
+  api.FailBefore([](const testing_kit::Call&) -> std::optional<base::Status> {
+    return base::Unavailable("nobody there");
+  });
+  EXPECT_THAT(plane.OnLead(), HasCode(base::Code::kUnavailable));
   plane.Stop();
 }
 
