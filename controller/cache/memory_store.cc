@@ -157,8 +157,11 @@ std::vector<Event> MemoryStore::EndState(std::string_view version) {
     UnindexObject(entry->object);
     entry = entries_.erase(entry);
   }
-  // The list is consistent: it shows every write that was answered before it began.
-  std::erase_if(expectations_, [this](const auto& e) { return e.second.state < state_; });
+  // A consistent list shows every write that was answered before it began; where versions compare,
+  // one that lags behind is told apart.
+  std::erase_if(expectations_, [&](const auto& e) {
+    return comparable_ ? VersionAtLeast(version, e.second.version) : e.second.state < state_;
+  });
   reading_ = false;
   synced_ = true;
   version_ = version;

@@ -170,6 +170,16 @@ TEST_F(StoreTest, ComparableVersionsAreSatisfiedByAnythingLater) {
   EXPECT_FALSE(store_.IsStale({"n", "a"}));
 }
 
+TEST_F(StoreTest, AListThatLagsBehindOurWriteLeavesTheKeyStale) {
+  store_.UseComparableVersions();
+  Sync("100");
+  store_.ExpectAtLeast(*Thing("a", "120"));
+  Sync("115");
+  EXPECT_TRUE(store_.IsStale({"n", "a"})) << "another server's list may be older than our write";
+  Sync("120");
+  EXPECT_FALSE(store_.IsStale({"n", "a"}));
+}
+
 TEST_F(StoreTest, AnEventThatComesTwiceOrLateDoesNotGoBackInTime) {
   store_.UseComparableVersions();
   Sync("1");
