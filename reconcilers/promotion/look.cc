@@ -66,6 +66,13 @@ std::vector<std::string> Changed(const std::vector<GateResult>& recorded,
 
 WallTime WholeMicros(WallTime time) { return std::chrono::floor<std::chrono::microseconds>(time); }
 
+// What people say has no numbers that move by themselves: another message is news.
+bool IsOfPeople(Cause cause) {
+  return cause == Cause::kReadinessMissing || cause == Cause::kAwaitingApproval ||
+         cause == Cause::kApprovalOutdated || cause == Cause::kRefused ||
+         cause == Cause::kIncidentOpen || cause == Cause::kFrozen;
+}
+
 // Numbers move all the time; a write is worth it when the answer changed, or when the recorded one
 // comes of age: a Pass at half of its validity, a Hold when it has run out.
 bool WorthWriting(const std::vector<GateResult>& recorded, const std::vector<GateResult>& fresh,
@@ -77,6 +84,7 @@ bool WorthWriting(const std::vector<GateResult>& recorded, const std::vector<Gat
         before->threshold != gates::ShortDecimal(result.threshold)) {
       return true;
     }
+    if (IsOfPeople(result.cause()) && before->message() != result.message()) return true;
     const auto validity = before->valid_until - before->evaluated_at;
     const auto age = now - before->evaluated_at;
     if (result.verdict == Verdict::kPass ? age * 2 >= validity : age >= validity) return true;

@@ -80,6 +80,7 @@ COVERED = [
     test(r"kubectl sluice can-advance site/phoenix --dry-run",
          "controller/cmd/kubectl_sluice/kubectl_sluice_test.cc",
          "SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid"),
+    test(r"kubectl sluice agenda", "tests/integration/governance_test.py", 'self.sluice("agenda")'),
     test(r"deploy/dashboards/check \S+", "tests/lint/packaging/dashboard_check_test.py", "check.main"),
     never(r"kubectl -n \S+ logs .*", PODS),
     never(r"kubectl -n sluice-site-NAME describe daemonset .*", PODS),

@@ -143,7 +143,7 @@ base::StatusOr<Chain> BuildChain(const Objects& objects, base::WallTime now) {
     if (!of_gate) chain.blockers.push_back(BlockerOf(blocker));
   }
   if (open && plan != nullptr) {
-    chain.then = Preview(*site, *plan, *latest.message, objects.objectives, now);
+    chain.then = Preview(*site, *plan, *latest.message, objects.objectives, objects.people, now);
   }
   return chain;
 }

@@ -8,6 +8,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "controller/meta/object.h"
+#include "reconcilers/gates/objects/people.h"
 
 namespace sluice::kubectl {
 
@@ -17,6 +18,7 @@ struct Objects {
   std::vector<meta::ObjectPtr> promotions;  // those that name the site, in any order
   meta::ObjectPtr plan;                     // nullptr: missing
   std::vector<meta::ObjectPtr> objectives;  // all of them
+  gates::PeopleObjects people;              // all of them
 };
 
 struct Evidence {

@@ -4,9 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controller/cmd/kubectl_sluice/agenda.h"
 #include "controller/cmd/kubectl_sluice/answer.h"
+#include "controller/cmd/kubectl_sluice/ask.h"
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
+#include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/resources.h"
 
 namespace sluice::kubectl {
@@ -62,6 +65,41 @@ SiteLine LineOf(const meta::Object& site) {
   return line;
 }
 
+// A cluster whose kinds are older than this plugin has none of people's.
+base::StatusOr<std::vector<meta::ObjectPtr>> ListIfServed(client::Reader& api,
+                                                          const meta::Resource& resource) {
+  auto list = api.List(resource, {});
+  if (!list.ok() && list.status().code() == base::Code::kNotFound) {
+    return std::vector<meta::ObjectPtr>();
+  }
+  if (!list.ok()) return list.status();
+  return std::move(list->items);
+}
+
+base::StatusOr<gates::PeopleObjects> People(client::Reader& api) {
+  gates::PeopleObjects out;
+  SLUICE_ASSIGN_OR_RETURN(out.reviews, ListIfServed(api, common::kReadinessReviews));
+  SLUICE_ASSIGN_OR_RETURN(out.decisions, ListIfServed(api, common::kDecisions));
+  SLUICE_ASSIGN_OR_RETURN(out.approvals, ListIfServed(api, common::kApprovals));
+  SLUICE_ASSIGN_OR_RETURN(out.exemptions, ListIfServed(api, common::kExemptions));
+  SLUICE_ASSIGN_OR_RETURN(out.freezes, ListIfServed(api, common::kFreezeWindows));
+  SLUICE_ASSIGN_OR_RETURN(out.incidents, ListIfServed(api, common::kIncidents));
+  return out;
+}
+
+// Who the API server takes us for.
+base::StatusOr<std::string> WhoAmI(client::Client& api) {
+  SLUICE_ASSIGN_OR_RETURN(
+      const std::string body,
+      api.Raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+              R"({"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"})"));
+  const json answer = json::parse(body, nullptr, false);
+  const std::string user =
+      answer.is_object() ? At(answer, "/status/userInfo/username") : std::string();
+  if (user.empty()) return base::DataLoss("the API server did not say who you are");
+  return user;
+}
+
 base::StatusOr<Chain> ChainOf(client::Reader& api, const std::string& name,
                               const std::string& only_promotion, base::WallTime now) {
   Objects objects;
@@ -82,6 +120,7 @@ base::StatusOr<Chain> ChainOf(client::Reader& api, const std::string& name,
   }
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
   objects.objectives = std::move(objectives.items);
+  SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
   return BuildChain(objects, now);
 }
 
@@ -142,6 +181,36 @@ base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& option
 }
 
 }  // namespace
+
+base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options,
+                                   base::WallTime now) {
+  AgendaObjects objects;
+  SLUICE_ASSIGN_OR_RETURN(client::ObjectList promotions, api.List(common::kPromotions, {}));
+  SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
+  objects.promotions = std::move(promotions.items);
+  objects.objectives = std::move(objectives.items);
+  SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
+  const auto meetings = BuildAgenda(objects, options.within, now);
+  return options.output == Output::kJson ? AgendaJson(meetings) : RenderAgenda(meetings, now);
+}
+
+base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
+                                    base::WallTime now) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
+  SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
+  return DecisionManifest(options.site, promotions.items, user, options.within, now);
+}
+
+base::StatusOr<std::string> CastVote(client::Client& api, const Options& options) {
+  SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr decision,
+                          GetIfThere(api, common::kDecisions, options.decision));
+  if (decision == nullptr) {
+    return base::NotFound(fmt::format("decision \"{}\" does not exist", options.decision));
+  }
+  return ApprovalManifest(*decision, user,
+                          {options.role, !options.disagree, options.groups, options.comment});
+}
 
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
                                 base::WallTime now) {

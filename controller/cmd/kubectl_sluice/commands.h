@@ -18,6 +18,11 @@ base::StatusOr<std::string> Why(client::Reader& api, const Options& options, con
 base::StatusOr<std::string> CanAdvanceSite(client::Reader& api, const Options& options,
                                            base::WallTime now, bool& yes);
 base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options);
+base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options, base::WallTime now);
+// Manifests for the user to create, in the name the API server knows them by.
+base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
+                                    base::WallTime now);
+base::StatusOr<std::string> CastVote(client::Client& api, const Options& options);
 base::StatusOr<std::string> Version(client::Client& api);
 
 }  // namespace sluice::kubectl

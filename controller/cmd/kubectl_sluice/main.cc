@@ -60,6 +60,12 @@ sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
       good = answer->good;
       return std::move(answer->text);
     }
+    case Command::kAgenda:
+      return sluice::kubectl::Agenda(**api, options, clock.Wall());
+    case Command::kPropose:
+      return sluice::kubectl::Propose(**api, options, clock.Wall());
+    case Command::kVote:
+      return sluice::kubectl::CastVote(**api, options);
     default:
       return sluice::kubectl::Version(**api);
   }

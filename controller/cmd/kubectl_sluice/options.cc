@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -13,12 +14,16 @@ namespace {
 using base::InvalidArgument;
 using base::Status;
 
-constexpr const char* kCommands = "why, can-advance, status, slo, audit, version, completion";
+constexpr const char* kCommands =
+    "why, can-advance, status, agenda, propose, vote, slo, audit, version, completion";
 
 std::optional<Command> CommandOf(const std::string& word) {
   if (word == "why") return Command::kWhy;
   if (word == "can-advance") return Command::kCanAdvance;
   if (word == "status") return Command::kStatus;
+  if (word == "agenda") return Command::kAgenda;
+  if (word == "propose") return Command::kPropose;
+  if (word == "vote") return Command::kVote;
   if (word == "slo") return Command::kSloImport;      // or export: TakeSlo
   if (word == "audit") return Command::kAuditVerify;  // or replay: TakeAudit
   if (word == "version") return Command::kVersion;
@@ -52,6 +57,24 @@ Status SetFlag(const std::string& name, const std::string& value, Options& optio
     }
     options.output = found->second;
     if (found->second == Output::kWide) options.evidence = true;
+  } else if (name == "--role") {
+    constexpr const char* kRoles[] = {"Recommend", "Agree", "Perform", "Input", "Decide"};
+    if (std::find(std::begin(kRoles), std::end(kRoles), value) == std::end(kRoles)) {
+      return InvalidArgument(
+          fmt::format("--role: \"{}\" is none of Recommend, Agree, Perform, Input, Decide", value));
+    }
+    options.role = value;
+  } else if (name == "--group") {
+    options.groups.push_back(value);
+  } else if (name == "--comment") {
+    options.comment = value;
+  } else if (name == "--within") {
+    const auto within = base::ParseDuration(value);
+    if (!within.ok() || *within < std::chrono::hours(1) || *within > std::chrono::hours(24 * 366)) {
+      return InvalidArgument(
+          fmt::format("--within: \"{}\" is not a duration from 1h to 366d, as 14d", value));
+    }
+    options.within = std::chrono::duration_cast<std::chrono::hours>(*within);
   } else {  // --request-timeout
     const auto timeout = base::ParseDuration(value);
     if (!timeout.ok() || *timeout < std::chrono::seconds(1)) {
@@ -66,7 +89,8 @@ Status SetFlag(const std::string& name, const std::string& value, Options& optio
 bool TakesValue(const std::string& name) {
   return name == "--kubeconfig" || name == "--context" || name == "-o" || name == "--output" ||
          name == "--request-timeout" || name == "-n" || name == "--namespace" ||
-         name == "--checkpoint" || name == "--ca" || name == "--subject";
+         name == "--checkpoint" || name == "--ca" || name == "--subject" || name == "--role" ||
+         name == "--group" || name == "--comment" || name == "--within";
 }
 
 // "verify FILE…", "replay FILE…"
@@ -128,11 +152,44 @@ Status TakeSlo(const std::vector<std::string>& words, Options& options) {
   return base::OkStatus();
 }
 
+// "KIND/NAME", or "KIND" "NAME": `name` is set.
+Status TakeObject(const std::string& command, const std::string& kind,
+                  const std::vector<std::string>& words, std::string& name) {
+  const std::string usage =
+      fmt::format("{0} takes one {1}: kubectl sluice {0} {1}/NAME", command, kind);
+  if (words.empty()) return InvalidArgument(usage);
+  std::string given = words[0];
+  if (const auto slash = given.find('/'); slash != std::string::npos) {
+    name = given.substr(slash + 1);
+    given.resize(slash);
+    if (words.size() > 1) return InvalidArgument(usage);
+  } else if (words.size() == 2) {
+    name = words[1];
+  } else {
+    return InvalidArgument(usage);
+  }
+  if (given != kind && given != kind + "s" && given != kind + "s.sluice.dev") {
+    return InvalidArgument(
+        fmt::format("{}: \"{}\" is not a kind it takes; use {}", command, given, kind));
+  }
+  const bool valid =
+      !name.empty() && name.size() <= 253 &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
+  if (!valid) {
+    return InvalidArgument(fmt::format("{}: \"{}\" is not an object's name", command, name));
+  }
+  return base::OkStatus();
+}
+
 Status TakeWords(const std::vector<std::string>& words, Options& options) {
   switch (options.command) {
     case Command::kWhy:
     case Command::kCanAdvance:
       return TakeSubject(words, options);
+    case Command::kPropose:
+      return TakeObject("propose", "site", words, options.site);
+    case Command::kVote:
+      return TakeObject("vote", "decision", words, options.decision);
     case Command::kSloImport:
     case Command::kSloExport:
       return TakeSlo(words, options);
@@ -149,6 +206,7 @@ Status TakeWords(const std::vector<std::string>& words, Options& options) {
       if (!words.empty()) options.topic = words[0];
       return base::OkStatus();
     case Command::kStatus:
+    case Command::kAgenda:
     case Command::kVersion:
       if (!words.empty()) {
         return InvalidArgument(fmt::format("\"{}\": the command takes no argument", words[0]));
@@ -173,6 +231,10 @@ base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
     }
     if (name == "-h" || name == "--help") {
       help = true;
+      continue;
+    }
+    if (name == "--agree" || name == "--disagree") {
+      options.disagree = name == "--disagree";
       continue;
     }
     if (name == "--evidence") {
@@ -272,6 +334,37 @@ std::string HelpText(const std::string& topic) {
                "Exit code 1 when something is wrong.\n\n") +
            kFlags;
   }
+  if (topic == "agenda") {
+    return std::string(
+               "Show what the next meetings have to decide: open incidents, budgets in caution "
+               "and\n"
+               "blind gates (weekly triage), missing and ageing evidence (release readiness), "
+               "voices\n"
+               "that are missing, exemptions and freezes that end (decision council).\n\n"
+               "Usage:\n  kubectl sluice agenda [flags]\n\n"
+               "  --within TIME               what ends until then is shown (default 14d)\n\n") +
+           kFlags;
+  }
+  if (topic == "propose") {
+    return std::string(
+               "Print a Decision about a site's open step, in your name and with its UID,\n"
+               "generation and plan filled in.\n\n"
+               "Usage:\n  kubectl sluice propose site/NAME [flags] | kubectl create -f -\n\n"
+               "  --within TIME               how long it may be answered (default 14d)\n\n") +
+           kFlags;
+  }
+  if (topic == "vote") {
+    return std::string(
+               "Print an Approval of a Decision, in your name.\n\n"
+               "Usage:\n  kubectl sluice vote decision/NAME [flags] | kubectl create -f -\n\n"
+               "  --agree, --disagree         (default --agree)\n"
+               "  --role ROLE                 Recommend, Agree, Perform, Input or Decide (default "
+               "Decide)\n"
+               "  --group NAME                a group of yours that gives the vote its weight; "
+               "repeatable\n"
+               "  --comment TEXT\n\n") +
+           kFlags;
+  }
   if (topic == "version") {
     return std::string(
                "Show the plugin's version and the API server's.\n\n"
@@ -290,6 +383,9 @@ std::string HelpText(const std::string& topic) {
              "  can-advance site/NAME --dry-run  whether it would climb now\n"
              "  slo import FILE…  OpenSLO v1 documents as objects; slo export gives them back\n"
              "  status            all sites, one line each\n"
+             "  agenda            what the next meetings have to decide\n"
+             "  propose site/NAME a question about a site's open step, to be created\n"
+             "  vote decision/NAME  an answer to it, to be created\n"
              "  audit verify FILE…  prove that the audit log is whole; audit replay judges again\n"
              "  version           of the plugin and the API server\n"
              "  completion SHELL  a completion script for bash, zsh or fish\n"

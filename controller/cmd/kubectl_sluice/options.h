@@ -14,6 +14,9 @@ enum class Command {
   kWhy,
   kCanAdvance,
   kStatus,
+  kAgenda,
+  kPropose,
+  kVote,
   kSloImport,
   kSloExport,
   kAuditVerify,
@@ -26,12 +29,18 @@ enum class Output { kText, kWide, kJson, kYaml };
 struct Options {
   Command command = Command::kHelp;
   std::string topic;  // of help: "" or a command
-  std::string site;   // of why, can-advance
+  std::string site;   // of why, can-advance and propose
   // Of why: the object that was named instead of a site; empty: none.
   std::string tenant;
   std::string promotion;
-  std::string shell;    // of completion: bash, zsh or fish
-  std::string subject;  // of slo import: Site/NAME for documents that name none
+  std::string decision;                // of vote
+  std::string role = "Decide";         // of vote
+  bool disagree = false;               // of vote
+  std::vector<std::string> groups;     // of vote: those the voter speaks for
+  std::string comment;                 // of vote
+  std::chrono::hours within{24 * 14};  // agenda: what ends until then; propose: open that long
+  std::string shell;                   // of completion: bash, zsh or fish
+  std::string subject;                 // of slo import: Site/NAME for documents that name none
   // Of audit and slo: files (or names of objectives). Of audit: a checkpoint's ConfigMap as JSON,
   // the authority's certificate, and whether the files are a part of the log on purpose.
   std::vector<std::string> files;

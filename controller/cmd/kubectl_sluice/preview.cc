@@ -73,8 +73,12 @@ std::optional<gates::Evidence> EvidenceOf(const v1alpha1::GateStatus& status,
 class Judge {
  public:
   Judge(const v1alpha1::Site& site, const v1alpha1::Promotion& open,
-        const std::vector<meta::ObjectPtr>& objectives, base::WallTime now)
-      : site_(open.spec().site_ref().name()),
+        const std::vector<meta::ObjectPtr>& objectives, const gates::PeopleObjects& people,
+        base::WallTime now)
+      : message_(site),
+        open_(open),
+        people_(people),
+        site_(open.spec().site_ref().name()),
         interval_(
             std::chrono::seconds(std::max(1, site.spec().prometheus().scrape_interval_seconds()))),
         objectives_(objectives),
@@ -93,7 +97,7 @@ class Judge {
     out.gates = stage.entry_gates_size();
     for (const v1alpha1::Gate& message : stage.entry_gates()) {
       const auto gate = gates::GateFrom(message);
-      const auto evidence = gate.ok() ? Find(*gate, before) : std::nullopt;
+      const auto evidence = gate.ok() ? Find(*gate, before, stage.name()) : std::nullopt;
       if (!evidence.has_value()) {
         out.unknown.push_back(message.name());
         continue;
@@ -114,7 +118,37 @@ class Judge {
   }
 
  private:
-  std::optional<gates::Evidence> Find(const gates::Gate& gate, const std::string& before) const {
+  // What people said about the site's step to `stage`.
+  std::optional<gates::Evidence> FindPeople(const gates::Gate& gate,
+                                            const std::string& stage) const {
+    gates::Evidence evidence;
+    evidence.gate = gate.name;
+    evidence.observed_at = now_;
+    switch (gate.kind) {
+      case GateKind::kReadiness:
+      case GateKind::kDrill:
+        evidence.readiness = gates::ReadinessOf(people_, site_, stage);
+        return evidence;
+      case GateKind::kApproval:
+        evidence.ballot = gates::BallotOf(people_, "Site",
+                                          {open_.spec().site_ref().uid(), open_.spec().generation(),
+                                           open_.spec().plan().hash(), stage},
+                                          {open_.spec().requested_by()});
+        return evidence;
+      case GateKind::kIncident:
+        evidence.incidents = gates::IncidentsOf(people_, site_);
+        return evidence;
+      case GateKind::kCapacity:
+        evidence.capacity = gates::CapacityFacts{message_.status().agents().ready()};
+        return evidence;
+      default:
+        return std::nullopt;
+    }
+  }
+
+  std::optional<gates::Evidence> Find(const gates::Gate& gate, const std::string& before,
+                                      const std::string& stage) const {
+    if (auto said = FindPeople(gate, stage)) return said;
     if (gate.kind == GateKind::kSoak) {  // the stage before has not been entered: that is known
       gates::Evidence evidence;
       evidence.gate = gate.name;
@@ -150,6 +184,9 @@ class Judge {
     return false;
   }
 
+  const v1alpha1::Site& message_;
+  const v1alpha1::Promotion& open_;
+  const gates::PeopleObjects& people_;
   const std::string site_;
   const base::Duration interval_;
   const std::vector<meta::ObjectPtr>& objectives_;
@@ -163,9 +200,9 @@ class Judge {
 std::vector<LaterStage> Preview(const v1alpha1::Site& site, const v1alpha1::StagePlan& plan,
                                 const v1alpha1::Promotion& open,
                                 const std::vector<meta::ObjectPtr>& objectives,
-                                base::WallTime now) {
+                                const gates::PeopleObjects& people, base::WallTime now) {
   std::vector<LaterStage> out;
-  const Judge judge(site, open, objectives, now);
+  const Judge judge(site, open, objectives, people, now);
   bool after = false;
   std::string before;
   for (const v1alpha1::Stage& stage : plan.spec().stages()) {

@@ -16,9 +16,10 @@ namespace sluice::kubectl {
 
 // Later stages up to the wanted one. A gate is judged when the open Promotion's gates rest on the
 // same source (objective, query): the evidence they recorded is judged against the later gate's own
-// limits. Others are unknown.
+// limits; what people said is known. Others are unknown.
 std::vector<LaterStage> Preview(const v1alpha1::Site& site, const v1alpha1::StagePlan& plan,
                                 const v1alpha1::Promotion& open,
-                                const std::vector<meta::ObjectPtr>& objectives, base::WallTime now);
+                                const std::vector<meta::ObjectPtr>& objectives,
+                                const gates::PeopleObjects& people, base::WallTime now);
 
 }  // namespace sluice::kubectl

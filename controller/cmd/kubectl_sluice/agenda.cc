@@ -1,0 +1,233 @@
+#include "controller/cmd/kubectl_sluice/agenda.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/v1alpha1/freeze_window.pb.h"
+#include "api/v1alpha1/readiness_review.pb.h"
+#include "controller/base/time_format.h"
+#include "reconcilers/common/decode.h"
+#include "reconcilers/gates/decimal.h"
+#include "reconcilers/gates/readiness.h"
+
+namespace sluice::kubectl {
+namespace {
+
+using base::WallTime;
+using nlohmann::json;
+
+std::string At(const json& object, const char* pointer) {
+  const json::json_pointer where(pointer);
+  return object.contains(where) && object[where].is_string() ? object[where].get<std::string>()
+                                                             : std::string();
+}
+
+json ListAt(const json& object, const char* pointer) {
+  const json::json_pointer where(pointer);
+  return object.contains(where) && object[where].is_array() ? object[where] : json::array();
+}
+
+bool ConditionIs(const json& object, const char* type, const char* status) {
+  const json conditions = ListAt(object, "/status/conditions");
+  return std::any_of(conditions.begin(), conditions.end(), [&](const json& c) {
+    return c.value("type", "") == type && c.value("status", "") == status;
+  });
+}
+
+std::string Join(const json& list) {
+  std::string out;
+  for (const json& item : list) {
+    if (item.is_string()) out += (out.empty() ? "" : "; ") + item.get<std::string>();
+  }
+  return out;
+}
+
+// The time when it lies within `ahead` of now, past times included.
+bool IsSoon(const std::string& time, base::Duration ahead, WallTime now) {
+  const auto parsed = base::ParseRfc3339(time);
+  return parsed.ok() && *parsed - now <= ahead;
+}
+
+void AddIncidents(const AgendaObjects& objects, Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.people.incidents) {
+    const json incident = object->ToJson();
+    if (At(incident, "/spec/state") == "Closed") continue;
+    meeting.items.push_back(
+        {fmt::format("incident/{}", object->name()),
+         fmt::format("{}, {}: {}", At(incident, "/spec/severity"), At(incident, "/spec/state"),
+                     At(incident, "/spec/summary")),
+         At(incident, "/spec/owner"), ""});
+  }
+}
+
+void AddBudgets(const AgendaObjects& objects, Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.objectives) {
+    const json slo = object->ToJson();
+    const auto left = gates::Decimal::Parse(At(slo, "/status/budgetRemaining"));
+    if (!left.ok()) continue;
+    const auto caution = gates::Decimal::Parse(At(slo, "/spec/budgetPolicy/cautionBelow"));
+    if (*left <= gates::Decimal()) {
+      meeting.items.push_back({fmt::format("slo/{}", object->name()),
+                               "the error budget is used up: " + left->Percent(), "", ""});
+    } else if (caution.ok() && *left < *caution) {
+      meeting.items.push_back({fmt::format("slo/{}", object->name()),
+                               fmt::format("budget in caution: {} left, caution below {}",
+                                           left->Percent(), caution->Percent()),
+                               "", ""});
+    }
+  }
+}
+
+void AddBlindGates(const AgendaObjects& objects, Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.promotions) {
+    const json promotion = object->ToJson();
+    if (!At(promotion, "/status/outcome").empty()) continue;
+    for (const json& gate : ListAt(promotion, "/status/gates")) {
+      const auto cause = gates::CauseFromName(gate.value("cause", ""));
+      if (!cause || (*cause != gates::Cause::kMisconfigured && !gates::IsNoAnswer(*cause)))
+        continue;
+      meeting.items.push_back({fmt::format("promotion/{}", object->name()),
+                               fmt::format("gate {} is blind: {}: {}", gate.value("name", ""),
+                                           gate.value("cause", ""), gate.value("message", "")),
+                               std::string(gates::UnblockedBy(*cause)), ""});
+    }
+  }
+}
+
+void AddEvidence(const AgendaObjects& objects, base::Duration ahead, WallTime now,
+                 Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.people.reviews) {
+    const auto review = common::Decode<v1alpha1::ReadinessReview>(*object);
+    if (!review.ok()) continue;
+    const gates::ReadinessFacts facts = gates::ReadinessOf(
+        objects.people, (*review)->spec().site_ref().name(), (*review)->spec().stage());
+    for (const gates::ReadinessItem& item : facts.items) {
+      const gates::ItemState state = gates::StateOf(facts, item.name, std::nullopt, now);
+      const std::string until = base::FormatRfc3339(state.fresh_until);
+      if (!state.why_missing.empty()) {
+        meeting.items.push_back({fmt::format("readinessreview/{}", object->name()),
+                                 fmt::format("{} is missing: {}", item.name, state.why_missing),
+                                 state.owner, ""});
+      } else if (state.fresh_until - now <= ahead) {
+        meeting.items.push_back({fmt::format("readinessreview/{}", object->name()),
+                                 item.name + " goes stale", state.owner, until});
+      }
+    }
+  }
+}
+
+void AddDecisions(const AgendaObjects& objects, Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.people.decisions) {
+    const json decision = object->ToJson();
+    if (At(decision, "/status/outcome") != "Pending") continue;
+    meeting.items.push_back(
+        {fmt::format("decision/{}", object->name()), At(decision, "/spec/question"),
+         Join(ListAt(decision, "/status/missing")), At(decision, "/spec/expiresAt")});
+  }
+  for (const meta::ObjectPtr& object : objects.promotions) {
+    const json promotion = object->ToJson();
+    if (!At(promotion, "/status/outcome").empty()) continue;
+    for (const json& blocker : ListAt(promotion, "/status/blockedBy")) {
+      const std::string cause = blocker.value("cause", "");
+      if (cause != "AwaitingApproval" && cause != "ApprovalOutdated" && cause != "Refused")
+        continue;
+      meeting.items.push_back({fmt::format("promotion/{}", object->name()),
+                               fmt::format("gate {}: {}: {}", blocker.value("gate", ""), cause,
+                                           blocker.value("message", "")),
+                               blocker.value("unblockedBy", ""), ""});
+    }
+  }
+}
+
+void AddExemptions(const AgendaObjects& objects, base::Duration ahead, WallTime now,
+                   Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.people.exemptions) {
+    const json exemption = object->ToJson();
+    const std::string end = At(exemption, "/spec/expiresAt");
+    if (!ConditionIs(exemption, "Active", "True") || !IsSoon(end, ahead, now)) continue;
+    const std::string hides = Join(ListAt(exemption, "/status/hides"));
+    meeting.items.push_back(
+        {fmt::format("exemption/{}", object->name()),
+         hides.empty() ? "ends, and hides nothing now" : "ends, and hides " + hides,
+         At(exemption, "/spec/requestedBy"), end});
+  }
+}
+
+void AddFreezes(const AgendaObjects& objects, base::Duration ahead, WallTime now,
+                Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.people.freezes) {
+    const auto freeze = common::Decode<v1alpha1::FreezeWindow>(*object);
+    if (!freeze.ok()) continue;
+    const std::string name = fmt::format("freezewindow/{}", object->name());
+    const auto schedule = gates::ScheduleFrom((*freeze)->spec());
+    if (!schedule.ok()) {
+      meeting.items.push_back({name, "cannot be read: " + schedule.status().message(), "", ""});
+      continue;
+    }
+    const gates::Schedule::State state = schedule->At(now);
+    if (state.closed) {
+      meeting.items.push_back({name, "reopens: " + (*freeze)->spec().reason(), "",
+                               base::FormatRfc3339(state.reopens_at)});
+    } else if (state.closes_at && *state.closes_at - now <= ahead) {
+      meeting.items.push_back({name, "closes: " + (*freeze)->spec().reason(), "",
+                               base::FormatRfc3339(*state.closes_at)});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Meeting> BuildAgenda(const AgendaObjects& objects, base::Duration ahead, WallTime now) {
+  std::vector<Meeting> out = {
+      {"weekly triage", {}}, {"release readiness", {}}, {"decision council", {}}};
+  AddIncidents(objects, out[0]);
+  AddBudgets(objects, out[0]);
+  AddBlindGates(objects, out[0]);
+  AddEvidence(objects, ahead, now, out[1]);
+  AddDecisions(objects, out[2]);
+  AddExemptions(objects, ahead, now, out[2]);
+  AddFreezes(objects, ahead, now, out[2]);
+  for (Meeting& meeting : out) {
+    std::stable_sort(meeting.items.begin(), meeting.items.end(),
+                     [](const AgendaItem& a, const AgendaItem& b) { return a.due < b.due; });
+  }
+  return out;
+}
+
+std::string RenderAgenda(const std::vector<Meeting>& meetings, WallTime now) {
+  std::string out;
+  for (const Meeting& meeting : meetings) {
+    out += fmt::format("{}{}\n", meeting.name, meeting.items.empty() ? ": nothing" : "");
+    for (const AgendaItem& item : meeting.items) {
+      out += fmt::format("  {}  {}", item.object, item.what);
+      const auto due = base::ParseRfc3339(item.due);
+      if (due.ok() && *due > now) {
+        out += "  in " + base::HumanDuration(*due - now);
+      } else if (due.ok()) {
+        out += "  was due " + item.due;
+      }
+      if (!item.who.empty()) out += fmt::format("  ({})", item.who);
+      out += "\n";
+    }
+  }
+  return out;
+}
+
+std::string AgendaJson(const std::vector<Meeting>& meetings) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const Meeting& meeting : meetings) {
+    nlohmann::ordered_json items = nlohmann::ordered_json::array();
+    for (const AgendaItem& item : meeting.items) {
+      nlohmann::ordered_json each = {{"object", item.object}, {"what", item.what}};
+      if (!item.who.empty()) each["who"] = item.who;
+      if (!item.due.empty()) each["due"] = item.due;
+      items.push_back(std::move(each));
+    }
+    out.push_back({{"meeting", meeting.name}, {"items", std::move(items)}});
+  }
+  return out.dump(2) + "\n";
+}
+
+}  // namespace sluice::kubectl
