@@ -36,9 +36,9 @@ YAML::Node Named(const YAML::Node& root, const char* list, const char* kind,
   return YAML::Node(YAML::NodeType::Null);
 }
 
-class Reader {
+class KubeconfigReader {
  public:
-  explicit Reader(const KubeconfigOptions& options) : options_(options) {}
+  explicit KubeconfigReader(const KubeconfigOptions& options) : options_(options) {}
 
   base::StatusOr<Config> Read(const YAML::Node& root);
 
@@ -57,7 +57,7 @@ class Reader {
   Config config_;
 };
 
-base::StatusOr<Config> Reader::Read(const YAML::Node& root) {
+base::StatusOr<Config> KubeconfigReader::Read(const YAML::Node& root) {
   if (!root.IsMap()) return Bad("text", "not a mapping");
   const std::string name =
       options_.context.empty() ? Text(root, "current-context") : options_.context;
@@ -77,7 +77,7 @@ base::StatusOr<Config> Reader::Read(const YAML::Node& root) {
   return std::move(config_);
 }
 
-base::Status Reader::ReadCluster(const YAML::Node& cluster) {
+base::Status KubeconfigReader::ReadCluster(const YAML::Node& cluster) {
   config_.server = Text(cluster, "server");
   const auto url = http::ParseUrl(config_.server);
   if (!url.ok()) return Bad("cluster.server", url.status().message());
@@ -100,7 +100,7 @@ base::Status Reader::ReadCluster(const YAML::Node& cluster) {
   return base::OkStatus();
 }
 
-base::Status Reader::ReadUser(const YAML::Node& user) {
+base::Status KubeconfigReader::ReadUser(const YAML::Node& user) {
   SLUICE_RETURN_IF_ERROR(
       DataOrFile(user, "client-certificate", &config_.cert_pem, &config_.cert_file));
   SLUICE_RETURN_IF_ERROR(DataOrFile(user, "client-key", &config_.key_pem, &config_.key_file));
@@ -122,7 +122,7 @@ base::Status Reader::ReadUser(const YAML::Node& user) {
   return ReadExec(exec);
 }
 
-base::Status Reader::ReadExec(const YAML::Node& exec) {
+base::Status KubeconfigReader::ReadExec(const YAML::Node& exec) {
   if (!exec.IsMap()) return Bad("user.exec", "not a mapping");
   if (Text(exec, "apiVersion") != "client.authentication.k8s.io/v1") {
     return Bad("user.exec.apiVersion", "must be client.authentication.k8s.io/v1");
@@ -155,8 +155,8 @@ base::Status Reader::ReadExec(const YAML::Node& exec) {
   return base::OkStatus();
 }
 
-base::Status Reader::DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
-                                std::string* file) const {
+base::Status KubeconfigReader::DataOrFile(const YAML::Node& node, const std::string& key,
+                                          std::string* data, std::string* file) const {
   const std::string data_key = key + "-data";
   if (const std::string text = Text(node, data_key.c_str()); !text.empty()) {
     auto decoded = base::Base64Decode(text);
@@ -176,7 +176,7 @@ base::Status Reader::DataOrFile(const YAML::Node& node, const std::string& key, 
 base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options) {
   if (text.size() > kMaxKubeconfigBytes) return Bad("text", "too long");
   try {
-    return Reader(options).Read(YAML::Load(std::string(text)));
+    return KubeconfigReader(options).Read(YAML::Load(std::string(text)));
   } catch (const YAML::Exception& error) {
     // The message holds a place, never the text: kubeconfigs hold secrets.
     return Bad("text", fmt::format("bad YAML at line {}", error.mark.line + 1));

@@ -157,12 +157,12 @@ void Transport::LogWarnings(const http::Response& response) {
 }
 
 void Transport::Stop() {
+  http_->Stop();  // first, so that a wait that ends now finds nothing to ask
   {
     std::lock_guard lock(mutex_);
     stopped_ = true;
   }
   wake_.notify_all();
-  http_->Stop();
 }
 
 }  // namespace sluice::client

@@ -229,7 +229,7 @@ TEST_F(ElectorTest, ALeaseTakenByAnotherEndsTheLead) {
   lease["spec"]["holderIdentity"] = "thief";
   api.Put(LeaseResource(), lease);
   Pass(seconds(5), 1);
-  EXPECT_EQ(a.lost, 1);
+  EXPECT_TRUE(WaitUntil([&] { return a.lost == 1; }));
   EXPECT_EQ(Holder(), "thief");
 }
 
