@@ -225,6 +225,7 @@ TEST_F(ElectorTest, ALeaseTakenByAnotherEndsTheLead) {
   Candidate a("a", api, clock);
   a.elector.Start();
   ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  Pass(milliseconds(250), 2);  // both its threads wait: the next look is set
   json lease = api.Look(LeaseResource(), kLease);
   lease["spec"]["holderIdentity"] = "thief";
   api.Put(LeaseResource(), lease);

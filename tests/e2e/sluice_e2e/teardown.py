@@ -13,9 +13,10 @@ CLUSTER_KINDS = ("clusterroles,clusterrolebindings,validatingadmissionpolicies,"
                  "validatingadmissionpolicybindings,namespaces")
 
 # State of the controller that outlives the chart on purpose, so that agents of a later install neither
-# distrust it nor refuse its commands; it goes with the namespace (docs/operations.md).
-KEPT = ("ConfigMap/sluice-agents-epoch", "Secret/sluice-ca", "Lease/sluice-controller",
-        f"Namespace/{NAMESPACE}")
+# distrust it nor refuse its commands, and the head of the audit log, by which its files are proved; it goes
+# with the namespace (docs/operations.md).
+KEPT = ("ConfigMap/sluice-agents-epoch", "ConfigMap/sluice-audit-head", "Secret/sluice-ca",
+        "Lease/sluice-controller", f"Namespace/{NAMESPACE}")
 
 
 def _named_like_us(kube, kinds, namespace=None):
