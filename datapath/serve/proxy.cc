@@ -9,6 +9,7 @@
 #include "controller/base/log.h"
 #include "datapath/http1/writer.h"
 #include "datapath/s3/documents.h"
+#include "datapath/s3/range.h"
 #include "datapath/s3/sign.h"
 #include "datapath/s3/uri.h"
 #include "datapath/serve/collect.h"
@@ -20,6 +21,16 @@ namespace {
 using http1::HeaderId;
 using s3::ErrorCode;
 using s3::Operation;
+
+// A part whose length is not what its Content-Range says: no client could tell what it got.
+bool Contradicts(const http1::Response& response) {
+  if (!response.headers.Has(HeaderId::kContentRange)) return false;  // several parts
+  std::uint64_t first = 0, last = 0, size = 0;
+  return !s3::ParseContentRange(response.headers.Get(HeaderId::kContentRange), &first, &last,
+                                &size) ||
+         last < first ||
+         (response.has_content_length && response.content_length != last - first + 1);
+}
 
 // Answers that are read whole before they go out: errors, and XML that names the object.
 constexpr std::size_t kMaxCollectedBytes = 1 << 20;
@@ -239,6 +250,8 @@ void Proxy::OnHead(const http1::Response& response) {
            : OriginMetrics::Operation::kWrite,
       OriginResultOf(status_));
   if (!body_.done()) c.keep_alive_ = false;  // the rest of the body is not read
+  if (status_ == 206 && !c.head_only_ && Contradicts(response))
+    return Fail({ErrorCode::kServiceUnavailable, "The origin's answer contradicts itself."});
   for (const http1::Header& line : response.headers) {
     if (!IsForwarded(line.name)) continue;
     head_lines_ += fmt::format("{}: {}\r\n", line.name, line.value);

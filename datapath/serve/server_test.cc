@@ -101,6 +101,19 @@ TEST_F(ServerTest, AShortBodyFromTheOriginIsFetchedAgain) {
   EXPECT_EQ(answer.body, body);
 }
 
+TEST_F(ServerTest, APartWhoseLengthContradictsItsRangeIsNotPassedOn) {
+  StartServer();
+  origin_.Put("in/a", "\"v1\"", Body(100'000, 1));
+  origin_.SetTamper([](const origin::Request&, Reply& reply) {
+    // Without a validator the answer is passed through.
+    std::erase_if(reply.headers, [](const auto& line) { return line.first == "ETag"; });
+    reply.body.resize(10);
+    reply.content_length = 10;
+  });
+  EXPECT_EQ(Get("a", {{"range", "bytes=100-1099"}}).status, 503);
+  EXPECT_EQ(Get("a", {{"range", "bytes=100-109"}}).body.size(), 10U);
+}
+
 TEST_F(ServerTest, AnOriginThatAlwaysBreaksOffNeverYieldsAWholeLookingBody) {
   StartServer();
   origin_.Put("in/a", "\"v1\"", Body(500'000, 3));
