@@ -313,6 +313,8 @@ Result PromotionReconciler::Refused(const World& world, const base::Status& stat
 }
 
 Result PromotionReconciler::Create(const World& world) {
+  const meta::Key key{"", world.step.promotion};
+  if (stores_.promotions.IsStale(key)) return Result::After(kCacheWait);
   const base::Status recorded =
       Record({EntryOf(audit::kPromotionStarted, world.view, world.view.requested_by,
                       {{"promotion", world.step.promotion},
@@ -327,11 +329,15 @@ Result PromotionReconciler::Create(const World& world) {
       common::kPromotions,
       PromotionObject(world.view, *world.object, world.step, *world.plan_view, world.plan->spec()));
   if (!created.ok()) {
-    // The cache has not shown it yet: look again when it has.
-    if (created.status().code() == base::Code::kAlreadyExists) {
-      return Result::After(kCacheWait);
+    if (created.status().code() != base::Code::kAlreadyExists) {
+      return Result::Retry(created.status());
     }
-    return Result::Retry(created.status());
+    // The cache lags behind an earlier life, or was given an older list: wait until it shows it.
+    const auto live = api_.Get(common::kPromotions, key);
+    if (!live.ok()) return Result::Retry(live.status());
+    stores_.promotions.ExpectAtLeast(**live);
+    return stores_.promotions.IsStale(key) ? Result::After(kCacheWait)
+                                           : Result::Retry(created.status());
   }
   stores_.promotions.ExpectAtLeast(**created);
   Tell(*world.object, common::kSites, recorder::Type::kNormal, "PromotionStarted",

@@ -354,6 +354,35 @@ TEST_F(PromotionReconcilerTest, AChangedSpecSupersedesAndAStepDownIsUngated) {
   EXPECT_THAT(Site()["status"]["conditions"][0]["status"], "True");
 }
 
+// A relist may show a state from before our own write (another API server that lags behind).
+TEST_F(PromotionReconcilerTest, WhatAnOlderListForgetsIsNotAskedForAgainAndAgain) {
+  int creations = 0;
+  api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.verb == "create" && call.resource == "promotions.sluice.dev") ++creations;
+    return std::nullopt;
+  });
+  const auto run = [&](PromotionReconciler& reconciler) {
+    for (int i = 0; i < 20; ++i) {
+      Fill(sites_);
+      reconciler.Reconcile({{"", "phoenix"}}, {});
+    }
+  };
+  Once();
+  EXPECT_EQ(creations, 1);
+  run(*reconciler_);
+  EXPECT_EQ(creations, 1) << "the cache is known to lag behind";
+
+  cache::MemoryStore older(common::kPromotions, clock_);
+  older.AddIndex(kPromotionsBySite, [](const meta::Object&) { return std::vector<std::string>(); });
+  base::metrics::Registry registry;
+  PromotionReconciler next_life(Stores{sites_, classes_, plans_, older, objectives_}, api_,
+                                secrets_, audit_, events_, registry, clock_);
+  run(next_life);
+  EXPECT_EQ(creations, 2) << "a new life learns it from the first refusal";
+  Settle();
+  EXPECT_EQ(Stage(), "Crawl");
+}
+
 TEST_F(PromotionReconcilerTest, AStageIsNotSetWhenTheSiteChangedMeanwhile) {
   clock_.Advance(seconds(1));
   for (int i = 0; i < 3; ++i) Once();
