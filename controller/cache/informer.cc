@@ -49,7 +49,8 @@ class InformerImpl final : public Informer {
   base::Status ReadWatch(const Step& step, const std::stop_token& stop);
   // One line of a watch; an error ends it.
   base::Status OnLine(std::string_view line);
-  void FinishState(std::string_view version);
+  // Unavailable: the state is older than what was seen, and is read anew.
+  base::Status FinishState(std::string_view version);
   void Put(meta::ObjectPtr object);
   void Tell(const Event& event);
   void Pause(milliseconds wait, const std::stop_token& stop);
@@ -66,6 +67,7 @@ class InformerImpl final : public Informer {
   std::mt19937_64 random_;
   base::MonoTime relist_at_{};
   bool asked_version_ = false;
+  int older_states_ = 0;  // in a row
 
   std::mutex handlers_mutex_;  // held while handlers run, so that late subscribers miss nothing
   std::vector<EventHandler> handlers_;
@@ -145,7 +147,9 @@ base::Status InformerImpl::Perform(const Step& step, const std::stop_token& stop
         break;
     }
   }
-  if (step.action != ReflectorMachine::Action::kWatch) store_.BeginState();
+  if (step.action != ReflectorMachine::Action::kWatch) {
+    store_.BeginState(older_states_ >= kMaxOlderStates);
+  }
   return step.action == ReflectorMachine::Action::kList ? ReadPages(step, stop)
                                                         : ReadWatch(step, stop);
 }
@@ -163,8 +167,7 @@ base::Status InformerImpl::ReadPages(const Step& step, const std::stop_token& st
     return !stop.stop_requested();
   });
   if (!version.ok()) return version.status();
-  FinishState(*version);
-  return base::OkStatus();
+  return FinishState(*version);
 }
 
 base::Status InformerImpl::ReadWatch(const Step& step, const std::stop_token& stop) {
@@ -203,8 +206,7 @@ base::Status InformerImpl::OnLine(std::string_view line) {
       return event.error;
     case WatchEvent::Type::kBookmark:
       if (event.initial_events_end && !machine_.has_state()) {
-        FinishState(event.resource_version);
-        return base::OkStatus();
+        return FinishState(event.resource_version);
       }
       if (machine_.has_state()) store_.OnVersion(event.resource_version);
       machine_.OnVersion(event.resource_version);
@@ -228,7 +230,13 @@ void InformerImpl::Put(meta::ObjectPtr object) {
   if (const auto change = store_.Put(std::move(object))) Tell(*change);
 }
 
-void InformerImpl::FinishState(std::string_view version) {
+base::Status InformerImpl::FinishState(std::string_view version) {
+  if (older_states_ < kMaxOlderStates && store_.LagsBehind(version)) {
+    ++older_states_;
+    return base::Unavailable(fmt::format(
+        "the server showed the state of version {}, older than what was seen before", version));
+  }
+  older_states_ = 0;
   for (const Event& gone : store_.EndState(version)) Tell(gone);
   machine_.OnInitialState(version);
   const double period_s = static_cast<double>(options_.relist_period.count()) * (1.0 + Random());
@@ -250,6 +258,7 @@ void InformerImpl::FinishState(std::string_view version) {
     const auto server = client::GetServerVersion(client_);
     if (server.ok() && server->ComparableVersions()) store_.UseComparableVersions();
   }
+  return base::OkStatus();
 }
 
 void InformerImpl::Tell(const Event& event) {

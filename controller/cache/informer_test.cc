@@ -195,6 +195,26 @@ TEST(Informer, AfterAForgottenVersionTellsOnlyWhatChangedMeanwhile) {
               ElementsAre("[+a]", "[+b]", "[+c]", "[~b]", "[+d]", "[-c]"));
 }
 
+TEST(Informer, AStateOlderThanWhatWasSeenIsBelievedOnlyWhenTheServerInsists) {
+  const std::string first = Line("ADDED", Site("a", 4)) + Mark(5, true) +
+                            Line("ADDED", Site("b", 8)) + Line("ERROR", Expired());
+  const std::string older = Line("ADDED", Site("a", 3)) + Mark(6, true);
+  ScriptedApi api({End(first), Hold(older), Hold(older), Hold(older), Hold(older),
+                   Hold(older + Line("ADDED", Site("c", 7)))});
+  Subject subject(api);
+  EXPECT_THAT(subject.diary.WaitFor(2), ElementsAre("[+a]", "+b"));
+  for (std::size_t round = 1; round <= 5; ++round) {
+    while (api.clock().waiters() == 0) std::this_thread::yield();
+    EXPECT_EQ(api.targets().size(), round);
+    EXPECT_NE(subject.informer->store().Get({"", "b"}), nullptr);
+    EXPECT_EQ(subject.informer->store().Get({"", "a"})->resource_version(), "4");
+    api.clock().Advance(30s);
+    while (api.targets().size() == round) std::this_thread::yield();
+  }
+  EXPECT_THAT(subject.diary.WaitFor(5), ElementsAre("[+a]", "+b", "[~a]", "[-b]", "+c"));
+  EXPECT_EQ(subject.informer->Stats().failures, 5U) << "the expiry and four refused states";
+}
+
 TEST(Informer, OnlyTheFirstStateMayComeFromTheServersCache) {
   ScriptedApi api(
       {End(Line("ADDED", Site("a", 1)) + Mark(5, true) + Line("ERROR", Expired())),

@@ -103,15 +103,15 @@ void MemoryStore::UseComparableVersions() {
   recent_.clear();
 }
 
-void MemoryStore::BeginState() {
+void MemoryStore::BeginState(bool may_go_back) {
   std::unique_lock lock(mutex_);
   reading_ = true;
+  may_go_back_ = may_go_back;
   ++state_;
 }
 
 bool MemoryStore::IsOlder(const meta::Object& object, const meta::Object& stored) const {
-  // A reading of the whole state may go back: the cluster was restored from a backup.
-  return comparable_ && !reading_ && object.uid() == stored.uid() &&
+  return comparable_ && !may_go_back_ &&
          !VersionAtLeast(object.resource_version(), stored.resource_version());
 }
 
@@ -120,6 +120,10 @@ std::optional<Event> MemoryStore::Put(ObjectPtr object) {
   Seen(*object, false);
   const auto found = entries_.find(KeyView{object->ns(), object->name()});
   if (found == entries_.end()) {
+    // All that there was at version_ is here: what is as old and is not here, was deleted since.
+    const bool gone = comparable_ && synced_ && reading_ && !may_go_back_ &&
+                      VersionAtLeast(version_, object->resource_version());
+    if (gone) return std::nullopt;
     entries_.insert(Entry{object, state_});
     IndexObject(object);
     return Event{nullptr, std::move(object), reading_};
@@ -145,6 +149,13 @@ std::optional<Event> MemoryStore::Remove(const ObjectPtr& last) {
   return Event{last, nullptr, false};
 }
 
+bool MemoryStore::LagsBehind(std::string_view version) const {
+  std::shared_lock lock(mutex_);
+  if (!comparable_ || !synced_) return false;
+  const auto order = CompareVersions(version, version_);
+  return order.has_value() && *order < 0;
+}
+
 std::vector<Event> MemoryStore::EndState(std::string_view version) {
   std::unique_lock lock(mutex_);
   std::vector<Event> gone;
@@ -162,7 +173,7 @@ std::vector<Event> MemoryStore::EndState(std::string_view version) {
   std::erase_if(expectations_, [&](const auto& e) {
     return comparable_ ? VersionAtLeast(version, e.second.version) : e.second.state < state_;
   });
-  reading_ = false;
+  reading_ = may_go_back_ = false;
   synced_ = true;
   version_ = version;
   return gone;

@@ -6,6 +6,8 @@
 //  2. Exactly one event is returned for each change that a reader can see, none for a repetition.
 //  3. An expectation stands until the watch has shown that version or a later one, the object was
 //     deleted after it, a list begun after the write was complete, or kExpectationLife passed.
+//  4. Where versions compare, no reader sees an object become older, or come back that was gone,
+//     but by a reading that may go back (the cluster was restored from a backup).
 //
 // Per object it costs one hash node (48 bytes) beside the object. Thread rule: as store.h; the
 // methods for the writer from one thread at a time.
@@ -49,11 +51,14 @@ class MemoryStore final : public Store {
   // For the writer.
   // Versions compare as numbers from now on (resource_version.h).
   void UseComparableVersions();
-  // A complete reading of the state begins: what it does not show is gone at its end.
-  void BeginState();
+  // A complete reading of the state begins: what it does not show is gone at its end. Where
+  // versions compare, what is older than what was seen changes nothing, unless it `may_go_back`.
+  void BeginState(bool may_go_back = false);
   std::optional<Event> Put(meta::ObjectPtr object);
   // `last` is the object as it was when it went.
   std::optional<Event> Remove(const meta::ObjectPtr& last);
+  // Whether a state at `version` is older than what was seen. False where versions do not compare.
+  bool LagsBehind(std::string_view version) const;
   // The reading is complete at `version`: returns the deletions it implies; synced from now on.
   std::vector<Event> EndState(std::string_view version);
   void OnVersion(std::string_view version);  // of a bookmark
@@ -112,8 +117,9 @@ class MemoryStore final : public Store {
   bool synced_ = false;
   bool comparable_ = false;
   bool reading_ = false;
-  std::uint32_t state_ = 0;  // readings begun
-  std::string version_;      // the latest the watch has shown
+  bool may_go_back_ = false;  // the reading under way
+  std::uint32_t state_ = 0;   // readings begun
+  std::string version_;       // the latest the watch has shown
   std::unordered_set<Entry, Hash, Equal> entries_;
   std::map<std::string, Index, std::less<>> indexes_;
   std::map<meta::Key, Expectation> expectations_;

@@ -187,8 +187,26 @@ TEST_F(StoreTest, AnEventThatComesTwiceOrLateDoesNotGoBackInTime) {
   EXPECT_FALSE(store_.Put(Thing("a", "8")).has_value());
   EXPECT_FALSE(store_.Remove(Thing("a", "7")).has_value());
   EXPECT_EQ(store_.Get({"n", "a"})->resource_version(), "9");
+}
+
+TEST_F(StoreTest, AnOlderStateChangesNothingUnlessItMayGoBack) {
+  store_.UseComparableVersions();
+  Sync("1");
+  store_.Put(Thing("a", "9"));
+  store_.Put(Thing("b", "10"));
+  store_.Remove(Thing("b", "12"));
   store_.BeginState();
-  EXPECT_TRUE(store_.Put(Thing("a", "4")).has_value()) << "a restored cluster may go back";
+  EXPECT_FALSE(store_.Put(Thing("a", "4")).has_value());
+  EXPECT_FALSE(store_.Put(Thing("b", "10")).has_value()) << "it is gone since";
+  EXPECT_TRUE(store_.Put(Thing("c", "13")).has_value());
+  EXPECT_TRUE(store_.LagsBehind("11"));
+  EXPECT_FALSE(store_.LagsBehind("12"));
+  EXPECT_FALSE(store_.LagsBehind("opaque"));
+  store_.BeginState(true);
+  EXPECT_TRUE(store_.Put(Thing("a", "4")).has_value()) << "a restored cluster goes back";
+  EXPECT_TRUE(store_.Put(Thing("b", "5")).has_value());
+  EXPECT_EQ(store_.EndState("6").size(), 1U) << "c";
+  EXPECT_FALSE(store_.LagsBehind("6"));
 }
 
 TEST_F(StoreTest, CostsLittleBesideTheObjects) {

@@ -14,10 +14,14 @@ def metrics(controller):
         return [line for line in page.read().decode().splitlines() if not line.startswith("#")]
 
 
+def series(controller):
+    """What /metrics tells, without the values."""
+    return {line.rsplit(" ", 1)[0] for line in metrics(controller)}
+
+
 def usage(controller):
-    """Resident bytes, open descriptors, threads and series of the life that runs."""
+    """Resident bytes, open descriptors and threads of the life that runs."""
     status = open(f"/proc/{controller.pid}/status").read()
     return {"resident_bytes": int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024,
             "threads": int(re.search(r"Threads:\s+(\d+)", status)[1]),
-            "descriptors": len(os.listdir(f"/proc/{controller.pid}/fd")),
-            "series": len(metrics(controller))}
+            "descriptors": len(os.listdir(f"/proc/{controller.pid}/fd"))}
