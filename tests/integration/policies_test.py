@@ -143,6 +143,42 @@ class Policies(unittest.TestCase):
                 answer = self.server.call("DELETE", PROMOTION, user=user, dryRun="All")
                 self.assertEqual(answer.code, 200, answer.message)
 
+    def head(self, namespace="sluice-system", seq="1"):
+        return {"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "sluice-audit-head", "namespace": namespace},
+                "data": {"seq": seq}}
+
+    def test_the_head_of_the_audit_log_is_written_by_the_controller_only(self):
+        maps = "/api/v1/namespaces/sluice-system/configmaps"
+        self.server.call("POST", "/api/v1/namespaces",
+                         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sluice-system"}})
+        for user in (None, "bob@example.com", COLLECTOR):
+            with self.subTest(create_as=user):
+                self.refused(self.server.call("POST", maps, self.head(), user=user, dryRun="All"),
+                             "ConfigMap sluice-audit-head: is written only by the controller")
+        made = self.server.call("POST", maps, self.head(), user=CONTROLLER)
+        self.assertEqual(made.code, 201, made.message)
+        kept = maps + "/sluice-audit-head"
+        self.refused(self.patch(kept, {"data": {"seq": "0"}}), "you are " + self.admin)
+        self.refused(self.server.call("PUT", kept, self.head(seq="0")))
+        self.refused(self.patch(kept, {"data": {"seq": "0"}}, user=COLLECTOR))
+        self.refused(self.server.call("DELETE", kept))
+        self.server.call("DELETE", maps)  # the whole collection
+        found = self.server.call("GET", kept)
+        self.assertEqual((found.code, found.body["data"]["seq"]), (200, "1"))
+        answer = self.patch(kept, {"data": {"seq": "2"}}, user=CONTROLLER)
+        self.assertEqual(answer.code, 200, answer.message)
+        # A namespace that is deleted takes it along.
+        answer = self.server.call("DELETE", kept, user=COLLECTOR)
+        self.assertEqual(answer.code, 200, answer.message)
+
+    def test_other_config_maps_are_nobodys_affair(self):
+        maps = "/api/v1/namespaces/default/configmaps"
+        for body in (self.head("default"), {"apiVersion": "v1", "kind": "ConfigMap",
+                                            "metadata": {"name": "other", "namespace": "default"}}):
+            answer = self.server.call("POST", maps, body, user="bob@example.com", dryRun="All")
+            self.assertEqual(answer.code, 201, answer.message)
+
     def test_the_controllers_name_stands_in_one_place(self):
         text = "".join(p.read_text() for p in (ROOT / "deploy/manifests/policies").glob("*.yaml"))
         self.assertEqual(text.count(CONTROLLER), 1)
