@@ -12,12 +12,6 @@
 #include "datapath/store/limits.h"
 
 namespace sluice::store {
-namespace {
-
-std::size_t RoundToPages(std::size_t bytes) { return (bytes + kPageBytes - 1) & ~(kPageBytes - 1); }
-
-}  // namespace
-
 struct Arena::Segment {
   int fd = -1;
   char* base = nullptr;

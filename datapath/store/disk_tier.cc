@@ -11,14 +11,6 @@
 #include "datapath/store/limits.h"
 
 namespace sluice::store {
-namespace {
-
-std::uint64_t RoundToPages(std::uint64_t bytes) {
-  return (bytes + kPageBytes - 1) & ~std::uint64_t{kPageBytes - 1};
-}
-
-}  // namespace
-
 DiskTier::DiskTier(std::unique_ptr<Device> device, std::uint8_t number,
                    std::uint64_t write_queue_bytes, DiskOwner& owner, base::Clock& clock)
     : device_(std::move(device)),

@@ -8,6 +8,9 @@
 namespace sluice::store {
 
 inline constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t RoundToPages(std::size_t bytes) {
+  return (bytes + kPageBytes - 1) & ~(kPageBytes - 1);
+}
 inline constexpr std::size_t kMinChunkBytes = 64 << 10;
 inline constexpr std::size_t kMaxChunkBytes = 16 << 20;
 

@@ -33,13 +33,17 @@ add_custom_target(unit_tests)
 add_custom_target(fuzzers)
 
 # sluice_library(NAME [DEPS lib...] [PRIVATE_DEPS lib...] [TEST_DEPS lib...] [TEST_LABELS label...]
-#                [EXCLUDE file...])
+#                [EXCLUDE file...] [ALONE file...])
 #
 # Makes library NAME from this folder's *.cc, test binary NAME_test from its *_test.cc (one ctest
 # entry, label "unit" unless TEST_LABELS says otherwise), and with SLUICE_FUZZ one fuzzer per
-# x_fuzz.cc, named x_fuzz. Files in EXCLUDE belong to another target (a main, say).
+# x_fuzz.cc, named x_fuzz. Files in EXCLUDE belong to another target (a main, say). Where a preset compiles
+# a target in one piece (CMAKE_UNITY_BUILD), the files in ALONE stay apart: their names meet others'.
 function(sluice_library name)
-  cmake_parse_arguments(arg "" "" "DEPS;PRIVATE_DEPS;TEST_DEPS;TEST_LABELS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(arg "" "" "DEPS;PRIVATE_DEPS;TEST_DEPS;TEST_LABELS;EXCLUDE;ALONE" ${ARGN})
+  if(arg_ALONE)
+    set_source_files_properties(${arg_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -73,7 +77,7 @@ function(sluice_test name)
     set(arg_LABELS unit)
   endif()
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 300)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE sluice_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)
@@ -116,11 +120,13 @@ function(sluice_proto name)
     endif()
   endforeach()
   add_library(${name} STATIC ${messages})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
   target_include_directories(${name} PUBLIC ${out})
   target_compile_options(${name} PRIVATE -O1 -g0 -w)
   target_link_libraries(${name} PUBLIC protobuf::libprotobuf Threads::Threads ${arg_DEPS})
   if(arg_GRPC)
     add_library(${name}_grpc STATIC ${stubs})
+    set_target_properties(${name}_grpc PROPERTIES UNITY_BUILD OFF)
     target_compile_options(${name}_grpc PRIVATE -O1 -g0 -w)
     target_link_libraries(${name}_grpc PUBLIC ${name} gRPC::grpc++)
   endif()

@@ -6,8 +6,11 @@
 #include "reconcilers/gates/stage_record.h"
 
 namespace sluice::audit {
+namespace {
 
 using Json = nlohmann::ordered_json;
+
+}  // namespace
 
 Entry VerdictEntry(const std::string& subject, const std::string& actor, const std::string& object,
                    const gates::StageRecord& record) {

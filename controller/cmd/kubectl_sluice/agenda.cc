@@ -8,6 +8,7 @@
 #include "api/v1alpha1/freeze_window.pb.h"
 #include "api/v1alpha1/readiness_review.pb.h"
 #include "controller/base/time_format.h"
+#include "controller/cmd/kubectl_sluice/json_at.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/gates/decimal.h"
 #include "reconcilers/gates/readiness.h"
@@ -17,12 +18,6 @@ namespace {
 
 using base::WallTime;
 using nlohmann::json;
-
-std::string At(const json& object, const char* pointer) {
-  const json::json_pointer where(pointer);
-  return object.contains(where) && object[where].is_string() ? object[where].get<std::string>()
-                                                             : std::string();
-}
 
 json ListAt(const json& object, const char* pointer) {
   const json::json_pointer where(pointer);

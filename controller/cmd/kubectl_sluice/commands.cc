@@ -8,6 +8,7 @@
 #include "controller/cmd/kubectl_sluice/answer.h"
 #include "controller/cmd/kubectl_sluice/ask.h"
 #include "controller/cmd/kubectl_sluice/chain.h"
+#include "controller/cmd/kubectl_sluice/json_at.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/resources.h"
@@ -16,10 +17,6 @@ namespace sluice::kubectl {
 namespace {
 
 using nlohmann::json;
-
-std::string At(const json& object, const char* pointer) {
-  return object.value(json::json_pointer(pointer), std::string());
-}
 
 base::Status NoSuchSite(client::Reader& api, const std::string& name) {
   std::string names;

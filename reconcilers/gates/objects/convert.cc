@@ -123,8 +123,8 @@ void FillPeople(const v1alpha1::Gate& message, Gate& gate) {
   }
 }
 
-base::StatusOr<std::string> Subject(const char* field, const std::string& query,
-                                    const v1alpha1::ServiceLevelObjectiveSpec& spec) {
+base::StatusOr<std::string> AboutSubject(const char* field, const std::string& query,
+                                         const v1alpha1::ServiceLevelObjectiveSpec& spec) {
   if (query.empty()) return query;
   std::map<std::string, std::string> variables = {{"window", "$window"}};
   variables[spec.subject_ref().kind() == "Tenant" ? "tenant" : "site"] = spec.subject_ref().name();
@@ -134,16 +134,17 @@ base::StatusOr<std::string> Subject(const char* field, const std::string& query,
 base::Status FillIndicator(const v1alpha1::ServiceLevelObjectiveSpec& spec, Indicator& out) {
   if (spec.indicator().has_ratio()) {
     const auto& ratio = spec.indicator().ratio();
-    SLUICE_ASSIGN_OR_RETURN(out.good, Subject("indicator.ratio.good", ratio.good(), spec));
-    SLUICE_ASSIGN_OR_RETURN(out.bad, Subject("indicator.ratio.bad", ratio.bad(), spec));
-    SLUICE_ASSIGN_OR_RETURN(out.total, Subject("indicator.ratio.total", ratio.total(), spec));
+    SLUICE_ASSIGN_OR_RETURN(out.good, AboutSubject("indicator.ratio.good", ratio.good(), spec));
+    SLUICE_ASSIGN_OR_RETURN(out.bad, AboutSubject("indicator.ratio.bad", ratio.bad(), spec));
+    SLUICE_ASSIGN_OR_RETURN(out.total, AboutSubject("indicator.ratio.total", ratio.total(), spec));
     return base::OkStatus();
   }
   if (!spec.indicator().has_threshold()) {
     return base::InvalidArgument("indicator: neither ratio nor threshold");
   }
   const auto& threshold = spec.indicator().threshold();
-  SLUICE_ASSIGN_OR_RETURN(out.query, Subject("indicator.threshold.query", threshold.query(), spec));
+  SLUICE_ASSIGN_OR_RETURN(out.query,
+                          AboutSubject("indicator.threshold.query", threshold.query(), spec));
   SLUICE_ASSIGN_OR_RETURN(out.op, Op("indicator.threshold.op", threshold.op()));
   SLUICE_ASSIGN_OR_RETURN(out.value, Number("indicator.threshold.value", threshold.value()));
   return base::OkStatus();
