@@ -15,10 +15,21 @@ namespace {
 using std::chrono::steady_clock;
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) {
+  unsigned found = 0;  // no early exit: the compiler looks at many bytes at once
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t') || byte == 0x7f;
-  });
+    found |= static_cast<unsigned>((byte < 0x20) & (c != '\t')) | (byte == 0x7f);
+  }
+  return found != 0;
+}
+
+base::Status CheckHeader(std::string_view name, std::string_view value) {
+  if (name.empty() || name.find_first_of(": \t") != std::string_view::npos || HasControl(name) ||
+      HasControl(value)) {
+    return base::InvalidArgument(
+        fmt::format("HTTP: header {} holds characters it must not", name.substr(0, 40)));
+  }
+  return base::OkStatus();
 }
 
 base::Status CheckRequest(const Request& request) {
@@ -35,11 +46,10 @@ base::Status CheckRequest(const Request& request) {
     return base::InvalidArgument("HTTP: bad method");
   }
   for (const Header& header : request.headers) {
-    if (header.name.empty() || header.name.find_first_of(": \t") != std::string::npos ||
-        HasControl(header.name) || HasControl(header.value)) {
-      return base::InvalidArgument(
-          fmt::format("HTTP: header {} holds characters it must not", header.name.substr(0, 40)));
-    }
+    SLUICE_RETURN_IF_ERROR(CheckHeader(header.name, header.value));
+  }
+  for (const HeaderView& header : request.more_headers) {
+    SLUICE_RETURN_IF_ERROR(CheckHeader(header.name, header.value));
   }
   return base::OkStatus();
 }
@@ -56,6 +66,15 @@ class ClientImpl final : public Client {
     target_.proxy = std::move(proxy);
     prefix_ = target_.server.path;
     if (prefix_.ends_with('/')) prefix_.pop_back();
+    const std::string authority = target_.server.Authority();
+    const bool absolute = !target_.proxy.host.empty() && !target_.server.tls();
+    if (absolute) prefix_.insert(0, "http://" + authority);
+    common_ =
+        fmt::format(" HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n", authority, options_.user_agent);
+    if (absolute && !target_.proxy.userinfo.empty()) {
+      common_ +=
+          "Proxy-Authorization: Basic " + base::Base64Encode(target_.proxy.userinfo) + "\r\n";
+    }
   }
 
   base::StatusOr<Response> Do(const Request& request) override { return Do(request, nullptr); }
@@ -80,11 +99,13 @@ class ClientImpl final : public Client {
                                     bool* keep);
   std::unique_ptr<Connection> TakeIdle(std::uint64_t* generation);
   void PutIdle(std::unique_ptr<Connection> connection, std::uint64_t generation);
-  std::string Head(const Request& request) const;
+  // The head, and behind it as much of the body as goes out with it.
+  std::string Head(const Request& request, std::string_view joined) const;
 
   const ClientOptions options_;
   const WakeFd stop_;
-  std::string prefix_;
+  std::string prefix_;  // of every target
+  std::string common_;  // what stands between a target and the call's own headers
   Resolver resolver_;
 
   std::mutex mutex_;  // guards what follows; target_.tls stays empty, tls_ is the truth
@@ -136,24 +157,31 @@ base::StatusOr<Response> ClientImpl::Exchange(Connection& connection, const Requ
                                               const BodySink& sink, const CallScope& scope,
                                               Attempt* attempt, bool* keep) {
   const auto read_limit = [&] { return steady_clock::now() + request.read_timeout; };
-  std::string head = Head(request);
   // One write for small requests: one segment, one TLS record.
   const bool joined = request.body.size() <= kReadBufferBytes;
-  if (joined) head += request.body;
+  const std::string head = Head(request, joined ? request.body : std::string_view());
   SLUICE_RETURN_IF_ERROR(connection.WriteAll(head, scope, read_limit()));
   if (!joined) SLUICE_RETURN_IF_ERROR(connection.WriteAll(request.body, scope, read_limit()));
 
   ResponseParser parser(request.method == "HEAD");
   Response response;
-  const BodySink take = [&](std::string_view piece) -> base::Status {
-    if (sink && parser.status() / 100 == 2) return sink(piece);
-    if (response.body.size() + piece.size() > request.max_body_bytes) {
-      return base::ResourceExhausted(fmt::format(
-          "the body of an HTTP answer is longer than {} bytes", request.max_body_bytes));
+  struct Taker {  // one pointer in the sink below: std::function need not allocate
+    const Request& request;
+    const BodySink& sink;
+    const ResponseParser& parser;
+    std::string& body;
+    base::Status Take(std::string_view piece) const {
+      if (sink && parser.status() / 100 == 2) return sink(piece);
+      if (body.size() + piece.size() > request.max_body_bytes) {
+        return base::ResourceExhausted(fmt::format(
+            "the body of an HTTP answer is longer than {} bytes", request.max_body_bytes));
+      }
+      body += piece;
+      return base::OkStatus();
     }
-    response.body += piece;
-    return base::OkStatus();
   };
+  const Taker taker{request, sink, parser, response.body};
+  const BodySink take = [&taker](std::string_view piece) { return taker.Take(piece); };
   char buffer[kReadBufferBytes];
   while (!parser.done()) {
     SLUICE_ASSIGN_OR_RETURN(const std::size_t n,
@@ -169,36 +197,37 @@ base::StatusOr<Response> ClientImpl::Exchange(Connection& connection, const Requ
   }
   if (!parser.keep_alive()) *keep = false;
   response.status = parser.status();
-  response.headers = parser.headers();
+  response.headers = parser.TakeHeaders();
   return response;
 }
 
-std::string ClientImpl::Head(const Request& request) const {
-  const bool absolute = !target_.proxy.host.empty() && !target_.server.tls();
-  const std::string authority = target_.server.Authority();
+std::string ClientImpl::Head(const Request& request, std::string_view joined) const {
+  constexpr std::size_t kFramingBytes = 64;  // of the lines below
+  std::size_t size = request.method.size() + prefix_.size() + request.target.size() +
+                     common_.size() + joined.size() + kFramingBytes;
+  for (const Header& header : request.headers) size += header.name.size() + header.value.size() + 4;
+  for (const HeaderView& header : request.more_headers) {
+    size += header.name.size() + header.value.size() + 4;
+  }
   std::string head;
-  head.reserve(512);
-  fmt::format_to(std::back_inserter(head), "{} {}{}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n",
-                 request.method, absolute ? "http://" + authority : "", prefix_, request.target,
-                 authority, options_.user_agent);
-  if (absolute && !target_.proxy.userinfo.empty()) {
-    head += "Proxy-Authorization: Basic " + base::Base64Encode(target_.proxy.userinfo) + "\r\n";
-  }
-  for (const Header& header : request.headers) {
-    head += header.name;
-    head += ": ";
-    head += header.value;
-    head += "\r\n";
-  }
+  head.reserve(size);
+  head.append(request.method).append(" ").append(prefix_).append(request.target).append(common_);
+  const auto add = [&head](std::string_view name, std::string_view value) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  };
+  for (const Header& header : request.headers) add(header.name, header.value);
+  for (const HeaderView& header : request.more_headers) add(header.name, header.value);
   if (!request.body.empty() || !IsSafe(request.method)) {
-    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", request.body.size());
+    add("Content-Length", std::to_string(request.body.size()));
   }
-  head += "\r\n";
+  head.append("\r\n").append(joined);
   return head;
 }
 
 std::unique_ptr<Connection> ClientImpl::TakeIdle(std::uint64_t* generation) {
-  const auto oldest = steady_clock::now() - kIdleConnectionAge;
+  const auto now = steady_clock::now();
+  const auto oldest = now - kIdleConnectionAge;
+  const auto trusted = now - kTrustedIdle;
   while (true) {
     Idle idle;
     {
@@ -208,6 +237,7 @@ std::unique_ptr<Connection> ClientImpl::TakeIdle(std::uint64_t* generation) {
       idle = std::move(idle_.back());
       idle_.pop_back();
     }
+    if (idle.since >= trusted) return std::move(idle.connection);
     if (idle.since >= oldest && idle.connection->StillIdle()) return std::move(idle.connection);
   }
 }

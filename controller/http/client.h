@@ -25,6 +25,7 @@
 
 #include <chrono>
 #include <memory>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -53,11 +54,18 @@ struct ClientOptions {
   std::chrono::milliseconds connect_timeout{5000};  // name, TCP, proxy and TLS together
 };
 
+// A header whose texts live elsewhere.
+struct HeaderView {
+  std::string_view name;
+  std::string_view value;
+};
+
 struct Request {
   std::string method = "GET";
-  std::string target = "/";  // path and query, already encoded
-  Headers headers;           // without Host, Content-Length, Connection, User-Agent
-  std::string_view body;     // must live until Do returns
+  std::string target = "/";                  // path and query, already encoded
+  Headers headers;                           // without Host, Content-Length, Connection, User-Agent
+  std::span<const HeaderView> more_headers;  // the same; these must live until Do returns
+  std::string_view body;                     // must live until Do returns
   std::chrono::milliseconds read_timeout{30000};   // between two pieces of the answer
   std::chrono::milliseconds total_timeout{30000};  // the whole call
   std::size_t max_body_bytes = kMaxBodyBytes;      // of Response::body

@@ -25,16 +25,18 @@ base::Status Cut(std::string_view what, int error) {
 // does not, and leaves the descriptor to its Connection.
 int BioWrite(BIO* bio, const char* bytes, int size) {
   BIO_clear_retry_flags(bio);
-  const int fd = static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
-  const ssize_t n = send(fd, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  auto& socket = *static_cast<Connection::Socket*>(BIO_get_data(bio));
+  socket.drained = true;  // the answer to this is still to come
+  const ssize_t n = send(socket.fd, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
 
 int BioRead(BIO* bio, char* bytes, int size) {
   BIO_clear_retry_flags(bio);
-  const int fd = static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
-  const ssize_t n = recv(fd, bytes, static_cast<std::size_t>(size), 0);
+  auto& socket = *static_cast<Connection::Socket*>(BIO_get_data(bio));
+  const ssize_t n = recv(socket.fd, bytes, static_cast<std::size_t>(size), 0);
+  socket.drained = n < size;
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);
@@ -166,10 +168,11 @@ base::Status Connection::ConnectThroughProxy(const Target& target, const CallSco
 
 base::Status Connection::Handshake(const Target& target, const CallScope& scope,
                                    base::MonoTime limit) {
-  SLUICE_ASSIGN_OR_RETURN(tls_, target.tls->NewSession(target.server.host));
+  tls_context_ = target.tls;
+  SLUICE_ASSIGN_OR_RETURN(tls_, tls_context_->NewSession(target.server.host));
   BIO* bio = BIO_new(SocketMethod());
   SLUICE_CHECK(bio != nullptr);
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd_)));
+  BIO_set_data(bio, &socket_);
   SSL_set_bio(tls_, bio, bio);
   while (true) {
     ERR_clear_error();
@@ -181,6 +184,7 @@ base::Status Connection::Handshake(const Target& target, const CallScope& scope,
     const long verify = SSL_get_verify_result(tls_);
     bool closed = false;
     const base::Status status = AfterTls(n, scope, limit, "Connect", &closed);
+    if (!status.ok()) tls_context_->ForgetSession();
     if (verify != X509_V_OK && !status.ok() && status.code() == base::Code::kUnavailable) {
       return base::Unavailable(fmt::format("TLS to {}: certificate not accepted: {}",
                                            target.server.Authority(),
@@ -200,9 +204,9 @@ base::Status Connection::AfterTls(int n, const CallScope& scope, base::MonoTime 
   const int saved_errno = errno;
   switch (SSL_get_error(tls_, n)) {
     case SSL_ERROR_WANT_READ:
-      return scope.WaitFor(fd_, POLLIN, limit, limit_name);
+      return scope.WaitFor(socket_.fd, POLLIN, limit, limit_name);
     case SSL_ERROR_WANT_WRITE:
-      return scope.WaitFor(fd_, POLLOUT, limit, limit_name);
+      return scope.WaitFor(socket_.fd, POLLOUT, limit, limit_name);
     case SSL_ERROR_ZERO_RETURN:
       *closed = true;
       return base::OkStatus();
@@ -232,11 +236,12 @@ base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope
       if (closed) return Cut("write", EPIPE);
       continue;
     }
-    const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    socket_.drained = true;  // the answer to this is still to come
+    const ssize_t n = send(socket_.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {
-      SLUICE_RETURN_IF_ERROR(scope.WaitFor(fd_, POLLOUT, limit, "Write"));
+      SLUICE_RETURN_IF_ERROR(scope.WaitFor(socket_.fd, POLLOUT, limit, "Write"));
     } else if (errno != EINTR) {
       return Cut("write", errno);
     }
@@ -246,6 +251,10 @@ base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope
 
 base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, const CallScope& scope,
                                              base::MonoTime limit) {
+  // A recv(2) that finds nothing costs as much as one that does: wait first where nothing is left.
+  if (socket_.drained && (tls_ == nullptr || SSL_has_pending(tls_) == 0)) {
+    SLUICE_RETURN_IF_ERROR(scope.WaitFor(socket_.fd, POLLIN, limit, "Read"));
+  }
   while (true) {
     if (tls_ != nullptr) {
       ERR_clear_error();
@@ -257,10 +266,11 @@ base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, con
       if (closed) return std::size_t{0};
       continue;
     }
-    const ssize_t n = recv(fd_, buffer, size, 0);
+    const ssize_t n = recv(socket_.fd, buffer, size, 0);
+    socket_.drained = n < static_cast<ssize_t>(size);
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EAGAIN) {
-      SLUICE_RETURN_IF_ERROR(scope.WaitFor(fd_, POLLIN, limit, "Read"));
+      SLUICE_RETURN_IF_ERROR(scope.WaitFor(socket_.fd, POLLIN, limit, "Read"));
     } else if (errno != EINTR) {
       return Cut("read", errno);
     }
@@ -268,7 +278,7 @@ base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, con
 }
 
 bool Connection::StillIdle() {
-  pollfd fd{fd_, POLLIN, 0};
+  pollfd fd{socket_.fd, POLLIN, 0};
   const bool read_ahead = tls_ != nullptr && SSL_has_pending(tls_) == 1;
   if (poll(&fd, 1, 0) == 0 && !read_ahead) return true;
   if (tls_ == nullptr || (fd.revents & (POLLERR | POLLHUP)) != 0) return false;
@@ -286,7 +296,7 @@ Connection::~Connection() {
     SSL_free(tls_);
     ERR_clear_error();
   }
-  close(fd_);
+  close(socket_.fd);
 }
 
 }  // namespace sluice::http

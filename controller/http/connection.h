@@ -36,8 +36,13 @@ class Connection {
   // False when the peer closed or sent anything while the connection lay idle.
   bool StillIdle();
 
+  struct Socket {
+    int fd;
+    bool drained = false;  // the last recv(2) left nothing behind: wait before the next one
+  };
+
  private:
-  explicit Connection(int fd) : fd_(fd) {}
+  explicit Connection(int fd) : socket_{fd} {}
   static base::StatusOr<std::unique_ptr<Connection>> ConnectTcp(const SocketAddress& address,
                                                                 const CallScope& scope,
                                                                 base::MonoTime limit);
@@ -48,7 +53,8 @@ class Connection {
   base::Status AfterTls(int n, const CallScope& scope, base::MonoTime limit, const char* limit_name,
                         bool* closed);
 
-  int fd_;
+  Socket socket_;                                  // BIOs point to it
+  std::shared_ptr<const TlsContext> tls_context_;  // outlives tls_
   ssl_st* tls_ = nullptr;
   bool handshaken_ = false;  // OpenSSL forgets this after a fatal error
 };

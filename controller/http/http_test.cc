@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <latch>
 #include <thread>
@@ -126,6 +127,39 @@ TEST(ResponseParser, RefusesWhatCouldBeReadTwoWays) {
 TEST(ResponseParser, BoundsTheHead) {
   const std::string endless = "HTTP/1.1 200 OK\r\nA: " + std::string(kMaxHeaderBytes, 'x');
   EXPECT_EQ(ParseInSteps(endless, 1000).status.code(), Code::kResourceExhausted);
+}
+
+TEST(HttpClient, SendsHeadersThatLiveElsewhere) {
+  Imposter imposter(AnswerAll);
+  const HeaderView views[] = {{"B", "2"}, {"C", "3"}};
+  const auto client = ClientFor(imposter.url());
+  ASSERT_TRUE(client->Do({.headers = {{"A", "1"}}, .more_headers = views}).ok());
+  const auto headers = imposter.requests().at(0).headers;
+  EXPECT_EQ(FindHeader(headers, "A"), "1");
+  EXPECT_EQ(FindHeader(headers, "B"), "2");
+  EXPECT_EQ(FindHeader(headers, "C"), "3");
+  const HeaderView bad[] = {{"B", "2\r\nD: 4"}};
+  EXPECT_EQ(client->Do({.more_headers = bad}).status().code(), Code::kInvalidArgument);
+}
+
+// A connection given back moments ago is used again without a look at it.
+TEST(HttpClient, AWriteOnAConnectionClosedMomentsAgoIsSentOnceAtMost) {
+  std::atomic<int> posts{0};
+  Imposter imposter([&posts](ImposterConnection& c) {
+    while (c.ReadRequest()) {
+      ++posts;
+      c.Send(Answer(200, "ok"));
+      if (c.index() % 2 == 0) return;  // closes without having said so
+    }
+  });
+  const auto client = ClientFor(imposter.url());
+  int answered = 0;
+  for (int i = 0; i < 50; ++i) {
+    const auto answer = client->Do({.method = "POST", .body = "x"});
+    answered += answer.ok();
+    EXPECT_EQ(answer.ok() ? "ConnectionCut" : answer.status().reason(), "ConnectionCut");
+  }
+  EXPECT_EQ(answered, posts.load()) << "each that was taken was answered, each once";
 }
 
 TEST(HttpClient, KeepsItsConnection) {
@@ -335,6 +369,28 @@ TEST(HttpClientTls, RotationReplacesKeptConnectionsAndABadTextChangesNothing) {
   ASSERT_TRUE(client->SetTls({.ca_pem = ca.cert_pem()}).ok());
   ASSERT_TRUE(client->Do({}).ok());
   EXPECT_EQ(imposter.connections(), 2);
+}
+
+TEST(HttpClientTls, ANewConnectionResumesTheSessionUntilARotation) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  const TestCa::Issued user = ca.Issue("user", "DNS:user");
+  Imposter imposter(
+      [](ImposterConnection& c) {
+        if (c.ReadRequest()) c.Send(Answer(200, "ok", "Connection: close\r\n"));
+      },
+      ImposterTls{server.cert_pem, server.key_pem, ca.cert_pem()});
+  const TlsOptions tls{ca.cert_pem(), user.cert_pem, user.key_pem};
+  const auto client = ClientFor(imposter.url(), tls);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client->Do({}).ok());
+  ASSERT_TRUE(client->SetTls(tls).ok());
+  ASSERT_TRUE(client->Do({}).ok());
+  const auto requests = imposter.requests();
+  ASSERT_EQ(requests.size(), 4u);
+  EXPECT_FALSE(requests[0].resumed);
+  EXPECT_TRUE(requests[1].resumed);
+  EXPECT_TRUE(requests[2].resumed);
+  EXPECT_FALSE(requests[3].resumed) << "new roots and keys have to be tried";
 }
 
 TEST(HttpServer, ServesExactPathsAndPrefixes) {

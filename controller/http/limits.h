@@ -14,8 +14,13 @@ inline constexpr std::size_t kMaxTargetBytes = 64 << 10;       // PromQL can be 
 inline constexpr std::size_t kMaxIdleConnections = 16;         // kept per client
 inline constexpr std::size_t kMaxResolving = 64;               // names waiting to be resolved
 inline constexpr std::chrono::seconds kIdleConnectionAge{50};  // then closed, not reused
-inline constexpr std::size_t kReadBufferBytes = 16 << 10;      // one TLS record
-inline constexpr std::size_t kTlsReadAheadBytes = 64 << 10;    // while records are being read
+// Given back this recently, it is used again unlooked at: a close younger than a round trip would
+// be missed by looking, too.
+inline constexpr std::chrono::milliseconds kTrustedIdle{1};
+inline constexpr std::size_t kReadBufferBytes = 16 << 10;    // one TLS record
+inline constexpr std::size_t kTlsReadAheadBytes = 64 << 10;  // while records are being read
+
+inline constexpr std::chrono::hours kSessionReuse{1};  // of a TLS session, then a full handshake
 
 inline constexpr std::size_t kMaxServerBodyBytes = 1 << 20;
 inline constexpr std::size_t kMaxServerQueue = 64;  // connections waiting for a thread

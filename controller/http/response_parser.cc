@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -24,9 +25,24 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
-bool IsTokenChar(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+// RFC 9110, 5.6.2: what names of headers are made of.
+constexpr std::array<bool, 256> kTokenChars = [] {
+  std::array<bool, 256> is{};
+  for (unsigned c = 'a'; c <= 'z'; ++c) is[c] = is[c - 32] = true;
+  for (unsigned c = '0'; c <= '9'; ++c) is[c] = true;
+  for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
+  return is;
+}();
+
+bool IsTokenChar(char c) { return kTokenChars[static_cast<unsigned char>(c)]; }
+
+bool HasControl(std::string_view line) {
+  unsigned found = 0;  // no early exit: the compiler looks at many bytes at once
+  for (const char c : line) {
+    const auto byte = static_cast<unsigned char>(c);
+    found |= static_cast<unsigned>((byte < 0x20) & (c != '\t')) | (byte == 0x7f);
+  }
+  return found != 0;
 }
 
 // Whether the comma-separated list holds `token`.
@@ -99,6 +115,14 @@ base::Status ResponseParser::FeedEnd() {
 }
 
 base::StatusOr<std::size_t> ResponseParser::FeedHead(std::string_view bytes) {
+  // Mostly a head comes whole: then it is read where it lies.
+  if (head_.empty() && bytes.size() <= kMaxHeaderBytes) {
+    const std::size_t end = bytes.find("\r\n\r\n");
+    if (end != std::string_view::npos) {
+      SLUICE_RETURN_IF_ERROR(TakeHead(bytes.substr(0, end)));
+      return end + 4;
+    }
+  }
   const std::size_t before = head_.size();
   const std::size_t room = kMaxHeaderBytes - before;
   head_.append(bytes.substr(0, room));
@@ -113,11 +137,18 @@ base::StatusOr<std::size_t> ResponseParser::FeedHead(std::string_view bytes) {
   const std::size_t used = end + 4 - before;
   const std::string head = std::move(head_).substr(0, end);
   head_.clear();
+  SLUICE_RETURN_IF_ERROR(TakeHead(head));
+  return used;
+}
+
+base::Status ResponseParser::TakeHead(std::string_view head) {
+  constexpr std::size_t kUsualHeaders = 12;
   headers_.clear();
+  headers_.reserve(kUsualHeaders);
   SLUICE_RETURN_IF_ERROR(ParseHead(head));
   if (status_ == 101) return Malformed("an upgrade nobody asked for");
   if (status_ >= 200) SLUICE_RETURN_IF_ERROR(ChooseFraming());  // interim answers are skipped
-  return used;
+  return base::OkStatus();
 }
 
 base::Status ResponseParser::ParseHead(std::string_view head) {
@@ -126,10 +157,7 @@ base::Status ResponseParser::ParseHead(std::string_view head) {
     const std::size_t end = head.find("\r\n");
     const std::string_view line = head.substr(0, end);
     head.remove_prefix(end == std::string_view::npos ? head.size() : end + 2);
-    for (const char c : line) {
-      const auto byte = static_cast<unsigned char>(c);
-      if ((byte < 0x20 && c != '\t') || byte == 0x7f) return Malformed("control character in head");
-    }
+    if (HasControl(line)) return Malformed("control character in head");
     SLUICE_RETURN_IF_ERROR(first ? ParseStatusLine(line) : ParseHeaderLine(line));
     first = false;
   }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "controller/base/status.h"
@@ -49,11 +50,13 @@ class ResponseParser {
 
   int status() const { return status_; }
   const Headers& headers() const { return headers_; }
+  Headers TakeHeaders() { return std::move(headers_); }  // the parser's last act
 
  private:
   enum class State { kHead, kFixed, kChunkSize, kChunkData, kChunkEnd, kTrailer, kToClose, kDone };
 
   base::StatusOr<std::size_t> FeedHead(std::string_view bytes);
+  base::Status TakeHead(std::string_view head);
   base::Status ParseHead(std::string_view head);
   base::Status ParseStatusLine(std::string_view line);
   base::Status ParseHeaderLine(std::string_view line);

@@ -110,12 +110,36 @@ base::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Make(const TlsOpti
                      nullptr);
   static constexpr unsigned char kAlpn[] = "\x08http/1.1";
   SSL_CTX_set_alpn_protos(raw, kAlpn, sizeof(kAlpn) - 1);
+  SSL_CTX_set_app_data(raw, context.get());
+  SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(raw, KeepSession);
   if (!options.insecure_skip_verify) SLUICE_RETURN_IF_ERROR(AddRoots(raw, options.ca_pem));
   SLUICE_RETURN_IF_ERROR(UseCertificate(raw, options));
   return std::shared_ptr<const TlsContext>(std::move(context));
 }
 
-TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+TlsContext::~TlsContext() {
+  SSL_SESSION_free(session_);
+  SSL_CTX_free(context_);
+}
+
+// OpenSSL calls this for every ticket; returning 1 takes the reference.
+int TlsContext::KeepSession(ssl_st* connection, ssl_session_st* session) {
+  auto* const self = static_cast<TlsContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(connection)));
+  const bool resumed_later = SSL_get_app_data(connection) != nullptr;  // NewSession says for whom
+  if (!resumed_later || SSL_SESSION_is_resumable(session) == 0) return 0;
+  const std::lock_guard lock(self->mutex_);
+  SSL_SESSION_free(self->session_);
+  self->session_ = session;
+  self->session_since_ = std::chrono::steady_clock::now();
+  return 1;
+}
+
+void TlsContext::ForgetSession() const {
+  const std::lock_guard lock(mutex_);
+  SSL_SESSION_free(session_);
+  session_ = nullptr;
+}
 
 base::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) const {
   const std::string& name = server_name_.empty() ? host : server_name_;
@@ -132,6 +156,13 @@ base::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) const {
     return base::InvalidArgument("TLS: bad server name: " + TakeTlsError());
   }
   SSL_set_connect_state(session);
+  const std::lock_guard lock(mutex_);
+  if (host_.empty()) host_ = host;
+  if (host_ != host) return session;  // tickets are kept for one server
+  SSL_set_app_data(session, const_cast<TlsContext*>(this));
+  if (session_ != nullptr && std::chrono::steady_clock::now() - session_since_ < kSessionReuse) {
+    SSL_set_session(session, session_);
+  }
   return session;
 }
 

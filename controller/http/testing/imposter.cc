@@ -62,6 +62,8 @@ SSL_CTX* ServerContext(const ImposterTls& tls) {
   bio = memory(tls.key_pem);
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
+  static constexpr unsigned char kSessions[] = "imposter";
+  SSL_CTX_set_session_id_context(context, kSessions, sizeof(kSessions) - 1);
   SLUICE_CHECK(SSL_CTX_use_certificate(context, cert) == 1);
   SLUICE_CHECK(SSL_CTX_use_PrivateKey(context, key) == 1);
   X509_free(cert);
@@ -105,6 +107,7 @@ std::optional<RecordedRequest> ImposterConnection::ReadRequest() {
   }
   RecordedRequest request;
   request.connection = index_;
+  request.resumed = tls_ != nullptr && SSL_session_reused(tls_) == 1;
   std::string_view head = std::string_view(buffer_).substr(0, end + 2);
   std::size_t line_end = head.find("\r\n");
   const std::string_view first = head.substr(0, line_end);

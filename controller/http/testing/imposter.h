@@ -31,6 +31,7 @@ struct RecordedRequest {
   std::string target;
   Headers headers;
   std::string body;
+  bool resumed = false;  // its TLS session
 };
 
 // "HTTP/1.1 <status> X" with Content-Length and the given extra header lines.
