@@ -10,6 +10,7 @@
 #include "controller/client/limits.h"
 #include "controller/client/line_splitter.h"
 #include "controller/client/list_page.h"
+#include "controller/client/status_text.h"
 #include "controller/client/transport.h"
 
 namespace sluice::client {
@@ -50,18 +51,24 @@ Key KeyOf(const json& object) {
 // The object as text; kind and apiVersion are put in where they are missing.
 base::StatusOr<std::string> BodyOf(const Resource& resource, const json& object) {
   if (!object.is_object()) return base::InvalidArgument("the object is not a JSON object");
-  if (object.contains("kind") && object.contains("apiVersion")) return Dump(object);
-  json whole = object;
-  whole["kind"] = resource.kind;
-  whole["apiVersion"] = resource.ApiVersion();
-  return Dump(whole);
+  std::string missing;
+  if (!object.contains("kind")) missing += fmt::format(R"("kind":"{}",)", resource.kind);
+  if (!object.contains("apiVersion")) {
+    missing += fmt::format(R"("apiVersion":"{}",)", resource.ApiVersion());
+  }
+  SLUICE_ASSIGN_OR_RETURN(std::string text, Dump(object));
+  if (missing.empty()) return text;
+  if (object.empty()) missing.pop_back();  // the comma
+  text.insert(1, missing);
+  return text;
 }
 
 std::string WithQuery(std::string path, const std::string& query) {
-  return query.empty() ? path : path + "?" + query;
+  if (!query.empty()) path.append("?").append(query);
+  return path;
 }
 
-class ClientImpl final : public Client {
+class ClientImpl final : public Client, public StatusTextWriter {
  public:
   explicit ClientImpl(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
@@ -92,6 +99,17 @@ class ClientImpl final : public Client {
                                         const ApplyOptions& options) override {
     return ApplyTo(resource, object, options, "status");
   }
+  base::StatusOr<ObjectPtr> ApplyStatusText(const Resource& resource, const Key& key,
+                                            std::string_view text,
+                                            const ApplyOptions& options) override {
+    SLUICE_ASSIGN_OR_RETURN(const std::string target,
+                            ApplyTarget(resource, key, options, "status"));
+    return Exchange(resource, {.method = "PATCH",
+                               .target = target,
+                               .accept = kPartial,
+                               .content_type = kApply,
+                               .body = text});
+  }
   base::StatusOr<ObjectPtr> UpdateStatus(const Resource& resource, const json& object) override {
     SLUICE_ASSIGN_OR_RETURN(const std::string path, ObjectPath(resource, KeyOf(object), "status"));
     return Write(resource, "PUT", path, kJson, object);
@@ -113,8 +131,8 @@ class ClientImpl final : public Client {
   base::StatusOr<std::string> Raw(std::string_view method, std::string_view path,
                                   std::string_view body) override {
     SLUICE_ASSIGN_OR_RETURN(http::Response answer,
-                            transport_->Send({.method = std::string(method),
-                                              .target = std::string(path),
+                            transport_->Send({.method = method,
+                                              .target = path,
                                               .content_type = body.empty() ? "" : kJson,
                                               .body = body}));
     return std::move(answer.body);
@@ -139,12 +157,18 @@ class ClientImpl final : public Client {
   }
   base::StatusOr<ObjectPtr> ApplyTo(const Resource& resource, const json& object,
                                     const ApplyOptions& options, std::string_view subresource) {
+    SLUICE_ASSIGN_OR_RETURN(const std::string target,
+                            ApplyTarget(resource, KeyOf(object), options, subresource));
+    return Write(resource, "PATCH", target, kApply, object);
+  }
+  static base::StatusOr<std::string> ApplyTarget(const Resource& resource, const Key& key,
+                                                 const ApplyOptions& options,
+                                                 std::string_view subresource) {
     if (options.field_manager.empty()) {
       return base::InvalidArgument("server-side apply needs a field manager");
     }
-    SLUICE_ASSIGN_OR_RETURN(const std::string path,
-                            ObjectPath(resource, KeyOf(object), subresource));
-    return Write(resource, "PATCH", WithQuery(path, ApplyQuery(options)), kApply, object);
+    SLUICE_ASSIGN_OR_RETURN(std::string path, ObjectPath(resource, key, subresource));
+    return WithQuery(std::move(path), ApplyQuery(options));
   }
 
   const std::unique_ptr<Transport> transport_;
@@ -178,7 +202,8 @@ base::StatusOr<std::string> ClientImpl::ListPages(const Resource& resource,
   SLUICE_ASSIGN_OR_RETURN(const std::string path, CollectionPath(resource, options.ns));
   std::string continue_token;
   while (true) {
-    Transport::Call call{.target = WithQuery(path, ListQuery(options, continue_token))};
+    const std::string target = WithQuery(path, ListQuery(options, continue_token));
+    Transport::Call call{.target = target};
     if (options.metadata_only) call.accept = kPartialList;
     call.stop = options.stop;
     SLUICE_ASSIGN_OR_RETURN(const http::Response answer, transport_->Send(call));
@@ -221,7 +246,8 @@ base::Status ClientImpl::Watch(const Resource& resource, const WatchOptions& opt
                                const WatchLine& line, std::stop_token stop) {
   SLUICE_ASSIGN_OR_RETURN(const std::string path, CollectionPath(resource, options.ns));
   LineSplitter splitter(kMaxWatchLineBytes);
-  Transport::Call call{.target = WithQuery(path, WatchQuery(options))};
+  const std::string target = WithQuery(path, WatchQuery(options));
+  Transport::Call call{.target = target};
   if (options.metadata_only) call.accept = kPartial;
   call.timeout = options.timeout + kWatchGrace;
   call.stop = std::move(stop);

@@ -11,6 +11,7 @@
 #include "controller/client/config.h"
 #include "controller/client/line_splitter.h"
 #include "controller/client/list_page.h"
+#include "controller/client/status_text.h"
 #include "controller/client/testing_support.h"
 
 namespace sluice::client {
@@ -173,6 +174,44 @@ TEST(Client, WritesByServerSideApply) {
   EXPECT_EQ(json::parse(requests.at(0).body)["kind"], "Site");
   EXPECT_EQ(requests.at(1).target,
             "/apis/sluice.dev/v1alpha1/sites/x/status?fieldManager=m&dryRun=All");
+}
+
+TEST(Client, AppliesAStatusAsTextAndReadsMetadataAlone) {
+  Imposter server(AnswerWithSite);
+  const auto client = ClientFor(server);
+  const std::string text = R"({"kind":"Site","status":{"a":1}})";
+  const auto written = ApplyStatusText(*client, kSites, {"", "x"}, text, {.field_manager = "m"});
+  ASSERT_TRUE(written.ok()) << written.status().ToString();
+  EXPECT_EQ((*written)->name(), "x");
+  EXPECT_EQ(ApplyStatusText(*client, kSites, {"", "x"}, text, {}).status().code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(
+      ApplyStatusText(*client, kSites, {"", ""}, text, {.field_manager = "m"}).status().code(),
+      Code::kInvalidArgument);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].method, "PATCH");
+  EXPECT_EQ(requests[0].target, "/apis/sluice.dev/v1alpha1/sites/x/status?fieldManager=m");
+  EXPECT_EQ(requests[0].body, text);
+  EXPECT_THAT(std::string(http::FindHeader(requests[0].headers, "Accept")),
+              HasSubstr("as=PartialObjectMetadata;"));
+  EXPECT_EQ(http::FindHeader(requests[0].headers, "Content-Type"), "application/apply-patch+yaml");
+}
+
+TEST(Client, PutsKindAndVersionIntoBodiesThatLackThem) {
+  Imposter server(AnswerWithSite);
+  const auto client = ClientFor(server);
+  for (const char* text :
+       {R"({"metadata":{"name":"x"}})", R"({"kind":"Site","metadata":{"name":"x"}})",
+        R"({"apiVersion":"sluice.dev/v1alpha1","metadata":{"name":"x"}})"}) {
+    ASSERT_TRUE(client->Apply(kSites, json::parse(text), {.field_manager = "m"}).ok());
+  }
+  ASSERT_TRUE(client->Create(kSites, json::object()).ok());
+  for (const RecordedRequest& request : server.requests()) {
+    const json body = json::parse(request.body);
+    EXPECT_EQ(body["kind"], "Site");
+    EXPECT_EQ(body["apiVersion"], "sluice.dev/v1alpha1");
+  }
 }
 
 TEST(Client, EachVerbGoesToItsPlace) {

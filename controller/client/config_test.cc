@@ -144,10 +144,10 @@ TEST(Rotation, ATokenFileIsReadAgainWithoutARefusal) {
   config.token_file = folder.File("token");
   const auto credentials = Credentials::Make(config, clock).value();
   folder.Write("token", "two");
-  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->token, "one");
+  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->token, "one");
   clock.Advance(10s);
-  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->token, "two");
-  EXPECT_EQ(credentials->Current(false, clock.Mono() + 1s)->tls_version, 1u);
+  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->token, "two");
+  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->tls_version, 1u);
 }
 
 TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
@@ -195,7 +195,7 @@ TEST_F(ExecTest, APluginIsAskedOnceUntilItsCredentialExpires) {
   const Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint +
                                   "\"$1-$E-$(wc -l < " + folder_.File("runs") + " | tr -d ' ')\"");
   const auto credentials = Credentials::Make(config, clock).value();
-  const auto token = [&] { return credentials->Current(false, clock.Mono() + 20s)->token; };
+  const auto token = [&] { return (*credentials->Current(false, clock.Mono() + 20s))->token; };
   EXPECT_EQ(token(), "arg-v-1");
   clock.Advance(60s);
   EXPECT_EQ(token(), "arg-v-1");

@@ -103,7 +103,8 @@ base::Status Credentials::ReadExec(base::MonoTime deadline) {
   return base::OkStatus();
 }
 
-base::StatusOr<Credentials::Material> Credentials::Current(bool refresh, base::MonoTime deadline) {
+base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::Current(
+    bool refresh, base::MonoTime deadline) {
   const auto left = std::max(deadline - clock_.Mono(), base::Duration(0));
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!lock.try_lock_for(left)) {
@@ -121,7 +122,13 @@ base::StatusOr<Credentials::Material> Credentials::Current(bool refresh, base::M
       base::log::Warn("credential plugin failed, kept the old credential", {{"error", told}});
     }
   }
-  return material_;
+  if (shared_ == nullptr || shared_->token != material_.token ||
+      shared_->tls_version != material_.tls_version) {
+    auto changed = std::make_shared<Material>(material_);
+    if (!changed->token.empty()) changed->authorization = "Bearer " + changed->token;
+    shared_ = std::move(changed);
+  }
+  return shared_;
 }
 
 }  // namespace sluice::client

@@ -35,7 +35,8 @@ base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
 class Credentials {
  public:
   struct Material {
-    std::string token;  // empty: none
+    std::string token;          // empty: none
+    std::string authorization;  // the header's value with it; empty: none
     std::shared_ptr<const http::TlsOptions> tls;
     std::uint64_t tls_version = 0;  // changes when *tls does
   };
@@ -43,9 +44,9 @@ class Credentials {
   // Reads the files once. Errors: as above.
   static base::StatusOr<std::unique_ptr<Credentials>> Make(const Config& config,
                                                            base::Clock& clock);
-  // What is good now. `refresh` reads files and runs the plugin even when it is too early for that:
-  // after the server refused.
-  base::StatusOr<Material> Current(bool refresh, base::MonoTime deadline);
+  // What is good now, never nullptr. `refresh` reads files and runs the plugin even when it is too
+  // early for that: after the server refused.
+  base::StatusOr<std::shared_ptr<const Material>> Current(bool refresh, base::MonoTime deadline);
 
  private:
   Credentials(const Config& config, base::Clock& clock) : config_(config), clock_(clock) {}
@@ -57,6 +58,7 @@ class Credentials {
   base::Clock& clock_;
   std::timed_mutex mutex_;  // guards what follows
   Material material_;
+  std::shared_ptr<const Material> shared_;  // material_ as callers have it
   base::MonoTime read_at_{};
   bool exec_ran_ = false;
   base::WallTime exec_expires_{};

@@ -33,10 +33,10 @@ base::StatusOr<std::unique_ptr<Transport>> Transport::Make(const Config& config,
   files.exec.reset();
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Credentials> first,
                           Credentials::Make(files, clock));
-  SLUICE_ASSIGN_OR_RETURN(const Credentials::Material material,
+  SLUICE_ASSIGN_OR_RETURN(const auto material,
                           first->Current(false, clock.Mono() + kRequestTimeout));
   SLUICE_ASSIGN_OR_RETURN(made->http_, http::Client::New({.base_url = config.server,
-                                                          .tls = *material.tls,
+                                                          .tls = *material->tls,
                                                           .proxy_url = config.proxy_url,
                                                           .user_agent = config.user_agent}));
   return made;
@@ -69,8 +69,9 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
     if (unknown && !refreshed && refusal.reason() != "CredentialPlugin") {
       const auto material = credentials_->Current(true, deadline);
       refreshed = true;
-      if (material.ok() &&
-          (material->token != attempt.token || material->tls_version != attempt.tls_version)) {
+      const Credentials::Material* tried = attempt.material.get();
+      if (material.ok() && (tried == nullptr || (*material)->token != tried->token ||
+                            (*material)->tls_version != tried->tls_version)) {
         continue;
       }
     }
@@ -89,20 +90,23 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
 Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
                                   base::MonoTime deadline, std::chrono::nanoseconds throttled) {
   Attempt attempt;
-  const auto material = credentials_->Current(false, deadline);
-  if (!material.ok()) {
-    attempt.answer = material.status();
+  auto current = credentials_->Current(false, deadline);
+  if (!current.ok()) {
+    attempt.answer = current.status();
     return attempt;
   }
-  UseTls(*material);
-  attempt.token = material->token;
-  attempt.tls_version = material->tls_version;
-  http::Request request{.method = call.method, .target = call.target, .body = call.body};
-  request.headers.push_back({"Accept", call.accept});
-  if (!call.content_type.empty()) request.headers.push_back({"Content-Type", call.content_type});
-  if (!material->token.empty()) {
-    request.headers.push_back({"Authorization", "Bearer " + material->token});
+  attempt.material = std::move(current).value();
+  UseTls(*attempt.material);
+  http::HeaderView headers[3] = {{"Accept", call.accept}};
+  std::size_t count = 1;
+  if (!call.content_type.empty()) headers[count++] = {"Content-Type", call.content_type};
+  if (const std::string& text = attempt.material->authorization; !text.empty()) {
+    headers[count++] = {"Authorization", text};
   }
+  http::Request request{.method = std::string(call.method),
+                        .target = std::string(call.target),
+                        .more_headers = {headers, count},
+                        .body = call.body};
   const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.Mono());
   request.total_timeout = std::max(left, milliseconds(0));
   request.read_timeout = request.total_timeout;

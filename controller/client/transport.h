@@ -18,11 +18,12 @@ namespace sluice::client {
 
 class Transport {
  public:
+  // Texts must live until Send returns.
   struct Call {
-    std::string method = "GET";
-    std::string target;
-    std::string accept = "application/json";
-    std::string content_type;  // empty: no body
+    std::string_view method = "GET";
+    std::string_view target;
+    std::string_view accept = "application/json";
+    std::string_view content_type;  // empty: no body
     std::string_view body;
     std::chrono::milliseconds timeout{0};  // 0: the configured one
     std::stop_token stop;
@@ -40,8 +41,7 @@ class Transport {
 
   struct Attempt {
     base::StatusOr<http::Response> answer = base::Internal("not tried");
-    std::string token;  // it was made with
-    std::uint64_t tls_version = 0;
+    std::shared_ptr<const Credentials::Material> material;  // it was made with
   };
   Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline,
               std::chrono::nanoseconds throttled);
