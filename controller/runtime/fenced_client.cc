@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controller/client/status_text.h"
+
 namespace sluice::runtime {
 
 namespace {
@@ -12,7 +14,7 @@ using meta::ObjectPtr;
 using meta::Resource;
 using nlohmann::json;
 
-class FencedClient final : public client::Client {
+class FencedClient final : public client::Client, public client::StatusTextWriter {
  public:
   FencedClient(client::Client& behind, std::function<bool()> leading, WrittenFunction written)
       : behind_(behind), leading_(std::move(leading)), written_(std::move(written)) {}
@@ -52,6 +54,13 @@ class FencedClient final : public client::Client {
                                   const client::ApplyOptions& options) override {
     SLUICE_RETURN_IF_ERROR(Check());
     auto answer = behind_.ApplyStatus(resource, object, options);
+    return options.dry_run ? answer : Told(resource, std::move(answer));
+  }
+  StatusOr<ObjectPtr> ApplyStatusText(const Resource& resource, const meta::Key& key,
+                                      std::string_view text,
+                                      const client::ApplyOptions& options) override {
+    SLUICE_RETURN_IF_ERROR(Check());
+    auto answer = client::ApplyStatusText(behind_, resource, key, text, options);
     return options.dry_run ? answer : Told(resource, std::move(answer));
   }
   StatusOr<ObjectPtr> UpdateStatus(const Resource& resource, const json& object) override {

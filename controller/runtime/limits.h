@@ -8,6 +8,7 @@ namespace sluice::runtime {
 
 inline constexpr std::size_t kMaxControllers = 64;
 inline constexpr std::size_t kMaxReadyChecks = 64;
+inline constexpr std::size_t kMaxKeptSeries = 128;     // of requests, found without the registry
 inline constexpr std::size_t kMaxDebugEntries = 1000;  // of each queue
 // Keys of a whole store that enter its queue at a time.
 inline constexpr std::size_t kBacklogSlice = 1024;

@@ -17,6 +17,7 @@
 #include "controller/runtime/fenced_client.h"
 #include "controller/runtime/limits.h"
 #include "controller/runtime/pages.h"
+#include "controller/runtime/request_metrics.h"
 #include "controller/runtime/store_set.h"
 
 namespace sluice::runtime {
@@ -30,33 +31,6 @@ std::string Joined(const std::vector<std::string>& names) {
   std::string out;
   for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
   return out;
-}
-
-// client-go's names, so that stock dashboards show them. Hosts and codes are few by nature.
-client::RequestObserver RequestMetrics(base::metrics::Registry& registry) {
-  static const std::vector<double> kBounds = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6,
-                                              0.8,   1,     2,    4,   10,  20,  60};
-  return [&registry](const client::RequestRecord& record) {
-    const std::string method(record.method);
-    const std::string host(record.host);
-    const std::string code = record.code == 0 ? "<error>" : std::to_string(record.code);
-    registry
-        .GetCounter("rest_client_requests_total",
-                    "Number of HTTP requests, partitioned by status code, method, and host.",
-                    {{"code", code}, {"host", host}, {"method", method}})
-        .Add();
-    registry
-        .GetHistogram("rest_client_request_duration_seconds",
-                      "Request latency in seconds. Broken down by verb, and host.", kBounds,
-                      {{"host", host}, {"verb", method}})
-        .Observe(std::chrono::duration<double>(record.duration).count());
-    if (record.throttled.count() == 0) return;
-    registry
-        .GetCounter("rest_client_throttled_seconds_total",
-                    "Seconds the server asked us to wait before a request (Retry-After).",
-                    {{"host", host}})
-        .Add(std::chrono::duration<double>(record.throttled).count());
-  };
 }
 
 // Ends the process when a stop takes too long; disarmed by its destructor.

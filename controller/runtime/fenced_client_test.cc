@@ -1,0 +1,43 @@
+#include "controller/runtime/fenced_client.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controller/client/status_text.h"
+#include "controller/testing/fake_api.h"
+
+namespace sluice::runtime {
+namespace {
+
+using nlohmann::json;
+
+const meta::Resource kWidgets{"example.com", "v1", "Widget", "widgets", true};
+constexpr char kStatus[] = R"({"apiVersion":"example.com/v1","kind":"Widget",
+    "metadata":{"name":"a","namespace":"ns"},"status":{"size":3}})";
+
+TEST(FencedClient, AStatusAsTextIsWrittenAndToldOnlyByWhoLeads) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  api.Put(kWidgets, {{"metadata", {{"namespace", "ns"}, {"name", "a"}}}});
+  bool leads = false;
+  std::string told;
+  const auto fenced = NewFencedClient(
+      api, [&] { return leads; },
+      [&](const meta::Resource&, const meta::Object& object) { told = object.name(); });
+  const auto write = [&](const char* text) {
+    return client::ApplyStatusText(*fenced, kWidgets, {"ns", "a"}, text, {.field_manager = "m"});
+  };
+  EXPECT_EQ(write(kStatus).status().reason(), "NotLeading");
+  EXPECT_EQ(api.writes(), 0);
+  EXPECT_EQ(told, "");
+  leads = true;
+  const auto written = write(kStatus);
+  ASSERT_TRUE(written.ok()) << written.status().ToString();
+  EXPECT_EQ(told, "a");
+  EXPECT_EQ(api.Look(kWidgets, {"ns", "a"})["status"]["size"], 3);
+  EXPECT_EQ(write("{").status().code(), base::Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace sluice::runtime

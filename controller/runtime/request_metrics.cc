@@ -1,0 +1,89 @@
+#include "controller/runtime/request_metrics.h"
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "controller/runtime/limits.h"
+
+namespace sluice::runtime {
+
+namespace {
+
+using base::metrics::Counter;
+using base::metrics::Histogram;
+using client::RequestRecord;
+
+class Series {
+ public:
+  explicit Series(base::metrics::Registry& registry) : registry_(registry) {}
+
+  void Note(const RequestRecord& record) {
+    const Kept series = Find(record);
+    series.requests->Add();
+    series.seconds->Observe(std::chrono::duration<double>(record.duration).count());
+    if (record.throttled.count() == 0) return;
+    registry_
+        .GetCounter("rest_client_throttled_seconds_total",
+                    "Seconds the server asked us to wait before a request (Retry-After).",
+                    {{"host", std::string(record.host)}})
+        .Add(std::chrono::duration<double>(record.throttled).count());
+  }
+
+ private:
+  struct Kept {
+    int code;
+    std::string method;
+    std::string host;
+    Counter* requests;
+    Histogram* seconds;
+  };
+
+  Kept Find(const RequestRecord& record) {
+    {
+      const std::shared_lock lock(mutex_);
+      for (const Kept& kept : kept_) {
+        if (kept.code == record.code && kept.method == record.method && kept.host == record.host) {
+          return {kept.code, {}, {}, kept.requests, kept.seconds};
+        }
+      }
+    }
+    Kept made = Make(record);
+    const std::lock_guard lock(mutex_);
+    if (kept_.size() < kMaxKeptSeries) kept_.push_back(made);  // twice does no harm
+    return made;
+  }
+
+  Kept Make(const RequestRecord& record) {
+    static const std::vector<double> kBounds = {0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6,
+                                                0.8,   1,     2,    4,   10,  20,  60};
+    Kept made{record.code, std::string(record.method), std::string(record.host), nullptr, nullptr};
+    const std::string code = record.code == 0 ? "<error>" : std::to_string(record.code);
+    made.requests = &registry_.GetCounter(
+        "rest_client_requests_total",
+        "Number of HTTP requests, partitioned by status code, method, and host.",
+        {{"code", code}, {"host", made.host}, {"method", made.method}});
+    made.seconds =
+        &registry_.GetHistogram("rest_client_request_duration_seconds",
+                                "Request latency in seconds. Broken down by verb, and host.",
+                                kBounds, {{"host", made.host}, {"verb", made.method}});
+    return made;
+  }
+
+  base::metrics::Registry& registry_;
+  std::shared_mutex mutex_;
+  std::vector<Kept> kept_;  // guarded by mutex_
+};
+
+}  // namespace
+
+client::RequestObserver RequestMetrics(base::metrics::Registry& registry) {
+  return [series = std::make_shared<Series>(registry)](const RequestRecord& record) {
+    series->Note(record);
+  };
+}
+
+}  // namespace sluice::runtime
