@@ -13,4 +13,10 @@ void ReturnFreeMemory() {
 #endif
 }
 
+void UseOneArena() {
+#if defined(__GLIBC__)
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 }  // namespace sluice::base

@@ -1,7 +1,5 @@
 #include "tests/bench/controller/widget.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -90,6 +88,12 @@ bool KeyLess(const std::pair<JsonString, JsonString>& a,
 }  // namespace
 
 base::Status ReadWidget(std::string_view json, Widget* widget) {
+  Widget fresh;
+  fresh.spec.tags.swap(widget->spec.tags);  // for their memory
+  fresh.spec.params.swap(widget->spec.params);
+  fresh.spec.tags.clear();
+  fresh.spec.params.clear();
+  *widget = std::move(fresh);
   JsonScanner scanner(json);
   const bool whole = scanner.Members([&](const JsonString& key) {
     if (key.raw == "spec" && scanner.Peek() == '{') return ReadSpec(scanner, &widget->spec);
@@ -122,7 +126,11 @@ std::string Observed(std::string_view salt, Widget& widget) {
     hash.Bytes("=");
     hash.Text(value);
   }
-  return fmt::format("{:016x}", hash.value());
+  std::string out(16, '0');
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = "0123456789abcdef"[(hash.value() >> (60 - 4 * i)) & 15];
+  }
+  return out;
 }
 
 }  // namespace sluice::bench

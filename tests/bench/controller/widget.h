@@ -36,7 +36,7 @@ struct Widget {
   std::int64_t observed_generation = 0;
 };
 
-// Errors: InvalidArgument when a field is not of its type.
+// Replaces what *widget held. Errors: InvalidArgument when a field is not of its type.
 base::Status ReadWidget(std::string_view json, Widget* widget);
 
 // 16 hex digits. Sorts widget.spec.params by key.

@@ -41,6 +41,17 @@ TEST(Widget, AFieldOfAnotherTypeIsAnError) {
             base::Code::kInvalidArgument);
 }
 
+TEST(Widget, NothingOfTheOneReadBeforeStays) {
+  Widget widget;
+  ASSERT_TRUE(ReadWidget(R"({"spec":{"title":"t","tags":["a"],"params":{"k":"v"}},
+      "status":{"observed":"ab"}})",
+                         &widget)
+                  .ok());
+  ASSERT_TRUE(ReadWidget(R"({"spec":{}})", &widget).ok());
+  EXPECT_EQ(Observed("s", widget), "f5ac7ce15a5336a3");
+  EXPECT_FALSE(widget.observed.Is("ab"));
+}
+
 TEST(Widget, StatusIsRead) {
   Widget widget;
   ASSERT_TRUE(
