@@ -8,20 +8,12 @@
 
 #include "controller/base/digest.h"
 #include "controller/http/connection.h"
+#include "controller/http/control_bytes.h"
 
 namespace sluice::http {
 namespace {
 
 using std::chrono::steady_clock;
-
-bool HasControl(std::string_view text) {
-  unsigned found = 0;  // no early exit: the compiler looks at many bytes at once
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    found |= static_cast<unsigned>((byte < 0x20) & (c != '\t')) | (byte == 0x7f);
-  }
-  return found != 0;
-}
 
 base::Status CheckHeader(std::string_view name, std::string_view value) {
   if (name.empty() || name.find_first_of(": \t") != std::string_view::npos || HasControl(name) ||

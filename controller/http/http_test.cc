@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "controller/http/client.h"
+#include "controller/http/control_bytes.h"
 #include "controller/http/server.h"
 #include "controller/http/testing/imposter.h"
 
@@ -122,6 +123,18 @@ TEST(ResponseParser, RefusesWhatCouldBeReadTwoWays) {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n"}) {
     EXPECT_EQ(ParseInSteps(text, 100).status.code(), Code::kDataLoss) << text;
   }
+}
+
+TEST(ControlBytes, AreFoundAtEveryPlaceAndOnlyThese) {
+  for (std::size_t at = 0; at < 20; ++at) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text(20, 'a');
+      text[at] = static_cast<char>(byte);
+      const bool control = (byte < 0x20 && byte != '\t') || byte == 0x7f;
+      EXPECT_EQ(HasControl(text), control) << byte << " at " << at;
+    }
+  }
+  EXPECT_FALSE(HasControl(std::string(40, '\t')));
 }
 
 TEST(ResponseParser, BoundsTheHead) {

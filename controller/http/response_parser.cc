@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 
+#include "controller/http/control_bytes.h"
 #include "controller/http/limits.h"
 
 namespace sluice::http {
@@ -35,15 +36,6 @@ constexpr std::array<bool, 256> kTokenChars = [] {
 }();
 
 bool IsTokenChar(char c) { return kTokenChars[static_cast<unsigned char>(c)]; }
-
-bool HasControl(std::string_view line) {
-  unsigned found = 0;  // no early exit: the compiler looks at many bytes at once
-  for (const char c : line) {
-    const auto byte = static_cast<unsigned char>(c);
-    found |= static_cast<unsigned>((byte < 0x20) & (c != '\t')) | (byte == 0x7f);
-  }
-  return found != 0;
-}
 
 // Whether the comma-separated list holds `token`.
 bool ListHas(std::string_view list, std::string_view token) {

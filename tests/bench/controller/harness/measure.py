@@ -144,13 +144,16 @@ class Bench:
 
     def _measure_noop(self, load, controller, figures):
         done = controller.stats()["reconciles"]
-        seconds, cpu = 0.0, controller.cpu_seconds()
+        seconds, took, cpu = 0.0, 0.0, controller.cpu_seconds()
         for _ in range(load.resyncs):
             done += load.count
             begin = time.monotonic()
             controller.resync()
+            # Asking costs the one asked: not before the answer may be yes.
+            time.sleep(took * 0.7)
             controller.wait_stats("reconciles", done, 120, 0.005)
-            seconds += time.monotonic() - begin
+            took = time.monotonic() - begin
+            seconds += took
         cpu = controller.cpu_seconds() - cpu
         figures["noop_per_second"].append(load.count * load.resyncs / seconds)
         figures["noop_per_cpu_second"].append(load.count * load.resyncs / cpu)
