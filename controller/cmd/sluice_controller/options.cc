@@ -152,6 +152,10 @@ const std::vector<Flag>& Flags() {
          o.external_gates.push_back(v);
          return base::OkStatus();
        }},
+      {"alertmanager-address", "HOST:PORT", "of the receiver of alerts; empty for none (none)",
+       [](O& o, S v) { return Address(o.alertmanager_address, v, true); }},
+      {"alertmanager-token-file", "FILE", "with the bearer token that Alertmanager sends",
+       [](O& o, S v) { return Text(o.alertmanager_token_file, v); }},
       {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
        [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
       {"audit-directory", "FOLDER", "of the audit log's files; empty for none (none)",
@@ -207,6 +211,11 @@ Status CheckTogether(const Options& options) {
   }
   if (!options.start_lineage.empty() && options.reason.empty()) {
     return InvalidArgument("--start-lineage needs --reason, which is recorded");
+  }
+  if (options.alertmanager_address.empty() != options.alertmanager_token_file.empty()) {
+    return InvalidArgument(
+        "--alertmanager-address and --alertmanager-token-file go together: alerts open incidents, "
+        "so whoever sends them is asked for a token");
   }
   if (options.audit_directory.empty() && !options.audit_stdout) {
     return InvalidArgument(

@@ -37,6 +37,8 @@ struct Options {
   std::string audit_directory;  // empty: no files
   bool audit_stdout = true;
   std::vector<std::string> external_gates;  // hosts that external gates may ask
+  std::string alertmanager_address;         // of the receiver of alerts; empty: none
+  std::string alertmanager_token_file;      // the bearer token it asks for
   int workers = 4;
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;

@@ -44,6 +44,12 @@ TEST(Options, ANewLineageNeedsANameAndAReason) {
   EXPECT_THAT(ErrorOf({"--start-lineage=a,b", "--reason=x"}), HasSubstr("takes letters, digits"));
 }
 
+TEST(Options, AReceiverOfAlertsNeedsAToken) {
+  EXPECT_THAT(ErrorOf({"--alertmanager-address=0.0.0.0:8083"}), HasSubstr("go together"));
+  EXPECT_THAT(ErrorOf({"--alertmanager-token-file=/x"}), HasSubstr("go together"));
+  EXPECT_EQ(ErrorOf({"--alertmanager-address=0.0.0.0:8083", "--alertmanager-token-file=/x"}), "");
+}
+
 TEST(Options, TimesOfTheLeaseMustRise) {
   EXPECT_THAT(ErrorOf({"--renew-deadline-seconds=15"}), HasSubstr("must rise in this order"));
   EXPECT_EQ(ErrorOf({"--lease-duration-seconds=4", "--renew-deadline-seconds=3",

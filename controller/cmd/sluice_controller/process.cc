@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 
 #include "controller/base/clock.h"
 #include "controller/base/digest.h"
@@ -17,11 +18,13 @@
 #include "controller/cmd/sluice_controller/agent_plane.h"
 #include "controller/cmd/sluice_controller/audit_plane.h"
 #include "controller/cmd/sluice_controller/lineage.h"
+#include "controller/http/server.h"
 #include "controller/runtime/manager.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/external_check.h"
 #include "reconcilers/governance/register.h"
+#include "reconcilers/incident/receiver.h"
 #include "reconcilers/promotion/register.h"
 #include "reconcilers/site/register.h"
 #include "reconcilers/site/roster.h"
@@ -112,6 +115,19 @@ Status PrepareUntil(AgentPlane& plane, const std::stop_token& stop) {
     wake.wait_for(lock, stop, std::chrono::seconds(2), [] { return false; });
   }
   return base::OkStatus();
+}
+
+// The server of Alertmanager's receiver, which any replica serves; nullptr when none was asked for.
+StatusOr<std::unique_ptr<http::Server>> ReceiverServer(const Options& options,
+                                                       incident::Receiver* receiver) {
+  if (receiver == nullptr) return std::unique_ptr<http::Server>();
+  SLUICE_ASSIGN_OR_RETURN(auto server,
+                          http::Server::New({.address = options.alertmanager_address}));
+  server->Handle(incident::kReceiverPath, [receiver](const http::ServerRequest& request) {
+    return receiver->Handle(request);
+  });
+  SLUICE_RETURN_IF_ERROR(server->Start());
+  return server;
 }
 
 // Every site is looked at by the named controller.
@@ -209,8 +225,15 @@ Status Run(const Options& options, std::stop_token stop) {
   promotion::Register(*manager, promotion_deps);
   governance::Register(*manager, governance_deps);
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
+  std::optional<incident::Receiver> receiver;
+  if (!options.alertmanager_address.empty()) {
+    receiver.emplace(*client, *client, registry, options.alertmanager_token_file);
+  }
+  SLUICE_ASSIGN_OR_RETURN(const auto alerts,
+                          ReceiverServer(options, receiver ? &*receiver : nullptr));
   SLUICE_RETURN_IF_ERROR(plane.Start());
   const Status result = manager->Run(end.get_token());
+  if (alerts) alerts->Stop();
   audit.Stop();
   plane.Stop();
   client->Stop();

@@ -1,5 +1,6 @@
 // The controller as a process: client, manager, agents' server and reconcilers, built, run and
-// stopped in order (reconcilers, lease, caches, pages; then the agents' server; then the client).
+// stopped in order (reconcilers, lease, caches, pages; then the receiver of alerts and the agents'
+// server; then the client).
 //
 // Thread rule: Run once; `stop` from any thread.
 #pragma once

@@ -74,6 +74,21 @@ class Rendered(unittest.TestCase):
         self.assertIn(f"image: sluice/sluice-controller@{digest}", text)
         self.assertIn("--agent-image=sluice/sluice-agent:y", text)
 
+    def test_the_receiver_of_alerts_is_off_until_it_has_a_token(self):
+        self.assertNotIn("alert", self.render("-s", "templates/deployment.yaml",
+                                              "-s", "templates/service.yaml",
+                                              "-s", "templates/networkpolicy.yaml"))
+        text = self.render("--set", "alertmanager.enabled=true,alertmanager.tokenSecret=am,"
+                                    "alertmanager.from[0].podSelector.matchLabels.app=am")
+        for part in ("--alertmanager-address=0.0.0.0:8083", "name: sluice-controller-alerts",
+                     "--alertmanager-token-file=/etc/sluice/alertmanager/token",
+                     "secret: {secretName: am, defaultMode: 0440}", "{port: alerts, protocol: TCP}",
+                     "app: am", "name: sluice-controller-alerts\n  labels"):
+            self.assertIn(part, text)
+        # Without a folder for the log the token is still mounted.
+        self.assertIn("mountPath: /etc/sluice/alertmanager", self.render(
+            "--set", "alertmanager.enabled=true,alertmanager.tokenSecret=am,audit.files=none"))
+
     def test_an_endpoint_replaces_the_service_for_agents(self):
         self.assertNotIn("--control-endpoint", self.render())
         text = self.render("--set", "agents.endpoint=sluice.example.com")
@@ -134,6 +149,11 @@ class Refused(unittest.TestCase):
         "agents.endpoint=https://x:9443": "/agents/endpoint",
         "agents.certificateSeconds=1": "/agents/certificateSeconds",
         "gates.externalHosts[0]=http://x/": "/gates/externalHosts/0",
+        "alertmanager.enabled=true": "alertmanager.tokenSecret: name the Secret",
+        "alertmanager.enabled=true,alertmanager.tokenSecret=a,alertmanager.port=9443":
+            "alertmanager.port: 9443 is taken",
+        "alertmanager.port=0": "/alertmanager/port",
+        "alertmanager.tokenSecret=A B": "/alertmanager/tokenSecret",
         "stagePlan.install=maybe": "/stagePlan/install",
         "userRoles.create=1": "/userRoles/create",
         "resources.requests.cpu=lots": "/resources/requests/cpu",
