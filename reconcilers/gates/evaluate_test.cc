@@ -372,6 +372,35 @@ TEST(EvaluateStage, ShowsTheMostSevereBlockerFirst) {
   EXPECT_THAT(order, ElementsAre(Cause::kBudgetExhausted, Cause::kProviderError, Cause::kSoaking));
 }
 
+TEST(EvaluateStage, WhatHoldsTheStepStandsSinceItBeganAndStartsAnewWithAnotherCause) {
+  Context frozen;
+  frozen.freezes = {{"weekend", "Weekend.", kNow + minutes(10), {}, ""}};
+  const std::vector<Evidence> evidence = {Fresh(SloGate(), {"0"})};
+  const StageResult first = Evaluate({SloGate()}, evidence, {}, frozen, kNow);
+  const StageResult again = Evaluate({SloGate()}, evidence, first.gates, frozen, kNow + seconds(9));
+  EXPECT_EQ(again.gates[0].since, kNow) << "the same hold";
+  Context broken;
+  broken.freezes = {{"weekend", "", {}, {}, "no time zone Mars/Base"}};
+  const StageResult other = Evaluate({SloGate()}, evidence, first.gates, broken, kNow + seconds(9));
+  EXPECT_EQ(other.gates[0].since, kNow + seconds(9)) << "the same name, another cause";
+  // Another result with the same cause is not this hold either.
+  GateResult elsewhere = first.gates[0];
+  elsewhere.gate = "elsewhere";
+  const StageResult fresh = Evaluate({SloGate()}, evidence, {elsewhere}, frozen, kNow + seconds(9));
+  EXPECT_EQ(fresh.gates[0].since, kNow + seconds(9));
+}
+
+TEST(EvaluateStage, APassThatEndsNowIsNoPass) {
+  Gate gate = SloGate();
+  const std::vector<Evidence> evidence = {Fresh(gate, {"0"})};
+  gate.valid_for = base::Duration(0);
+  const StageResult ended = Evaluate({gate}, evidence, {}, {}, kNow);
+  EXPECT_EQ(ended.gates[0].verdict, Verdict::kPass);
+  EXPECT_FALSE(ended.passed) << "a time at a boundary is past it";
+  gate.valid_for = std::chrono::nanoseconds(1);
+  EXPECT_TRUE(Evaluate({gate}, evidence, {}, {}, kNow).passed);
+}
+
 TEST(EvaluateStage, AGateNamedTwiceIsMisconfigured) {
   const StageResult result =
       Evaluate({SloGate(), SloGate()}, {Fresh(SloGate(), {"0"})}, {}, {}, kNow);
