@@ -430,6 +430,36 @@ TEST(HttpServer, ServesExactPathsAndPrefixes) {
   EXPECT_FALSE(client->Do({.target = "/metrics"}).ok());
 }
 
+TEST(HttpServer, OverTlsEachHandshakeTakesTheCertificateThatIsSetThen) {
+  TestCa first;
+  TestCa second;
+  const auto pair = [](const TestCa& ca) {
+    const TestCa::Issued issued = ca.Issue("hook", "IP:127.0.0.1");
+    return base::KeyPair{issued.cert_pem, issued.key_pem};
+  };
+  const auto tls = std::make_shared<ServerTls>();
+  auto server = Server::New({.max_body_bytes = 10, .tls = tls}).value();
+  server->Handle("/", [](const ServerRequest& r) {
+    return ServerResponse{200, "text/plain", r.body};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  const std::string url = "https://127.0.0.1:" + std::to_string(server->port());
+  const auto asked = [&](const TestCa& ca, const std::string& body) {
+    return ClientFor(url, {.ca_pem = ca.cert_pem()})
+        ->Do({.method = "POST", .target = "/", .body = body});
+  };
+  EXPECT_FALSE(asked(first, "x").ok()) << "no certificate yet";
+  ASSERT_TRUE(tls->Set(pair(first)).ok());
+  EXPECT_EQ(asked(first, "x")->body, "x");
+  EXPECT_EQ(asked(first, "longer than ten")->status, 413);
+  EXPECT_EQ(tls->Set({pair(first).certificate_pem, pair(second).key_pem}).code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(asked(first, "x")->body, "x") << "the good one stayed";
+  ASSERT_TRUE(tls->Set(pair(second)).ok());
+  EXPECT_EQ(asked(first, "x").status().reason(), "CertificateInvalid");
+  EXPECT_EQ(asked(second, "y")->body, "y");
+}
+
 TEST(HttpServer, TwoServersDoNotShareAPort) {
   auto first = Server::New({}).value();
   ASSERT_TRUE(first->Start().ok());

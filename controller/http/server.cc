@@ -72,22 +72,23 @@ class BoundedPool final : public httplib::TaskQueue {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(std::string host, int port, int threads) : host_(std::move(host)), port_(port) {
-    server_.new_task_queue = [threads] { return new BoundedPool(threads); };
-    server_.set_keep_alive_max_count(1);  // a kept connection would hold one of few threads
-    server_.set_payload_max_length(kMaxServerBodyBytes);
-    server_.set_read_timeout(kServerReadTimeout);
-    server_.set_write_timeout(kServerWriteTimeout);
+  ServerImpl(std::string host, int port, const ServerOptions& options)
+      : host_(std::move(host)), port_(port), tls_(options.tls), server_(NewServer(tls_.get())) {
+    server_->new_task_queue = [threads = options.threads] { return new BoundedPool(threads); };
+    server_->set_keep_alive_max_count(1);  // a kept connection would hold one of few threads
+    server_->set_payload_max_length(options.max_body_bytes);
+    server_->set_read_timeout(kServerReadTimeout);
+    server_->set_write_timeout(kServerWriteTimeout);
     // Without this httplib shares the port with any other process that asks for it.
-    server_.set_socket_options([](socket_t socket) {
+    server_->set_socket_options([](socket_t socket) {
       const int one = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     });
     const auto serve = [this](const httplib::Request& request, httplib::Response& response) {
       Serve(request, response);
     };
-    server_.Get(".*", serve);
-    server_.Post(".*", serve);
+    server_->Get(".*", serve);
+    server_->Post(".*", serve);
   }
   ~ServerImpl() override { Stop(); }
 
@@ -99,16 +100,16 @@ class ServerImpl final : public Server {
   base::Status Start() override {
     SLUICE_CHECK(!thread_.joinable());
     if (port_ == 0) {
-      port_ = server_.bind_to_any_port(host_);
+      port_ = server_->bind_to_any_port(host_);
       if (port_ <= 0) return base::Unavailable(fmt::format("cannot bind a port of {}", host_));
-    } else if (!server_.bind_to_port(host_, port_)) {
+    } else if (!server_->bind_to_port(host_, port_)) {
       return base::Unavailable(fmt::format("cannot bind {}:{}", host_, port_));
     }
     thread_ = std::thread([this] {
-      if (!server_.listen_after_bind()) base::log::Error("HTTP server ended", {{"port", port_}});
+      if (!server_->listen_after_bind()) base::log::Error("HTTP server ended", {{"port", port_}});
     });
     // stop() before the accept loop runs would be lost; the loop starts at once.
-    while (!server_.is_running()) std::this_thread::yield();
+    while (!server_->is_running()) std::this_thread::yield();
     return base::OkStatus();
   }
 
@@ -116,7 +117,7 @@ class ServerImpl final : public Server {
 
   void Stop() override {
     if (!thread_.joinable()) return;
-    server_.stop();
+    server_->stop();
     thread_.join();
   }
 
@@ -147,15 +148,27 @@ class ServerImpl final : public Server {
     } catch (const std::exception& error) {
       base::log::Error("HTTP handler threw", {{"path", in.path}, {"error", error.what()}});
       out = {500, "text/plain", "internal error\n"};
+    } catch (...) {
+      base::log::Error("HTTP handler threw", {{"path", in.path}, {"error", "of no known type"}});
+      out = {500, "text/plain", "internal error\n"};
     }
     response.status = out.status;
     response.set_content(std::move(out.body), out.content_type);
   }
 
+  static std::unique_ptr<httplib::Server> NewServer(ServerTls* tls) {
+    if (tls == nullptr) return std::make_unique<httplib::Server>();
+    return std::make_unique<httplib::SSLServer>([tls](SSL_CTX& context) {
+      tls->Attach(&context);
+      return true;
+    });
+  }
+
   const std::string host_;
   int port_;
+  const std::shared_ptr<ServerTls> tls_;
   std::map<std::string, Handler> handlers_;
-  httplib::Server server_;
+  const std::unique_ptr<httplib::Server> server_;
   std::thread thread_;
 };
 
@@ -176,7 +189,7 @@ base::StatusOr<std::unique_ptr<Server>> Server::New(const ServerOptions& options
     return base::InvalidArgument(fmt::format("\"{}\" is not host:port", address));
   }
   if (host.empty()) host = "0.0.0.0";
-  return std::unique_ptr<Server>(new ServerImpl(std::move(host), port, options.threads));
+  return std::unique_ptr<Server>(new ServerImpl(std::move(host), port, options));
 }
 
 }  // namespace sluice::http

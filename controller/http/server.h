@@ -1,13 +1,14 @@
-// A small HTTP server for health, metrics and debug pages: GET by exact path (or a prefix ending in
-// "/"), short answers, bounded everything. Not for webhooks (controller/webhook) and not for bulk.
+// A small HTTP server for health, metrics and debug pages and, over TLS, for webhooks
+// (controller/webhook): GET and POST by exact path (or a prefix ending in "/"), whole bodies,
+// bounded everything, one connection a request (ADR 0140). Not for bulk.
 //
 //   auto server = http::Server::New({.address = "0.0.0.0:8080"});
 //   (*server)->Handle("/metrics", [](const http::ServerRequest&) { ... });
 //   SLUICE_RETURN_IF_ERROR((*server)->Start());
 //
 // Thread rule: Handle before Start; handlers run on the server's threads, several at once, and must
-// not block for long. Stop: Stop() (or the destructor) closes the socket, lets handlers under way
-// finish and joins; idempotent.
+// not block for long unless there are threads for it. Stop: Stop() (or the destructor) closes the
+// socket, lets handlers under way finish and joins; idempotent.
 #pragma once
 
 #include <functional>
@@ -15,13 +16,18 @@
 #include <string>
 
 #include "controller/base/status.h"
+#include "controller/http/limits.h"
 #include "controller/http/response_parser.h"
+#include "controller/http/server_tls.h"
 
 namespace sluice::http {
 
 struct ServerOptions {
   std::string address = "127.0.0.1:0";  // host:port, [v6]:port; port 0 picks a free one
   int threads = 2;
+  std::size_t max_body_bytes = kMaxServerBodyBytes;  // longer ones get 413
+  // Set: TLS 1.2 and newer under the certificate it holds at each handshake.
+  std::shared_ptr<ServerTls> tls;
 };
 
 struct ServerRequest {

@@ -2,35 +2,15 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include "controller/base/check.h"
+#include "controller/base/openssl.h"
 #include "controller/http/limits.h"
 
 namespace sluice::http {
 namespace {
-
-struct BioDeleter {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-struct X509Deleter {
-  void operator()(X509* x509) const { X509_free(x509); }
-};
-struct KeyDeleter {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Bio = std::unique_ptr<BIO, BioDeleter>;
-using Certificate = std::unique_ptr<X509, X509Deleter>;
-using Key = std::unique_ptr<EVP_PKEY, KeyDeleter>;
-
-Bio Memory(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-// An encrypted key has nobody to ask for its pass phrase.
-int NoPassPhrase(char*, int, int, void*) { return 0; }
 
 base::Status AddRoots(SSL_CTX* context, const std::string& pem) {
   if (pem.empty()) {
@@ -39,17 +19,14 @@ base::Status AddRoots(SSL_CTX* context, const std::string& pem) {
     }
     return base::OkStatus();
   }
-  const Bio bio = Memory(pem);
+  const auto roots = base::openssl::ReadCertificates(pem);
+  if (!roots.ok()) return base::InvalidArgument("TLS: the CA text holds no certificate");
   X509_STORE* store = SSL_CTX_get_cert_store(context);
-  int count = 0;
-  while (const Certificate root{PEM_read_bio_X509(bio.get(), nullptr, NoPassPhrase, nullptr)}) {
+  for (const auto& root : *roots) {
     if (X509_STORE_add_cert(store, root.get()) != 1) {
       return base::InvalidArgument("TLS: CA certificate not accepted: " + TakeTlsError());
     }
-    ++count;
   }
-  ERR_clear_error();  // the end of the text is an error to PEM_read
-  if (count == 0) return base::InvalidArgument("TLS: the CA text holds no certificate");
   return base::OkStatus();
 }
 
@@ -58,22 +35,19 @@ base::Status UseCertificate(SSL_CTX* context, const TlsOptions& options) {
   if (options.cert_pem.empty() || options.key_pem.empty()) {
     return base::InvalidArgument("TLS: a client certificate needs both certificate and key");
   }
-  const Bio certs = Memory(options.cert_pem);
-  const Certificate leaf{PEM_read_bio_X509(certs.get(), nullptr, NoPassPhrase, nullptr)};
-  if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1) {
+  auto chain = base::openssl::ReadCertificates(options.cert_pem);
+  if (!chain.ok()) return chain.status().Annotate("TLS: bad client certificate");
+  if (SSL_CTX_use_certificate(context, chain->front().get()) != 1) {
     return base::InvalidArgument("TLS: bad client certificate: " + TakeTlsError());
   }
-  while (X509* next = PEM_read_bio_X509(certs.get(), nullptr, NoPassPhrase, nullptr)) {
-    if (SSL_CTX_add0_chain_cert(context, next) != 1) {  // takes it over on success
-      X509_free(next);
+  for (auto next = chain->begin() + 1; next != chain->end(); ++next) {
+    if (SSL_CTX_add1_chain_cert(context, next->get()) != 1) {
       return base::InvalidArgument("TLS: bad client certificate chain: " + TakeTlsError());
     }
   }
-  ERR_clear_error();
-  const Bio keys = Memory(options.key_pem);
-  const Key key{PEM_read_bio_PrivateKey(keys.get(), nullptr, NoPassPhrase, nullptr)};
-  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1 ||
-      SSL_CTX_check_private_key(context) != 1) {
+  const auto key = base::openssl::ReadKey(options.key_pem);
+  if (!key.ok()) return key.status().Annotate("TLS: bad client key");
+  if (SSL_CTX_use_PrivateKey(context, key->get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     return base::InvalidArgument("TLS: bad client key: " + TakeTlsError());
   }
   return base::OkStatus();
