@@ -22,7 +22,7 @@ GateResult Ask(const Gate& gate, const Evidence& evidence, const Context& contex
 GateResult Budget(const char* ratio, ChangeClass change_class = ChangeClass::kOrdinary,
                   bool exempted = false) {
   Gate gate = SloGate();
-  gate.min_budget_remaining = D("0");
+  gate.min_budget_remaining = cases::D("0");
   gate.waivable = true;
   Evidence evidence = Fresh(gate, {ratio});
   Context context;
