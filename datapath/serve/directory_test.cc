@@ -11,7 +11,7 @@ namespace {
 using s3::Access;
 using s3::ErrorCode;
 
-class DirectoryTest : public testing::Test {
+class DirectoryTest : public ::testing::Test {
  protected:
   DirectoryTest() {
     auto config = std::make_shared<control::Config>();
