@@ -107,7 +107,7 @@ void Cache::OnPromoted(ChunkPin pin, const base::Status& read) {
         chunk.extent = Extent{};
       }
       chunk.state = Chunk::State::kOnDisk;
-      chunk.failure = read;
+      chunk.MakeWaiting().failure = read;
       chunk.failed.store(true, std::memory_order_release);
       NotifyWaiters(chunk, true);
       return;
@@ -174,6 +174,8 @@ void Cache::Seal(Chunk& chunk, std::uint32_t crc) {
     chunk.crc = crc;
     chunk.state = Chunk::State::kResident;
     NotifyWaiters(chunk, true);
+    // A reader may still be about to ask why an earlier try failed.
+    if (chunk.waiting != nullptr && chunk.waiting->failure.ok()) chunk.waiting.reset();
     if (chunk.object == nullptr) return;  // detached meanwhile: only its readers see it through
     counters_.resident_bytes.fetch_add(chunk.length, std::memory_order_relaxed);
     {
@@ -216,7 +218,7 @@ void Cache::QueueDiskWrite(Chunk& chunk, ObjectRef object) {
 
 void Cache::FailFill(Chunk& chunk, base::Status why) {
   std::lock_guard lock(chunk.shard.mutex);
-  chunk.failure = std::move(why);
+  chunk.MakeWaiting().failure = std::move(why);
   chunk.failed.store(true, std::memory_order_release);
   if (chunk.object != nullptr) {
     Object& object = *chunk.object;
@@ -231,8 +233,9 @@ void Cache::FailFill(Chunk& chunk, base::Status why) {
 }
 
 void Cache::NotifyWaiters(Chunk& chunk, bool all) {
+  if (chunk.waiting == nullptr) return;
   const std::uint32_t available = chunk.available.load(std::memory_order_relaxed);
-  std::erase_if(chunk.waiters, [&](const std::pair<Waiter*, std::uint32_t>& entry) {
+  std::erase_if(chunk.waiting->waiters, [&](const std::pair<Waiter*, std::uint32_t>& entry) {
     if (!all && available < entry.second + kWakeBytes) return false;
     entry.first->OnChunkProgress();
     return true;
@@ -258,7 +261,7 @@ void ChunkPin::Reset() {
 
 base::Status ChunkPin::failure() const {
   std::lock_guard lock(chunk_->shard.mutex);
-  return chunk_->failure;
+  return chunk_->waiting != nullptr ? chunk_->waiting->failure : base::OkStatus();
 }
 
 const char* ChunkPin::data() const { return cache_->arena_.data(chunk_->extent); }
@@ -269,14 +272,16 @@ bool ChunkPin::Subscribe(Waiter* waiter, std::uint32_t have) {
   std::lock_guard lock(chunk_->shard.mutex);
   if (chunk_->failed.load(std::memory_order_relaxed)) return false;
   if (available() > have) return false;
-  chunk_->waiters.emplace_back(waiter, have);
+  chunk_->MakeWaiting().waiters.emplace_back(waiter, have);
   return true;
 }
 
 void ChunkPin::Unsubscribe(Waiter* waiter) {
   if (!chunk_) return;
   std::lock_guard lock(chunk_->shard.mutex);
-  std::erase_if(chunk_->waiters, [waiter](const auto& entry) { return entry.first == waiter; });
+  if (chunk_->waiting == nullptr) return;
+  std::erase_if(chunk_->waiting->waiters,
+                [waiter](const auto& entry) { return entry.first == waiter; });
 }
 
 FillTicket::~FillTicket() {
@@ -301,7 +306,7 @@ void FillTicket::Advance(std::size_t bytes) {
     return;
   }
   std::lock_guard lock(chunk.shard.mutex);
-  if (!chunk.waiters.empty()) cache.NotifyWaiters(chunk, false);
+  cache.NotifyWaiters(chunk, false);
 }
 
 void FillTicket::Fail(base::Status why) {

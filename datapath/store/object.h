@@ -109,6 +109,16 @@ struct Chunk {
     if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
 
+  // There while somebody waits for bytes, and after a failure.
+  struct Waiting {
+    std::vector<std::pair<Waiter*, std::uint32_t>> waiters;  // and from how many bytes on to wake
+    base::Status failure;
+  };
+  Waiting& MakeWaiting() {  // (shard)
+    if (waiting == nullptr) waiting = std::make_unique<Waiting>();
+    return *waiting;
+  }
+
   Shard& shard;
   const std::uint32_t index;
   const std::uint32_t length;
@@ -120,15 +130,14 @@ struct Chunk {
   std::atomic<bool> detached{false};
   std::atomic<bool> failed{false};
   std::atomic<bool> sent_by_reference{false};
+  State state = State::kFilling;  // (shard)
 
   // (shard)
   Object* object;  // null once detached
-  State state = State::kFilling;
-  std::uint32_t crc = 0;  // CRC32C of all bytes, once they were all here
+  std::unique_ptr<Waiting> waiting;
   Extent extent;          // valid while bytes are or come into memory
+  std::uint32_t crc = 0;  // CRC32C of all bytes, once they were all here
   DiskPlace place;
-  std::vector<std::pair<Waiter*, std::uint32_t>> waiters;  // and from how many bytes on to wake
-  base::Status failure;
 
   // (policy), but fifo_hits
   Chunk* fifo_next = nullptr;
@@ -139,6 +148,8 @@ struct Chunk {
   std::uint64_t fifo_hash() const { return hash; }
 };
 using ChunkRef = RefPtr<Chunk>;
+// With the allocator's 8 bytes and the 8 of the object's table: 120 a cached chunk.
+static_assert(sizeof(Chunk) <= 104);
 
 class Object {
  public:
