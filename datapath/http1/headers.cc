@@ -136,6 +136,26 @@ const char* FindControl(const char* from, const char* end) {
   return end;
 }
 
+// The first ':' in [from, end), or `end`.
+const char* FindColon(const char* from, const char* end) {
+#ifdef __SSE2__
+  const __m128i colon = _mm_set1_epi8(':');
+  for (; end - from >= 16; from += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, colon));
+    if (mask != 0) return from + __builtin_ctz(static_cast<unsigned>(mask));
+  }
+#endif
+  while (from < end && *from != ':') ++from;
+  return from;
+}
+
+bool IsToken(std::string_view text) {
+  for (const char c : text)
+    if (!kTokenChars[static_cast<unsigned char>(c)]) return false;
+  return true;
+}
+
 }  // namespace
 
 HeaderId LookUpHeaderId(std::string_view name) {
@@ -157,11 +177,16 @@ std::optional<std::string_view> Headers::Find(std::string_view name) const {
 }
 
 bool Headers::Add(std::string_view name, std::string_view value) {
+  return AddKnown(LookUpHeaderId(name), name, value);
+}
+
+bool Headers::AddKnown(HeaderId id, std::string_view name, std::string_view value) {
   if (count_ == kMaxHeaders) return false;
-  const HeaderId id = LookUpHeaderId(name);
   lines_[count_++] = Header{name, value, id};
   std::uint8_t& first = first_[static_cast<std::size_t>(id)];
-  if (first == 0 && id != HeaderId::kOther) first = static_cast<std::uint8_t>(count_);
+  if (id == HeaderId::kOther) return true;
+  if (first != 0) repeated_ |= std::uint64_t{1} << static_cast<unsigned>(id);
+  if (first == 0) first = static_cast<std::uint8_t>(count_);
   return true;
 }
 
@@ -206,10 +231,16 @@ BlockResult ParseHeaderBlock(std::string_view head, std::size_t* pos, Headers* h
     }
     if (*at == ' ' || *at == '\t') return fail(400, "folded header line");
     const char* const name = at;
-    while (at < end && IsTokenChar(*at)) ++at;
-    if (at == end) return BlockResult::kIncomplete;
-    if (*at != ':' || at == name) return fail(400, "malformed header name");
+    at = FindColon(at, end);
     const std::size_t name_size = static_cast<std::size_t>(at - name);
+    // A known name is a token; others are looked at letter by letter.
+    const HeaderId id =
+        at == end ? HeaderId::kOther : LookUpHeaderId(std::string_view(name, name_size));
+    if (id == HeaderId::kOther) {
+      if (!IsToken({name, name_size}) || (at < end && name_size == 0))
+        return fail(400, "malformed header name");
+      if (at == end) return BlockResult::kIncomplete;
+    }
     ++at;
     while (at < end && (*at == ' ' || *at == '\t')) ++at;
     const char* const value = at;
@@ -221,7 +252,7 @@ BlockResult ParseHeaderBlock(std::string_view head, std::size_t* pos, Headers* h
     if (at[1] != '\n') return fail(400, "bare CR in the head");
     const char* last = at;
     while (last > value && (last[-1] == ' ' || last[-1] == '\t')) --last;
-    if (!headers->Add({name, name_size}, {value, static_cast<std::size_t>(last - value)}))
+    if (!headers->AddKnown(id, {name, name_size}, {value, static_cast<std::size_t>(last - value)}))
       return fail(431, "too many header lines");
     at += 2;
   }

@@ -89,19 +89,27 @@ class Headers {
     return line == nullptr ? std::string_view() : line->value;
   }
   bool Has(HeaderId id) const { return first_[static_cast<std::size_t>(id)] != 0; }
+  // Some known name stands on more than one line.
+  bool repeats() const { return repeated_ != 0; }
+  bool Repeats(HeaderId id) const { return (repeated_ >> static_cast<unsigned>(id) & 1) != 0; }
   // The first line of any name, compared without case. A scan.
   std::optional<std::string_view> Find(std::string_view name) const;
 
   void Clear() {
     count_ = 0;
+    repeated_ = 0;
     first_.fill(0);
   }
   // Keeps one line; false when kMaxHeaders are kept already.
   bool Add(std::string_view name, std::string_view value);
+  // The same when LookUpHeaderId(name) is known to be `id`.
+  bool AddKnown(HeaderId id, std::string_view name, std::string_view value);
 
  private:
   static_assert(kMaxHeaders < 255);
+  static_assert(kKnownHeaders < 64);
   std::uint32_t count_ = 0;
+  std::uint64_t repeated_ = 0;                           // by id, but for kOther
   std::array<std::uint8_t, kKnownHeaders + 1> first_{};  // place of the first line + 1; 0: none
   std::array<Header, kMaxHeaders> lines_;                // [0, count_) are set
 };

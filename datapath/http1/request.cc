@@ -1,5 +1,6 @@
 #include "datapath/http1/request.h"
 
+#include <array>
 #include <cstring>
 
 namespace sluice::http1 {
@@ -20,14 +21,18 @@ Method ReadMethod(std::string_view text) {
 }
 
 // Authority as it may stand in Host: no blanks, user info, path or control characters.
+constexpr std::array<bool, 256> kAuthorityChars = [] {
+  std::array<bool, 256> ok{};
+  for (int c = '0'; c <= '9'; ++c) ok[static_cast<std::size_t>(c)] = true;
+  for (int c = 'a'; c <= 'z'; ++c) ok[static_cast<std::size_t>(c)] = true;
+  for (int c = 'A'; c <= 'Z'; ++c) ok[static_cast<std::size_t>(c)] = true;
+  for (const char c : std::string_view(".-_:[]~%")) ok[static_cast<unsigned char>(c)] = true;
+  return ok;
+}();
 bool IsAuthority(std::string_view host) {
-  for (const char c : host) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']' ||
-                    c == '~' || c == '%';
-    if (!ok) return false;
-  }
-  return true;
+  bool ok = true;
+  for (const char c : host) ok &= kAuthorityChars[static_cast<unsigned char>(c)];
+  return ok;
 }
 
 }  // namespace
@@ -104,10 +109,8 @@ HeadError RequestParser::ReadRequestLine(std::string_view line) {
 
 HeadError RequestParser::ReadHeaders() {
   const Headers& headers = request_.headers;
-  int hosts = 0;
-  for (const Header& line : headers) hosts += line.id == HeaderId::kHost;
-  if (hosts > 1) return {400, "repeated Host"};
-  if (hosts == 0 && request_.minor_version == 1) return {400, "missing Host"};
+  if (headers.Repeats(HeaderId::kHost)) return {400, "repeated Host"};
+  if (!headers.Has(HeaderId::kHost) && request_.minor_version == 1) return {400, "missing Host"};
   request_.host = headers.Get(HeaderId::kHost);
   if (!IsAuthority(request_.host)) return {400, "malformed Host"};
 

@@ -121,40 +121,75 @@ Error PutCanonicalHeaders(const http1::Headers& headers, std::string_view names,
 }
 
 template <typename Sink>
-Error PutRequest(const http1::Request& request, const Query& query, const Auth& auth, Sink* sink) {
+Error PutBeforeHeaders(const http1::Request& request, const Query& query, const Auth& auth,
+                       Sink* sink) {
   sink->Put(request.method_text);
   sink->Put("\n");
   if (!PutCanonical(request.path, UriPart::kPath, *sink)) return {ErrorCode::kInvalidUri, {}};
   sink->Put("\n");
   if (!query.empty()) PutCanonicalQuery(query, auth.kind == AuthKind::kPresigned, sink);
   sink->Put("\n");
-  if (Error error = PutCanonicalHeaders(request.headers, auth.signed_headers, sink)) return error;
+  return {};
+}
+
+template <typename Sink>
+void PutBehindHeaders(const Auth& auth, Sink* sink) {
   sink->Put("\n");
   sink->Put(auth.signed_headers);
   sink->Put("\n");
   sink->Put(auth.payload_hash);
+}
+
+template <typename Sink>
+Error PutRequest(const http1::Request& request, const Query& query, const Auth& auth, Sink* sink) {
+  if (Error error = PutBeforeHeaders(request, query, auth, sink)) return error;
+  if (Error error = PutCanonicalHeaders(request.headers, auth.signed_headers, sink)) return error;
+  PutBehindHeaders(auth, sink);
   return {};
 }
 
 }  // namespace
 
-void HashSink::Put(std::string_view text) {
-  if (text.empty()) return;  // may be a null view
-  if (text.size() > buffer_.size() - size_) {
-    hasher_.Update({buffer_.data(), size_});
-    size_ = 0;
-    if (text.size() > buffer_.size()) {
-      hasher_.Update(text);
-      return;
+bool PutKnownRequest(const http1::Request& request, const Query& query, const Auth& auth,
+                     std::span<const http1::HeaderId> names, HashSink* sink) {
+  const http1::Headers& headers = request.headers;
+  if (headers.repeats()) return false;
+  if (PutBeforeHeaders(request, query, auth, sink)) return false;
+  std::uint64_t is_signed = 0;
+  for (const http1::HeaderId id : names) {
+    const Header* const line = headers.Line(id);
+    if (line == nullptr) return false;
+    sink->Put(http1::HeaderName(id));
+    sink->Put(":");
+    // These hold no blanks: the parser and the reader of the claim saw to it.
+    if (id == http1::HeaderId::kHost || id == http1::HeaderId::kAmzDate ||
+        id == http1::HeaderId::kAmzContentSha256) {
+      sink->Put(line->value);
+    } else {
+      PutFolded(line->value, sink);
     }
+    sink->Put("\n");
+    is_signed |= std::uint64_t{1} << static_cast<unsigned>(id);
   }
-  std::memcpy(buffer_.data() + size_, text.data(), text.size());
-  size_ += text.size();
+  for (const Header& line : headers) {
+    if ((line.name[0] | 0x20) != 'x' || !IsAmzHeader(line.name)) continue;
+    if ((is_signed >> static_cast<unsigned>(line.id) & 1) == 0) return false;
+  }
+  PutBehindHeaders(auth, sink);
+  return true;
 }
 
-base::Sha256Digest HashSink::Finish() {
-  hasher_.Update({buffer_.data(), size_});
-  return hasher_.Finish();
+// The hasher gets whole blocks only: what FinishInPlace asks for.
+void HashSink::PutLong(std::string_view text) {
+  static_assert(kBufferBytes % 64 == 0);
+  while (text.size() > kBufferBytes - size_) {
+    const std::size_t room = kBufferBytes - size_;
+    std::memcpy(buffer_.data() + size_, text.data(), room);
+    text.remove_prefix(room);
+    hasher_.Update({buffer_.data(), kBufferBytes});
+    size_ = 0;
+  }
+  Put(text);
 }
 
 void PutHeaderValue(std::string_view value, HashSink* sink) { PutFolded(value, sink); }

@@ -6,7 +6,10 @@
 // Source: "Create a signed AWS API request", step 1. Pure; no allocation.
 #pragma once
 
+#include <array>
 #include <bitset>
+#include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,16 +18,23 @@
 
 namespace sluice::s3 {
 
-// Collects runs and hashes them in few calls.
+// Collects runs and hashes them in few calls: a usual request in one.
 class HashSink {
  public:
-  void Put(std::string_view text);
-  base::Sha256Digest Finish();
+  void Put(std::string_view text) {
+    if (text.size() > kBufferBytes - size_) return PutLong(text);
+    if (text.empty()) return;  // may be a null view
+    std::memcpy(buffer_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+  base::Sha256Digest Finish() { return hasher_.FinishInPlace(buffer_.data(), size_); }
 
  private:
+  static constexpr std::size_t kBufferBytes = 4096;
+  void PutLong(std::string_view text);
   Sha256Hasher hasher_;
   std::size_t size_ = 0;
-  std::array<char, 4096> buffer_;
+  std::array<char, kBufferBytes + kSha256PadBytes> buffer_;
 };
 
 class StringSink {
@@ -45,5 +55,10 @@ Error PutCanonicalRequest(const http1::Request& request, const Query& query, con
                           HashSink* sink);
 Error PutCanonicalRequest(const http1::Request& request, const Query& query, const Auth& auth,
                           StringSink* sink);
+// The same for a signer whose signed headers are `names`, in their order, host among them. False:
+// this request is not of the usual form (a line repeats, is missing, or should have been signed).
+// The request's date and payload hash must have been read (sigv4.h).
+bool PutKnownRequest(const http1::Request& request, const Query& query, const Auth& auth,
+                     std::span<const http1::HeaderId> names, HashSink* sink);
 
 }  // namespace sluice::s3

@@ -56,29 +56,6 @@ Error ReadCredential(std::string_view text, Auth* auth) {
   return {};
 }
 
-Error ReadPayload(std::string_view text, Auth* auth) {
-  auth->payload_hash = text;
-  if (text == "UNSIGNED-PAYLOAD") {
-    auth->payload = PayloadKind::kUnsigned;
-  } else if (text == kEmptySha256 || IsHex64(text)) {  // what nearly every read says
-    auth->payload = PayloadKind::kSigned;
-  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD") {
-    auth->payload = PayloadKind::kStreamingSigned;
-  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") {
-    auth->payload = PayloadKind::kStreamingSignedTrailer;
-  } else if (text == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
-    auth->payload = PayloadKind::kStreamingUnsignedTrailer;
-  } else if (text.substr(0, 24) == "STREAMING-AWS4-ECDSA-P25") {
-    return {ErrorCode::kNotImplemented, "SigV4A payloads are not implemented."};
-  } else {
-    return {ErrorCode::kInvalidArgument,
-            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "
-            "STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value."};
-  }
-  return {};
-}
-
 Error ReadTimestamp(std::string_view amz_date, std::string_view http_date, Auth* auth) {
   std::optional<base::WallTime> time;
   if (!amz_date.empty()) {
@@ -202,6 +179,29 @@ Error ReadPresigned(const http1::Request& request, const Query& query, Auth* aut
 }
 
 }  // namespace
+
+Error ReadPayload(std::string_view text, Auth* auth) {
+  auth->payload_hash = text;
+  if (text == "UNSIGNED-PAYLOAD") {
+    auth->payload = PayloadKind::kUnsigned;
+  } else if (text == kEmptySha256 || IsHex64(text)) {  // what nearly every read says
+    auth->payload = PayloadKind::kSigned;
+  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD") {
+    auth->payload = PayloadKind::kStreamingSigned;
+  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") {
+    auth->payload = PayloadKind::kStreamingSignedTrailer;
+  } else if (text == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
+    auth->payload = PayloadKind::kStreamingUnsignedTrailer;
+  } else if (text.substr(0, 24) == "STREAMING-AWS4-ECDSA-P25") {
+    return {ErrorCode::kNotImplemented, "SigV4A payloads are not implemented."};
+  } else {
+    return {ErrorCode::kInvalidArgument,
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, "
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value."};
+  }
+  return {};
+}
 
 Error ParseAuth(const http1::Request& request, const Query& query, Auth* auth) {
   const http1::Header* header = request.headers.Line(HeaderId::kAuthorization);

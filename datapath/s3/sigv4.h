@@ -63,4 +63,7 @@ struct Auth {
 // NotImplemented (SigV4A).
 Error ParseAuth(const http1::Request& request, const Query& query, Auth* auth);
 
+// The part of it that x-amz-content-sha256 is. Errors: InvalidArgument, NotImplemented.
+Error ReadPayload(std::string_view text, Auth* auth);
+
 }  // namespace sluice::s3

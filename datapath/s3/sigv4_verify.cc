@@ -39,10 +39,11 @@ std::string_view SignCanonicalHash(const SigningKey& key, std::string_view times
                                    std::string_view scope, const base::Sha256Digest& hash,
                                    HexDigest* out) {
   // Algorithm, timestamp, a scope no longer than a credential may be, and the hash.
-  std::array<char, 64 + http1::kBasicDateBytes + kMaxCredentialBytes + 64> text;
+  constexpr std::size_t kText = 64 + http1::kBasicDateBytes + kMaxCredentialBytes + 64;
+  std::array<char, kText + kSha256PadBytes> text;
   std::size_t size = 0;
   const auto put = [&text, &size](std::string_view part) {
-    SLUICE_CHECK(part.size() <= text.size() - size);
+    SLUICE_CHECK(part.size() <= kText - size);
     std::memcpy(text.data() + size, part.data(), part.size());
     size += part.size();
   };
@@ -53,7 +54,7 @@ std::string_view SignCanonicalHash(const SigningKey& key, std::string_view times
   put(scope);
   put("\n");
   put(ToHex(hash, &hex));
-  return ToHex(key.hmac.Sign({text.data(), size}), out);
+  return ToHex(key.hmac.SignInPlace(text.data(), size), out);
 }
 
 Error Verify(const http1::Request& request, const Query& query, const Auth& auth,
@@ -70,10 +71,8 @@ Error Verify(const http1::Request& request, const Query& query, const Auth& auth
   if (Error error = PutCanonicalRequest(request, query, auth, &canonical)) return error;
   const SigningKey& key = keys->Get(signer.secret_access_key, auth.date, signer.region);
   HexDigest expected;
-  const std::string_view signature =
-      SignCanonicalHash(key, auth.timestamp_text(), auth.scope, canonical.Finish(), &expected);
-  if (!base::ConstantTimeEqual(signature, auth.signature))
-    return {ErrorCode::kSignatureDoesNotMatch, {}};
+  SignCanonicalHash(key, auth.timestamp_text(), auth.scope, canonical.Finish(), &expected);
+  if (!SameDigits(expected, auth.signature)) return {ErrorCode::kSignatureDoesNotMatch, {}};
   return {};
 }
 

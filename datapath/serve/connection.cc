@@ -158,7 +158,7 @@ void Connection::BeginRequest(std::size_t head_bytes) {
   cache_word_ = CacheWord::kHit;
   restarts_ = 0;
   body_was_read_ = false;
-  started_ = worker_.loop().clock().Mono();
+  started_ = worker_.loop().Now();  // when its turn began: what it waited for others counts
   request_id_ = worker_.NextRequestId();
   Dispatch();
 }

@@ -73,7 +73,7 @@ Directory::Resolution Directory::Resolve(const TenantEntry& tenant, std::string_
                                          std::string_view key, s3::Access access) const {
   const auto found = buckets_.find(bucket);
   if (found == buckets_.end()) return {{s3::ErrorCode::kNoSuchBucket, {}}, nullptr};
-  const MountEntry* mount = MountOf(bucket, key);
+  const MountEntry* mount = Covering(found->second, key);
   if (mount == nullptr || (tenant.verbs[mount->index] & BitOf(access)) == 0)
     return {{s3::ErrorCode::kAccessDenied, {}}, nullptr};
   return {{}, mount};
@@ -81,8 +81,11 @@ Directory::Resolution Directory::Resolve(const TenantEntry& tenant, std::string_
 
 const MountEntry* Directory::MountOf(std::string_view bucket, std::string_view key) const {
   const auto found = buckets_.find(bucket);
-  if (found == buckets_.end()) return nullptr;
-  for (const MountEntry* mount : found->second)
+  return found == buckets_.end() ? nullptr : Covering(found->second, key);
+}
+
+const MountEntry* Directory::Covering(const Mounts& mounts, std::string_view key) {
+  for (const MountEntry* mount : mounts)
     if (key.starts_with(mount->key_prefix)) return mount;
   return nullptr;
 }

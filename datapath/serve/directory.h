@@ -85,6 +85,9 @@ class Directory {
   static void AppendOriginKey(const MountEntry& mount, std::string_view key, std::string* out);
 
  private:
+  using Mounts = std::vector<const MountEntry*>;
+  static const MountEntry* Covering(const Mounts& mounts, std::string_view key);
+
   struct TextHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -98,8 +101,7 @@ class Directory {
   std::vector<TenantEntry> tenants_;
   std::unordered_map<std::string, KeyEntry, TextHash, std::equal_to<>> keys_;
   // By bucket, longest key prefix first.
-  std::unordered_map<std::string, std::vector<const MountEntry*>, TextHash, std::equal_to<>>
-      buckets_;
+  std::unordered_map<std::string, Mounts, TextHash, std::equal_to<>> buckets_;
 };
 using DirectoryPtr = std::shared_ptr<const Directory>;
 

@@ -53,6 +53,15 @@ void Connection::Dispatch() {
 s3::Error Connection::Identify(std::string_view* region) {
   Scratch& s = *scratch_;
   const http1::Request& request = s.parser.request();
+  const base::WallTime now = worker_.TurnWall();
+  const std::string_view authorization = request.headers.Get(http1::HeaderId::kAuthorization);
+  SignerTable::Entry* const known = worker_.signers().Find(authorization);
+  if (known != nullptr && known->signer.Verify(request, s.query, now, &s.auth)) {
+    *region = directory_->config().s3_region;
+    tenant_ = known->key->tenant;
+    return {};
+  }
+  if (known != nullptr) new (&s.auth) s3::Auth;  // read anew, for the error's sake
   if (const s3::Error error = s3::ParseAuth(request, s.query, &s.auth)) return error;
   if (s.auth.kind == s3::AuthKind::kAnonymous) return {ErrorCode::kAccessDenied, {}};
   if (directory_ == nullptr)
@@ -64,10 +73,13 @@ s3::Error Connection::Identify(std::string_view* region) {
   const s3::Signer signer{.secret_access_key = key->credentials.secret_access_key,
                           .session_token = key->credentials.session_token,
                           .region = wanted};
-  const s3::Error refused =
-      s3::Verify(request, s.query, s.auth, signer, worker_.loop().clock().Wall(), &worker_.keys());
-  if (refused) return refused;
+  if (const s3::Error refused = s3::Verify(request, s.query, s.auth, signer, now, &worker_.keys()))
+    return refused;
   tenant_ = key->tenant;
+  if (known != nullptr || directory_ != worker_.directory()) return {};
+  const s3::SigningKey& derived = worker_.keys().Get(signer.secret_access_key, s.auth.date, wanted);
+  if (auto signer_now = s3::KnownSigner::Make(authorization, s.auth, derived))
+    worker_.signers().Remember(authorization, *std::move(signer_now), key);
   return {};
 }
 

@@ -28,6 +28,9 @@ inline constexpr std::size_t kMaxIdleScratches = 64;
 inline constexpr std::chrono::seconds kOriginDeadline{10};  // first byte of metadata or data
 inline constexpr std::chrono::seconds kMemoryDeadline{5};   // room in the pool, in mid-body
 inline constexpr std::chrono::milliseconds kMemoryRetry{20};
+// How long an object that the origin did not know is taken to be absent, if the metadata TTL is not
+// shorter still.
+inline constexpr std::chrono::seconds kAbsentLife{1};
 inline constexpr int kMaxChunkAttempts = 3;  // of one answer on one chunk
 inline constexpr std::chrono::seconds kSlowDownRetryAfter{1};
 
@@ -56,5 +59,7 @@ inline constexpr std::size_t kMaxTenantLabels = 256;
 inline constexpr std::size_t kMaxOriginLabels = 64;
 inline constexpr std::size_t kAdminHeadBytes = 8 << 10;
 inline constexpr std::size_t kMaxAdminConnections = 64;
+
+inline constexpr std::size_t kKnownSigners = 64;  // a worker; some 600 bytes each
 
 }  // namespace sluice::serve

@@ -35,6 +35,7 @@ Worker::~Worker() {
 base::Status Worker::Configure(DirectoryPtr directory) {
   SLUICE_RETURN_IF_ERROR(upstream_->Configure(directory->config_ptr()));
   directory_ = std::move(directory);
+  signers_.Clear();  // its keys are the old configuration's
   return base::OkStatus();
 }
 
@@ -101,10 +102,18 @@ void Worker::ReturnScratch(std::unique_ptr<Scratch> scratch) {
   cache_.pool().Release(store::MemoryPool::Use::kBuffer, sizeof(Scratch));
 }
 
+base::WallTime Worker::TurnWall() {
+  if (turn_ != loop_.Now()) {
+    turn_ = loop_.Now();
+    turn_wall_ = loop_.clock().Wall();
+  }
+  return turn_wall_;
+}
+
 std::string_view Worker::DateLine() {
   constexpr std::size_t kName = 6;  // "Date: "
   constexpr std::size_t kLine = kName + http1::kHttpDateBytes + 2;
-  const base::WallTime now = loop_.clock().Wall();
+  const base::WallTime now = TurnWall();
   const std::int64_t second =
       std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   if (second != date_second_) {
@@ -119,11 +128,17 @@ std::string_view Worker::DateLine() {
 
 std::array<char, 16> Worker::NextRequestId() {
   // Not a secret, only unlikely to be seen twice: a random start, stepped by an odd constant.
-  std::uint64_t value = request_prefix_ + ++next_request_ * 0x9e3779b97f4a7c15ull;
+  const std::uint64_t value = request_prefix_ + ++next_request_ * 0x9e3779b97f4a7c15ull;
+  // The nibbles are spread to a byte each; beyond 9 the letters follow 7 places on.
   std::array<char, 16> text;
-  for (char& c : text) {
-    c = "0123456789ABCDEF"[value & 15];
-    value >>= 4;
+  for (std::size_t half = 0; half < 2; ++half) {
+    std::uint64_t n = value >> (32 * half) & 0xffffffff;
+    n = (n | n << 16) & 0x0000ffff0000ffff;
+    n = (n | n << 8) & 0x00ff00ff00ff00ff;
+    n = (n | n << 4) & 0x0f0f0f0f0f0f0f0f;
+    const std::uint64_t letters = (n + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    n += 0x3030303030303030 + letters * 7;
+    std::memcpy(text.data() + 8 * half, &n, 8);
   }
   return text;
 }

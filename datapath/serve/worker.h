@@ -19,6 +19,7 @@
 #include "datapath/serve/directory.h"
 #include "datapath/serve/fetcher.h"
 #include "datapath/serve/limits.h"
+#include "datapath/serve/signer_table.h"
 #include "datapath/serve/upstream.h"
 #include "datapath/store/cache.h"
 
@@ -74,6 +75,8 @@ class Worker {
   // "Date: ...\r\n" of this second.
   std::string_view DateLine();
   std::array<char, 16> NextRequestId();
+  // The time of day when this turn of the loop began: what a check of minutes needs.
+  base::WallTime TurnWall();
 
   net::EventLoop& loop() { return loop_; }
   store::Cache& cache() { return cache_; }
@@ -83,6 +86,7 @@ class Worker {
   Upstream& upstream() { return *upstream_; }
   Homes& homes() { return homes_; }
   s3::SigningKeyCache& keys() { return keys_; }
+  SignerTable& signers() { return signers_; }
   const DirectoryPtr& directory() const { return directory_; }
   LogLimit& proxy_log_limit() { return proxy_log_limit_; }
   bool draining() const { return draining_; }
@@ -99,6 +103,7 @@ class Worker {
   Homes& homes_;
   Fetcher fetcher_;
   s3::SigningKeyCache keys_;
+  SignerTable signers_;  // of directory_
   DirectoryPtr directory_;
   bool draining_ = false;
   LogLimit proxy_log_limit_;
@@ -107,6 +112,8 @@ class Worker {
   std::vector<std::unique_ptr<Scratch>> idle_scratches_;
   std::uint64_t request_prefix_;
   std::uint64_t next_request_ = 0;
+  base::MonoTime turn_ = base::MonoTime::min();
+  base::WallTime turn_wall_;
   std::int64_t date_second_ = -1;
   std::array<char, 48> date_line_;
 };
