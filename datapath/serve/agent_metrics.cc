@@ -80,6 +80,10 @@ AgentMetrics::AgentMetrics(std::size_t threads, std::string site)
           "sluice_agent_stale_served_total",
           "Answers from the cache beyond the metadata TTL because the origin did not answer.",
           {{"site", site_}})),
+      absent_served(registry_.CounterOf(
+          "sluice_agent_absent_served_total",
+          "NoSuchKey answers given because the origin had said so a moment before.",
+          {{"site", site_}})),
       aborted_bodies(registry_.CounterOf("sluice_agent_aborted_bodies_total",
                                          "Answers that broke off in mid-body.", {{"site", site_}})),
       nobody_(MakeTenant("none")) {}

@@ -87,7 +87,8 @@ class AgentMetrics {
   Counter& accept_errors;
   Counter& bad_requests;  // not HTTP, or HTTP we refuse
   Counter& revalidations;
-  Counter& stale_served;  // beyond the metadata TTL because the origin did not answer
+  Counter& stale_served;   // beyond the metadata TTL because the origin did not answer
+  Counter& absent_served;  // NoSuchKey without asking the origin again
   Counter& aborted_bodies;
   Registry& registry() { return registry_; }
   const std::string& site() const { return site_; }

@@ -33,6 +33,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
   void Start(std::uint64_t first, std::uint64_t end, const std::string& if_match) {
     first_byte_ = first;
     epoch_ = fetcher_.cache_.InvalidationEpoch(target_.cache_name);
+    asked_ = fetcher_.loop_.clock().Mono();
     origin::Request request;
     request.method = job_ == Job::kLoadHead ? http1::Method::kHead : http1::Method::kGet;
     request.bucket = target_.mount->origin_bucket;
@@ -65,6 +66,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
     if (epoch_ != fetcher_.cache_.InvalidationEpoch(target_.cache_name))
       return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
     if (status_ != 200 && status_ != 206) {
+      if (status_ == 404) fetcher_.cache_.PublishAbsent(target_.cache_name, asked_, epoch_);
       return Settle(
           {.kind = status_ >= 500 ? LoadResult::Kind::kUnreachable : LoadResult::Kind::kError,
            .object = {},
@@ -223,6 +225,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
   std::vector<store::FillTicket> tickets_;  // of [first_index_, end_index_); some empty
   std::uint64_t first_byte_ = 0;
   std::uint64_t epoch_ = 0;
+  base::MonoTime asked_;
   std::uint32_t first_index_ = 0;
   std::uint32_t next_index_ = 0;
   std::uint32_t end_index_ = 0;

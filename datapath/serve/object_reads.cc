@@ -1,4 +1,6 @@
 // GET and HEAD of an object, from the cache or into it. Part of Connection.
+#include <algorithm>
+
 #include "datapath/s3/conditional.h"
 #include "datapath/s3/range.h"
 #include "datapath/serve/connection.h"
@@ -29,8 +31,21 @@ void Connection::StartObject(bool again) {
                        age < directory_->config().cache.metadata_ttl;
     if (fresh) return ServeObject(std::move(known));
   }
+  if (!known && !again && KnownToBeAbsent()) {
+    worker_.metrics().absent_served.Add();
+    return SendError({ErrorCode::kNoSuchKey, {}});
+  }
   stale_ = std::move(known);
   LoadObject();
+}
+
+// Many readers that look for what is not there yet ask the origin once in a while, not each time.
+bool Connection::KnownToBeAbsent() {
+  const base::MonoTime asked = worker_.cache().AbsentSince(scratch_->cache_name);
+  if (asked == base::MonoTime::min()) return false;
+  const base::Duration life =
+      std::min<base::Duration>(kAbsentLife, directory_->config().cache.metadata_ttl);
+  return worker_.loop().Now() - asked < life;
 }
 
 void Connection::LoadObject() {
@@ -213,8 +228,11 @@ bool Connection::WriteObjectHead() {
   Scratch& s = *scratch_;
   const store::ObjectMeta& meta = object_->meta();
   http1::HeadWriter head(s.out);
-  head.StatusLine(range_.kind == s3::RangeKind::kPart ? 206 : 200)
-      .Header("x-amz-request-id", std::string_view(request_id_.data(), request_id_.size()))
+  head.Raw(range_.kind == s3::RangeKind::kPart ? "HTTP/1.1 206 Partial Content\r\n"
+                                                 "x-amz-request-id: "
+                                               : "HTTP/1.1 200 OK\r\nx-amz-request-id: ")
+      .Raw({request_id_.data(), request_id_.size()})
+      .Raw("\r\n")
       .Raw(worker_.DateLine());
   if (HasOverrides(s.query)) {
     head.Raw(RenderMetaWithOverrides(meta, s.query));

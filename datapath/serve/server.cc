@@ -28,7 +28,8 @@ base::Status Server::Start() {
 
   store::Cache::Options cache{.memory_bytes = config.cache.memory_bytes,
                               .chunk_bytes = config.cache.chunk_bytes,
-                              .disks = {}};
+                              .disks = {},
+                              .scrub_bytes_per_second = store::kScrubBytesPerSecond};
   if (config.cache.disk_bytes > 0)
     for (const std::string& path : config.cache.disk_paths)
       cache.disks.push_back({.path = path,
@@ -248,6 +249,11 @@ void Server::RegisterGauges() {
         counters.evicted_bytes);
   total("sluice_agent_cache_corrupt_chunks_total", "Chunks that failed their checksum, dropped.",
         counters.corrupt_chunks);
+  total("sluice_agent_cache_scrubbed_bytes_total",
+        "Cached bytes compared with their checksums, in memory and on disk.",
+        counters.scrubbed_bytes);
+  total("sluice_agent_cache_scrub_rounds_total", "Times the whole cache was compared.",
+        counters.scrub_rounds);
   total("sluice_agent_cache_fills_shed_total", "Fills refused because every byte was in use.",
         counters.fills_shed);
   total("sluice_agent_cache_single_flight_waits_total",

@@ -7,7 +7,6 @@
 #include <xxhash.h>
 
 #include <bit>
-#include <condition_variable>
 
 #include "controller/base/log.h"
 #include "datapath/store/shard.h"
@@ -66,12 +65,20 @@ base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base:
     cache->disks_.push_back(std::move(tier).value());
   }
   cache->pre_touch_ = std::thread([raw = cache.get()] { raw->PreTouchLoop(); });
+  if (options.scrub_bytes_per_second > 0)
+    cache->scrubber_ = std::thread([raw = cache.get()] { raw->ScrubLoop(); });
   return cache;
 }
 
 Cache::~Cache() {
-  stop_.store(true);
+  {
+    std::lock_guard lock(scrub_mutex_);
+    stop_.store(true);
+  }
+  scrub_wake_.notify_all();
   pre_touch_.join();
+  if (scrubber_.joinable()) scrubber_.join();  // before the disks it reads
+  scrub_objects_.clear();
   disks_.clear();  // joins their threads; nothing calls back after this
   for (std::size_t i = 0; i < kShards; ++i) {
     std::lock_guard lock(shards_[i].mutex);
@@ -157,6 +164,7 @@ ObjectRef Cache::Publish(std::string_view name, ObjectMeta meta, base::MonoTime 
 ObjectRef Cache::InsertObject(Shard& shard, std::string_view name, std::uint64_t hash,
                               ObjectMeta meta) {
   TrimObjects(shard);
+  if (Shard::Absent& place = shard.AbsentPlace(hash); place.name == name) place.name.clear();
   ObjectRef object(
       new Object(shard, std::string(name), hash, std::move(meta), options_.chunk_bytes));
   shard.objects.emplace(object->name(), object);
@@ -225,10 +233,30 @@ void Cache::Unpin(Chunk& chunk) {
   if (chunk.object == nullptr) FreeExtentIfUnpinned(chunk);
 }
 
+void Cache::PublishAbsent(std::string_view name, base::MonoTime asked, std::uint64_t epoch) {
+  const std::uint64_t hash = HashOf(name);
+  Shard& shard = ShardOf(hash);
+  std::lock_guard lock(shard.mutex);
+  if (epoch != shard.invalidations || name.empty() || name.size() > kMaxNameBytes) return;
+  Shard::Absent& place = shard.AbsentPlace(hash);
+  place.name = name;
+  place.asked = asked;
+}
+
+base::MonoTime Cache::AbsentSince(std::string_view name) {
+  const std::uint64_t hash = HashOf(name);
+  Shard& shard = ShardOf(hash);
+  std::lock_guard lock(shard.mutex);
+  const Shard::Absent& place = shard.AbsentPlace(hash);
+  return place.name == name ? place.asked : base::MonoTime::min();
+}
+
 bool Cache::Forget(std::string_view name) {
-  Shard& shard = ShardOf(HashOf(name));
+  const std::uint64_t hash = HashOf(name);
+  Shard& shard = ShardOf(hash);
   std::lock_guard lock(shard.mutex);
   ++shard.invalidations;
+  if (Shard::Absent& place = shard.AbsentPlace(hash); place.name == name) place.name.clear();
   const auto found = shard.objects.find(name);
   if (found == shard.objects.end()) return false;
   RemoveObject(*found->second);

@@ -13,12 +13,15 @@
 // shard (docs/adr/0038-cache-locks.md). A hit takes its shard's mutex twice for some tens of
 // nanoseconds.
 //
+// Bytes that rot where they lie are looked for by a scrubber, at a bounded rate (ADR 0151).
+//
 // Thread rule: any thread. Stop: destroy it after every pin, ticket and reference is gone; the
 // destructor finishes the disk writes in hand and drops those queued.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <span>
@@ -106,7 +109,8 @@ class FillTicket {
 
 struct CacheCounters {
   std::atomic<std::uint64_t> evicted_chunks{0}, evicted_bytes{0};
-  std::atomic<std::uint64_t> corrupt_chunks{0};       // failed their checksum, dropped
+  std::atomic<std::uint64_t> corrupt_chunks{0};  // failed their checksum, dropped
+  std::atomic<std::uint64_t> scrubbed_bytes{0}, scrub_rounds{0};
   std::atomic<std::uint64_t> fills_shed{0};           // no memory even after evicting
   std::atomic<std::uint64_t> single_flight_waits{0};  // acquired while another brings the chunk
   std::atomic<std::uint64_t> promotions{0}, promotion_failures{0};
@@ -121,7 +125,8 @@ class Cache final : private DiskOwner {
   struct Options {
     std::uint64_t memory_bytes = 0;  // the whole pool, buffers included
     std::uint32_t chunk_bytes = 1 << 20;
-    std::vector<DiskTier::Options> disks;  // one a device; none: DRAM only
+    std::vector<DiskTier::Options> disks;      // one a device; none: DRAM only
+    std::uint64_t scrub_bytes_per_second = 0;  // 0: no scrubber
   };
   enum class Got : std::uint8_t {
     kReady,     // pin: all bytes are in memory
@@ -157,6 +162,11 @@ class Cache final : private DiskOwner {
                     std::uint64_t epoch);
   void Confirm(Object& object, base::MonoTime now, std::uint64_t epoch);
   std::uint64_t InvalidationEpoch(std::string_view name);
+  // The origin, asked at `asked`, knows no such object; `epoch` as with Publish().
+  void PublishAbsent(std::string_view name, base::MonoTime asked, std::uint64_t epoch);
+  // When that was; MonoTime::min(): nobody has said so, or a write of the name went by since, or
+  // there was no room to remember it.
+  base::MonoTime AbsentSince(std::string_view name);
   // Forgets `name`, here and on disk. `done` runs (on any thread) when no restart can bring it
   // back; at once when there is no disk tier.
   void Invalidate(std::string_view name, std::function<void()> done);
@@ -166,6 +176,12 @@ class Cache final : private DiskOwner {
 
   // See Got. With `may_fill` false a miss answers kAbsent and starts nothing.
   Acquired Acquire(Object& object, std::uint32_t index, bool may_fill);
+
+  // Compares the next chunk with its checksum, in memory and on disk; a bad one is dropped (on disk
+  // alone: its place) and counted, and the next reader has it brought anew. Walks the whole index,
+  // round after round. Returns the bytes compared; 0: none in this stretch of the index. The
+  // scrubber's thread calls it at its rate; otherwise one thread may.
+  std::uint64_t ScrubStep();
 
   MemoryPool& pool() { return pool_; }
   const CacheCounters& counters() const { return counters_; }
@@ -196,6 +212,11 @@ class Cache final : private DiskOwner {
   void QueueDiskWrite(Chunk& chunk, ObjectRef object);
   void OnPromoted(ChunkPin pin, const base::Status& read);
   void PreTouchLoop();
+  // The scrubber (cache_scrub.cc).
+  void ScrubLoop();
+  std::uint64_t ScrubChunk(Object& object, std::uint32_t index);
+  std::uint64_t ScrubDisk(Chunk& chunk, const DiskPlace& place, std::uint32_t crc);
+  void DropBad(Chunk& chunk, const DiskPlace* only_at);
   bool Forget(std::string_view name);  // true: it was known
   void WriteTombstones(std::string_view name, std::function<void()> done);
   ObjectRef InsertObject(Shard& shard, std::string_view name, std::uint64_t hash, ObjectMeta meta);
@@ -222,6 +243,14 @@ class Cache final : private DiskOwner {
   std::vector<std::unique_ptr<DiskTier>> disks_;
   std::atomic<bool> stop_{false};
   std::thread pre_touch_;
+
+  // Where the scrubber stands: in the objects that a shard had when it came there. Its thread's.
+  std::size_t scrub_shard_ = 0;
+  std::vector<ObjectRef> scrub_objects_;
+  std::uint32_t scrub_index_ = 0;
+  std::mutex scrub_mutex_;
+  std::condition_variable scrub_wake_;  // at the stop
+  std::thread scrubber_;
 };
 
 }  // namespace sluice::store

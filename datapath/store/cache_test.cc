@@ -201,5 +201,27 @@ TEST(CacheOptions, RefusesSizesThatCannotWork) {
             base::Code::kInvalidArgument);
 }
 
+TEST_F(CacheTest, AnAbsentNameIsRememberedUntilItIsWrittenOrPublished) {
+  Open();
+  const base::MonoTime none = base::MonoTime::min(), asked = clock_.Mono();
+  EXPECT_EQ(cache_->AbsentSince("a"), none);
+  cache_->PublishAbsent("a", asked, cache_->InvalidationEpoch("a"));
+  EXPECT_EQ(cache_->AbsentSince("a"), asked);
+  EXPECT_EQ(cache_->AbsentSince("b"), none);
+  cache_->Invalidate("a", [] {});
+  EXPECT_EQ(cache_->AbsentSince("a"), none);
+  cache_->PublishAbsent("a", asked, cache_->InvalidationEpoch("a"));
+  Publish("a", 1, 10);
+  EXPECT_EQ(cache_->AbsentSince("a"), none);
+}
+
+TEST_F(CacheTest, AnAbsenceToldBeforeAWriteIsNotRememberedAfterIt) {
+  Open();
+  const std::uint64_t epoch = cache_->InvalidationEpoch("a");
+  cache_->Invalidate("a", [] {});
+  cache_->PublishAbsent("a", clock_.Mono(), epoch);
+  EXPECT_EQ(cache_->AbsentSince("a"), base::MonoTime::min());
+}
+
 }  // namespace
 }  // namespace sluice::store

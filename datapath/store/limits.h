@@ -20,6 +20,8 @@ inline constexpr std::size_t kMaxObjectsPerShard = 64 << 10;
 inline constexpr std::size_t kMaxNameBytes = 2048;          // origin + bucket + key (S3: 1024)
 inline constexpr std::size_t kMaxMetadataBytes = 12 << 10;  // what one object's answer repeats
 inline constexpr std::uint64_t kMaxObjectBytes = std::uint64_t{50} << 40;
+// Names known to be absent, a shard; with the longest of names 8 MiB in all.
+inline constexpr std::size_t kMaxAbsentPerShard = 64;
 
 // Memory: the part of the pool the cache leaves to buffers, as a divisor, and the least of it.
 inline constexpr std::uint64_t kBufferShareDivisor = 8;
@@ -40,5 +42,10 @@ inline constexpr std::uint64_t kDiskWriteQueueDivisor = 8;  // of the pool may w
 inline constexpr std::size_t kMaxDiskWriteQueue = 4096;     // and so many records
 inline constexpr int kDeviceErrorsUntilOut = 8;             // in a row: the device is given up
 inline constexpr std::chrono::seconds kDeviceRetry{30};     // and tried again after
+
+// Scrubber: what it reads at most, memory and disk together, and slots it looks at in one step.
+inline constexpr std::uint64_t kScrubBytesPerSecond = 32 << 20;
+inline constexpr int kScrubSlotsPerStep = 4096;
+inline constexpr std::chrono::seconds kScrubPause{10};  // between rounds, and when nothing is here
 
 }  // namespace sluice::store
