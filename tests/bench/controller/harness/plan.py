@@ -29,6 +29,9 @@ FORMS = {
     # Shows that the programs follow the protocol; its figures mean nothing.
     "smoke": Plan(loads=(Load(25, SMALL, 1, (20,), 0.5),), repeats=1, settle_seconds=0.2,
                   rest_seconds=0.5, failover=False),
+    # Three minutes of a machine that others use, too.
+    "brief": Plan(loads=(Load(1000, SMALL, 20, RATES, 2.5),), repeats=2, settle_seconds=2,
+                  rest_seconds=2, failover=False),
     "short": Plan(loads=(Load(3000, SMALL, 10, RATES, 2.5), Load(800, LARGE, 5)),
                   settle_seconds=2.5, rest_seconds=2),
     "full": Plan(loads=(Load(10_000, SMALL, 10, RATES, 15), Load(30_000, SMALL, 5),
