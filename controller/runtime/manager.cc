@@ -5,19 +5,19 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <nlohmann/json.hpp>
-#include <thread>
+#include <mutex>
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
 #include "controller/base/memory.h"
-#include "controller/base/time_format.h"
 #include "controller/leader/elector.h"
 #include "controller/runtime/controller_entry.h"
+#include "controller/runtime/debug_page.h"
 #include "controller/runtime/fenced_client.h"
 #include "controller/runtime/limits.h"
 #include "controller/runtime/pages.h"
 #include "controller/runtime/request_metrics.h"
+#include "controller/runtime/stop_deadline.h"
 #include "controller/runtime/store_set.h"
 
 namespace sluice::runtime {
@@ -32,33 +32,6 @@ std::string Joined(const std::vector<std::string>& names) {
   for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
   return out;
 }
-
-// Ends the process when a stop takes too long; disarmed by its destructor.
-class StopDeadline {
- public:
-  StopDeadline(base::Clock& clock, base::Duration limit, std::function<void()> overdue)
-      : thread_([this, &clock, limit, overdue = std::move(overdue)] {
-          std::unique_lock lock(mutex_);
-          if (!clock.WaitUntil(lock, wake_, clock.Mono() + limit, [this] { return done_; })) {
-            lock.unlock();
-            overdue();
-          }
-        }) {}
-  ~StopDeadline() {
-    {
-      const std::lock_guard lock(mutex_);
-      done_ = true;
-      wake_.notify_all();
-    }
-    thread_.join();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool done_ = false;
-  std::thread thread_;
-};
 
 class ManagerImpl final : public Manager {
  public:
@@ -311,39 +284,9 @@ class ManagerImpl final : public Manager {
   }
 
   std::string Debug() {
-    nlohmann::json out;
-    out["leading"] = leading();
     const auto elector = CurrentElector();
-    out["holder"] = elector != nullptr ? elector->holder() : options_.identity;
-    for (const auto& line : stores_.Look()) {
-      out["caches"].push_back({{"store", line.name},
-                               {"synced", line.synced},
-                               {"objects", line.objects},
-                               {"events", line.events},
-                               {"failures", line.failures},
-                               {"lastError", line.last_error}});
-    }
-    for (auto& entry : controllers_) {
-      const auto queue = entry->controller().queue().Look(kMaxDebugEntries);
-      nlohmann::json keys = nlohmann::json::array();
-      for (const auto& at : queue.entries) {
-        keys.push_back({{"key", at.key},
-                        {"state", at.state},
-                        {"seconds", at.seconds},
-                        {"failures", at.failures}});
-      }
-      nlohmann::json errors = nlohmann::json::array();
-      for (const auto& error : entry->controller().LastErrors()) {
-        errors.push_back(
-            {{"key", error.key}, {"error", error.error}, {"at", base::FormatRfc3339(error.at)}});
-      }
-      out["controllers"][entry->name()] = {{"waiting", queue.waiting},
-                                           {"running", queue.running},
-                                           {"delayed", queue.delayed},
-                                           {"keys", keys},
-                                           {"lastErrors", errors}};
-    }
-    return out.dump(2) + "\n";
+    return DebugText(leading(), elector != nullptr ? elector->holder() : options_.identity,
+                     stores_.Look(), controllers_);
   }
 
   const Options options_;

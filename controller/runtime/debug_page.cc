@@ -1,0 +1,49 @@
+#include "controller/runtime/debug_page.h"
+
+#include <nlohmann/json.hpp>
+
+#include "controller/base/time_format.h"
+#include "controller/runtime/limits.h"
+
+namespace sluice::runtime {
+
+using nlohmann::json;
+
+std::string DebugText(bool leading, const std::string& holder,
+                      const std::vector<StoreSet::Line>& stores,
+                      const std::deque<std::unique_ptr<ControllerEntry>>& controllers) {
+  json out;
+  out["leading"] = leading;
+  out["holder"] = holder;
+  for (const auto& line : stores) {
+    out["caches"].push_back({{"store", line.name},
+                             {"synced", line.synced},
+                             {"objects", line.objects},
+                             {"events", line.events},
+                             {"failures", line.failures},
+                             {"lastError", line.last_error}});
+  }
+  for (const auto& entry : controllers) {
+    const auto queue = entry->controller().queue().Look(kMaxDebugEntries);
+    json keys = json::array();
+    for (const auto& at : queue.entries) {
+      keys.push_back({{"key", at.key},
+                      {"state", at.state},
+                      {"seconds", at.seconds},
+                      {"failures", at.failures}});
+    }
+    json errors = json::array();
+    for (const auto& error : entry->controller().LastErrors()) {
+      errors.push_back(
+          {{"key", error.key}, {"error", error.error}, {"at", base::FormatRfc3339(error.at)}});
+    }
+    out["controllers"][entry->name()] = {{"waiting", queue.waiting},
+                                         {"running", queue.running},
+                                         {"delayed", queue.delayed},
+                                         {"keys", keys},
+                                         {"lastErrors", errors}};
+  }
+  return out.dump(2) + "\n";
+}
+
+}  // namespace sluice::runtime
