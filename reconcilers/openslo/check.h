@@ -32,6 +32,10 @@ void CheckIndicator(const nlohmann::json& spec, const std::string& at, Problems&
 // An SLO's objectives, once it is known what its indicator measures.
 void CheckObjectives(const nlohmann::json& spec, bool threshold, Problems& problems);
 
+// The document; of a DataSource's connectionDetails only what is known to be no secret
+// (secrets.cc). What was left out becomes a warning, by its field and never by its value.
+nlohmann::json WithoutSecrets(const nlohmann::json& document, Problems& warnings);
+
 // The member, or null.
 const nlohmann::json& At(const nlohmann::json& value, std::string_view key);
 // The member as text; empty when it is none.

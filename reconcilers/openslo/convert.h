@@ -31,6 +31,9 @@ struct Problem {
 struct Imported {
   std::vector<std::string> objects;  // ServiceLevelObjectives, as JSON
   std::vector<Problem> problems;     // nothing is imported when there are any
+  // What was left out on purpose. A DataSource travels in an object that many may read, so of its
+  // connectionDetails only what is known to be no secret goes along (check.h, WithoutSecrets).
+  std::vector<Problem> warnings;
 };
 
 struct ImportOptions {

@@ -376,7 +376,8 @@ Imported Import(const std::vector<Document>& documents, const ImportOptions& opt
     CheckDocument(parsed, problems);
     if (out.problems.size() != before) continue;
     const Key key{Text(parsed, "kind"), Text(At(parsed, "metadata"), "name")};
-    if (!all.emplace(key, parsed).second) {
+    Problems warnings(out.warnings, document.name);
+    if (!all.emplace(key, WithoutSecrets(parsed, warnings)).second) {
       problems.Add("metadata.name", fmt::format("{} \"{}\" is given twice", key.first, key.second));
     }
     if (key.first == "SLO") slos.emplace_back(document.name, parsed);

@@ -340,6 +340,34 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
   }
 }
 
+TEST(OpenSlo, SecretsOfADataSourceStayOutsideAndAreNamed) {
+  std::vector<json> documents = Load("checkout.yaml");
+  for (json& document : documents) {
+    if (document["kind"] != "DataSource") continue;
+    document["spec"]["connectionDetails"] = {
+        {"url", "https://ana:s3cret@prometheus.example.com/api?token=s3cret#s3cret"},
+        {"region", "us-west-2"},
+        {"accessToken", "s3cret"},
+        {"headers", {{"Authorization", "Bearer s3cret"}}},
+        {"host", {"s3cret"}}};
+  }
+  const Imported imported = ImportOf(documents);
+  ASSERT_THAT(imported.problems, IsEmpty()) << Told(imported);
+  std::string all;
+  for (const std::string& object : imported.objects) all += object;
+  EXPECT_THAT(all, ::testing::Not(HasSubstr("s3cret")));
+  EXPECT_THAT(all, HasSubstr("https://prometheus.example.com/api"));
+  EXPECT_THAT(all, HasSubstr("us-west-2"));
+  std::string warned;
+  for (const Problem& p : imported.warnings)
+    warned += p.document + ": " + p.field + " " + p.rule + "\n";
+  EXPECT_THAT(imported.warnings, SizeIs(4)) << warned;
+  EXPECT_THAT(warned, HasSubstr("document 2: spec.connectionDetails.accessToken was left out"));
+  EXPECT_THAT(warned, HasSubstr("spec.connectionDetails.url was kept without user, password"));
+  EXPECT_THAT(warned, ::testing::Not(HasSubstr("s3cret")));
+  EXPECT_THAT(ImportOf(Load("checkout.yaml")).warnings, IsEmpty()) << "a plain address is kept";
+}
+
 TEST(OpenSlo, TheDocumentIsNamedAndTheSubjectMayComeFromOutside) {
   auto documents = Load("slices.yaml");
   documents[1]["spec"].erase("service");

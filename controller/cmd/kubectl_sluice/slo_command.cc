@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/file.h"
@@ -38,6 +39,10 @@ base::StatusOr<std::string> SloImport(const Options& options) {
   }
   const openslo::Imported imported = openslo::Import(documents, {.subject = options.subject});
   if (!imported.problems.empty()) return Refusal(imported.problems);
+  for (const openslo::Problem& p : imported.warnings) {
+    std::fprintf(stderr, "warning: %s: %s %s\n", p.document.c_str(), p.field.c_str(),
+                 p.rule.c_str());
+  }
   json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", json::array()}};
   for (const std::string& object : imported.objects) list["items"].push_back(json::parse(object));
   return list.dump(2) + "\n";
