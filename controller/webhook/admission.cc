@@ -13,8 +13,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kApiVersion = "admission.k8s.io/v1";
-constexpr const char* kKind = "AdmissionReview";
+constexpr const char* kAdmissionVersion = "admission.k8s.io/v1";
+constexpr const char* kAdmissionKind = "AdmissionReview";
 
 const json& Part(const std::shared_ptr<const json>& review, const char* key) {
   static const json kNull;
@@ -26,7 +26,7 @@ const json& Part(const std::shared_ptr<const json>& review, const char* key) {
 }  // namespace
 
 base::StatusOr<AdmissionRequest> AdmissionRequest::Parse(std::string_view bytes) {
-  SLUICE_ASSIGN_OR_RETURN(json review, ParseReview(bytes, kKind, kApiVersion));
+  SLUICE_ASSIGN_OR_RETURN(json review, ParseReview(bytes, kAdmissionKind, kAdmissionVersion));
   AdmissionRequest out;
   out.review = std::make_shared<const json>(std::move(review));
   const json& request = (*out.review)["request"];
@@ -103,7 +103,8 @@ base::StatusOr<std::string> RenderReview(const AdmissionRequest& request,
       response["patch"] = base::Base64Encode(patch.dump());
     }
   }
-  const json review = {{"apiVersion", kApiVersion}, {"kind", kKind}, {"response", response}};
+  const json review = {
+      {"apiVersion", kAdmissionVersion}, {"kind", kAdmissionKind}, {"response", response}};
   // A handler's text may not be UTF-8; that must not become an exception.
   return review.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -15,8 +15,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kApiVersion = "apiextensions.k8s.io/v1";
-constexpr const char* kKind = "ConversionReview";
+constexpr const char* kConversionVersion = "apiextensions.k8s.io/v1";
+constexpr const char* kConversionKind = "ConversionReview";
 
 // What a converter must not touch.
 json Fixed(const json& object) {
@@ -48,7 +48,7 @@ Status ConvertOne(json& object, const std::string& api_version, const Converter&
 }  // namespace
 
 base::StatusOr<std::string> ConvertReview(std::string_view bytes, const Converter& converter) {
-  SLUICE_ASSIGN_OR_RETURN(json review, ParseReview(bytes, kKind, kApiVersion));
+  SLUICE_ASSIGN_OR_RETURN(json review, ParseReview(bytes, kConversionKind, kConversionVersion));
   json& request = review["request"];
   const std::string desired = TextOf(request, "desiredAPIVersion");
   json objects = request.value("objects", json::array());
@@ -71,7 +71,8 @@ base::StatusOr<std::string> ConvertReview(std::string_view bytes, const Converte
   } else {
     response["convertedObjects"] = json::array();
   }
-  const json answer = {{"apiVersion", kApiVersion}, {"kind", kKind}, {"response", response}};
+  const json answer = {
+      {"apiVersion", kConversionVersion}, {"kind", kConversionKind}, {"response", response}};
   return answer.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

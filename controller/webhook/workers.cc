@@ -5,7 +5,7 @@
 namespace sluice::webhook {
 namespace {
 
-http::ServerResponse Text(int status, std::string text) {
+http::ServerResponse Refusal(int status, std::string text) {
   return {status, "text/plain; charset=utf-8", std::move(text)};
 }
 
@@ -20,8 +20,8 @@ http::ServerResponse Workers::Run(Work work, base::MonoTime deadline) {
   const auto job = std::make_shared<Job>();
   job->work = std::move(work);
   std::unique_lock lock(mutex_);
-  if (stopping_) return Text(503, "the webhook server is stopping\n");
-  if (waiting_.size() >= max_waiting_) return Text(503, "all webhook workers are busy\n");
+  if (stopping_) return Refusal(503, "the webhook server is stopping\n");
+  if (waiting_.size() >= max_waiting_) return Refusal(503, "all webhook workers are busy\n");
   waiting_.push_back(job);
   wake_.notify_one();
   if (clock_.WaitUntil(lock, job->done_wake, deadline, [&] { return job->done; })) {
@@ -29,7 +29,7 @@ http::ServerResponse Workers::Run(Work work, base::MonoTime deadline) {
   }
   lock.unlock();
   job->stop.request_stop();  // may run callbacks of the handler
-  return Text(504, "the webhook did not decide in time\n");
+  return Refusal(504, "the webhook did not decide in time\n");
 }
 
 void Workers::Loop() {
