@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto object = incident::NewIncident(alert);
     SLUICE_CHECK(object["spec"]["summary"].get<std::string>().size() <= 256);
     SLUICE_CHECK(object["spec"]["sites"].size() == 1);
-    if (!actions.empty()) SLUICE_CHECK(actions[0].name == object["metadata"]["name"]);
+    if (!actions.empty()) {
+      SLUICE_CHECK(actions[0].name == object["metadata"]["name"].get<std::string>());
+    }
   }
   return 0;
 }
