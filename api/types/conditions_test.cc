@@ -4,12 +4,19 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <string>
 
 #include "api/markers/markers.pb.h"
 #include "api/types/kinds.h"
 #include "api/types/limits.h"
+#include "api/v1alpha1/approval.pb.h"
+#include "api/v1alpha1/decision.pb.h"
+#include "api/v1alpha1/exemption.pb.h"
+#include "api/v1alpha1/freeze_window.pb.h"
+#include "api/v1alpha1/incident.pb.h"
 #include "api/v1alpha1/promotion.pb.h"
+#include "api/v1alpha1/readiness_review.pb.h"
 #include "api/v1alpha1/service_level_objective.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
@@ -73,9 +80,12 @@ TEST(Conditions, CutALongMessageAtTheEdgeOfACharacter) {
 
 TEST(Kinds, AreNamedAsTheMarkersSay) {
   const google::protobuf::Descriptor* descriptors[] = {
-      v1alpha1::SiteClass::descriptor(), v1alpha1::Site::descriptor(),
-      v1alpha1::Tenant::descriptor(),    v1alpha1::ServiceLevelObjective::descriptor(),
-      v1alpha1::StagePlan::descriptor(), v1alpha1::Promotion::descriptor()};
+      v1alpha1::SiteClass::descriptor(),       v1alpha1::Site::descriptor(),
+      v1alpha1::Tenant::descriptor(),          v1alpha1::ServiceLevelObjective::descriptor(),
+      v1alpha1::StagePlan::descriptor(),       v1alpha1::Promotion::descriptor(),
+      v1alpha1::ReadinessReview::descriptor(), v1alpha1::Decision::descriptor(),
+      v1alpha1::Approval::descriptor(),        v1alpha1::Exemption::descriptor(),
+      v1alpha1::FreezeWindow::descriptor(),    v1alpha1::Incident::descriptor()};
   ASSERT_EQ(kKinds.size(), std::size(descriptors));
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
     const markers::Kind& marker = descriptors[i]->options().GetExtension(markers::kind);
@@ -83,7 +93,10 @@ TEST(Kinds, AreNamedAsTheMarkersSay) {
     EXPECT_EQ(kKinds[i].plural, marker.plural());
     EXPECT_EQ(kKinds[i].singular, marker.singular());
     EXPECT_EQ(kKinds[i].scope == Scope::kNamespaced, marker.scope() == markers::NAMESPACED);
+    EXPECT_TRUE(std::filesystem::exists("deploy/crds/sluice.dev_" + marker.plural() + ".yaml"));
   }
+  const std::filesystem::directory_iterator crds("deploy/crds");
+  EXPECT_EQ(std::distance(begin(crds), end(crds)), static_cast<std::ptrdiff_t>(kKinds.size()));
 }
 
 }  // namespace

@@ -10,8 +10,10 @@ namespace sluice::audit {
 
 // One line with its newline; a longer one is refused (and what it would record is held).
 inline constexpr std::size_t kMaxLineBytes = 1u << 20;
-// Entries of one Append: one look of one Promotion at the most.
-inline constexpr std::size_t kMaxEntries = 64;
+// Entries of one Append: one look of one Promotion at the most (34 verdicts with what each rests on).
+inline constexpr std::size_t kMaxEntries = 160;
+// Votes that an entry of its own lists; the verdict's record has all.
+inline constexpr std::size_t kMaxVotesOfEntry = 32;
 // A type, a subject, an actor.
 inline constexpr std::size_t kMaxNameBytes = 512;
 // Problems a verification lists; the ones beyond are counted.

@@ -22,8 +22,6 @@
 
 namespace sluice::gates {
 
-enum class ChangeClass : std::uint8_t { kOrdinary, kP0, kSecurity };
-
 // A waiver with an end. `also` are the causes beyond GateFailed and BudgetCaution that its Decision
 // names; only NoData and ProviderError can be named.
 struct Exemption {

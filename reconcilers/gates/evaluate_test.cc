@@ -80,6 +80,56 @@ TEST(Evaluate, HoldsABudgetUnderTheCautionLineForOrdinaryChangesOnly) {
   EXPECT_VERDICT(Eval(gate, Fresh(gate, {"0.00075"})), Verdict::kPass, Cause::kMet);
 }
 
+TEST(Evaluate, TheBudgetsPolicyExceptsOnlyTheClassesItNames) {
+  Gate gate = SloGate();
+  gate.min_budget_remaining = D("0");
+  Evidence evidence = Fresh(gate, {"0.0008"});
+  evidence.slo->exceptions = {ChangeClass::kSecurity};
+  Context context;
+  context.change_class = ChangeClass::kSecurity;
+  EXPECT_VERDICT(Eval(gate, evidence, std::nullopt, context), Verdict::kPass, Cause::kMet);
+  context.change_class = ChangeClass::kP0;
+  EXPECT_VERDICT(Eval(gate, evidence, std::nullopt, context), Verdict::kHold,
+                 Cause::kBudgetCaution);
+  // No policy can except what is ordinary.
+  evidence.slo->exceptions = {ChangeClass::kOrdinary};
+  EXPECT_VERDICT(Eval(gate, evidence), Verdict::kHold, Cause::kBudgetCaution);
+}
+
+TEST(Evaluate, BelowTheFreezeLineNoExemptionHelpsAndAtTheLineItDoes) {
+  Gate gate = SloGate();
+  gate.min_budget_remaining = D("0");
+  gate.waivable = true;
+  Context context;
+  context.exemptions = {
+      {.name = "deal", .gates = {gate.name}, .also = {}, .expires_at = kNow + minutes(2)}};
+  Evidence evidence = Fresh(gate, {"0.0009"});
+  evidence.slo->freeze_below = D("0.1");
+  EXPECT_VERDICT(Eval(gate, evidence, std::nullopt, context), Verdict::kPass, Cause::kExempted,
+                 Cause::kBudgetCaution);
+  evidence.windows[0].value = Answer("0.000900001");
+  const GateResult frozen = Eval(gate, evidence, std::nullopt, context);
+  EXPECT_VERDICT(frozen, Verdict::kHold, Cause::kBudgetExhausted, Cause::kBudgetCaution);
+  EXPECT_THAT(frozen.message(), HasSubstr("frozen below 10 %"));
+}
+
+TEST(Evaluate, ABurnRateGateTakesTheBudgetsPolicyToo) {
+  const Gate gate = BurnGate();
+  Evidence evidence = Fresh(gate, {"0.0001", "0.0001"});
+  evidence.budget = WindowEvidence{std::chrono::hours(720), Answer("0.0008"), {}};
+  EXPECT_VERDICT(Eval(gate, evidence), Verdict::kHold, Cause::kBudgetCaution);
+  Context urgent;
+  urgent.change_class = ChangeClass::kP0;
+  EXPECT_VERDICT(Eval(gate, evidence, std::nullopt, urgent), Verdict::kPass, Cause::kMet);
+  evidence.budget->value = Answer("0.001");
+  EXPECT_VERDICT(Eval(gate, evidence, std::nullopt, urgent), Verdict::kHold,
+                 Cause::kBudgetExhausted);
+  evidence.budget->value = Answer("0.0001");
+  EXPECT_VERDICT(Eval(gate, evidence), Verdict::kPass, Cause::kMet);
+  evidence.budget->value = Broken("timeout");
+  EXPECT_VERDICT(Eval(gate, evidence), Verdict::kHold, Cause::kProviderError);
+}
+
 TEST(Evaluate, FailsABreachInBothWindowsAndRecoversFromOneInTheLongWindowOnly) {
   const Gate gate = BurnGate();
   EXPECT_VERDICT(Eval(gate, Fresh(gate, {"0.0003", "0.0002"})), Verdict::kPass, Cause::kMet);

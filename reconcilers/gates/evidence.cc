@@ -16,6 +16,11 @@ base::WallTime WholeSeconds(base::WallTime time) {
 
 }  // namespace
 
+SloFacts FactsOf(const Slo& slo) {
+  return {slo.name,          slo.target,       slo.min_events,
+          slo.caution_below, slo.freeze_below, slo.exceptions};
+}
+
 std::optional<base::WallTime> DataTime(const Evidence& evidence) {
   if (!evidence.misconfigured.empty()) return std::nullopt;
   const bool of_people = evidence.soak || evidence.ballot || evidence.incidents ||

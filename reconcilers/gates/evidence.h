@@ -13,6 +13,7 @@
 #include "controller/base/status.h"
 #include "reconcilers/gates/decimal.h"
 #include "reconcilers/gates/governance.h"
+#include "reconcilers/gates/slo.h"
 
 namespace sluice::gates {
 
@@ -40,9 +41,14 @@ struct SloFacts {
   std::string name;
   Decimal target;
   std::int64_t min_events = 0;
+  // Its policy (slo.h); zero: no such line.
   Decimal caution_below;
+  Decimal freeze_below;
+  std::vector<ChangeClass> exceptions = {ChangeClass::kP0, ChangeClass::kSecurity};
   friend bool operator==(const SloFacts&, const SloFacts&) = default;
 };
+
+SloFacts FactsOf(const Slo& slo);  // as it stands
 
 struct SoakFacts {
   std::string stage;                         // the stage that is soaked in
@@ -55,7 +61,9 @@ struct Evidence {
   base::WallTime observed_at;  // the time the queries were asked about
   base::Duration scrape_interval{0};
   std::vector<WindowEvidence> windows;  // the long one first
-  std::vector<Reading> freshness;       // newest raw sample (Unix seconds) per selector
+  // burnRate: the share of bad events over the objective's whole window, for its budget's policy.
+  std::optional<WindowEvidence> budget;
+  std::vector<Reading> freshness;  // newest raw sample (Unix seconds) per selector
   // Whether the query returned data within its learning window; asked only when it gave none.
   std::optional<bool> ever_returned;
   std::string misconfigured;  // why gathering could not begin; then nothing else counts

@@ -24,6 +24,7 @@ struct Questions {
     std::string samples;  // empty: not asked
   };
   std::vector<Window> windows;
+  std::optional<Window> budget;  // of a burnRate gate whose objective has a policy
   std::vector<std::string> selectors;
   Duration learning = kLearningWindow;
 };
@@ -50,6 +51,11 @@ base::StatusOr<Questions> AboutSlo(const Gate& gate, const Slo& slo) {
     out.windows.push_back({window, queries.error_ratio, minimum > 0 ? queries.events : ""});
     recorded = recorded || NeedsRecording(window);
   }
+  const bool policy = slo.caution_below != Decimal() || slo.freeze_below != Decimal();
+  if (gate.kind == GateKind::kBurnRate && policy) {
+    out.budget = Questions::Window{slo.window, QueriesFor(slo, slo.window).error_ratio, ""};
+    recorded = recorded || NeedsRecording(slo.window);
+  }
   SLUICE_ASSIGN_OR_RETURN(out.selectors, SelectorsOf(slo));
   if (recorded) {
     out.selectors.push_back(RecordedSeries(
@@ -58,7 +64,8 @@ base::StatusOr<Questions> AboutSlo(const Gate& gate, const Slo& slo) {
   return out;
 }
 
-base::StatusOr<Questions> AboutMetric(const Gate& gate, const std::string& site) {
+base::StatusOr<Questions> AboutMetric(const Gate& gate, const std::string& site,
+                                      Duration scrape_interval) {
   Questions out;
   out.learning = gate.learning_window;
   SLUICE_ASSIGN_OR_RETURN(const std::string selector,
@@ -67,6 +74,11 @@ base::StatusOr<Questions> AboutMetric(const Gate& gate, const std::string& site)
   std::vector<Duration> windows = {gate.long_window};
   if (gate.short_window.count() != 0) windows.push_back(gate.short_window);
   for (const Duration window : windows) {
+    if (window.count() != 0 && window < scrape_interval) {
+      return base::InvalidArgument(
+          fmt::format("the window {} is shorter than the scrape interval {}",
+                      base::FormatDuration(window), base::FormatDuration(scrape_interval)));
+    }
     std::map<std::string, std::string> variables = {{"site", site}};
     if (window.count() != 0) variables["window"] = base::FormatDuration(window);
     SLUICE_ASSIGN_OR_RETURN(std::string query, FillIn(gate.query, variables));
@@ -89,6 +101,11 @@ void Answer(const Questions& questions, Asker& asker, Evidence& evidence) {
     nothing = nothing || (out.value.error.empty() && out.value.series == 0);
     evidence.windows.push_back(std::move(out));
   }
+  if (questions.budget) {
+    evidence.budget = WindowEvidence{.window = questions.budget->window,
+                                     .value = asker.Now(questions.budget->value),
+                                     .samples = {}};
+  }
   for (const std::string& selector : questions.selectors) {
     evidence.freshness.push_back(asker.Now(NewestSampleQuery(selector)));
   }
@@ -106,7 +123,7 @@ void Answer(const Questions& questions, Asker& asker, Evidence& evidence) {
 base::StatusOr<Questions> QuestionsOf(const Gate& gate, const GatherInput& input,
                                       Evidence& evidence) {
   if (gate.kind == GateKind::kMetric || gate.kind == GateKind::kGpuIdle) {
-    return AboutMetric(gate, input.site);
+    return AboutMetric(gate, input.site, input.scrape_interval);
   }
   const auto slo = input.slos.find(gate.slo_template);
   if (slo == input.slos.end()) {
@@ -116,18 +133,22 @@ base::StatusOr<Questions> QuestionsOf(const Gate& gate, const GatherInput& input
   if (!slo->second.ok()) return slo->second.status();
   const Slo& found = *slo->second;
   SLUICE_RETURN_IF_ERROR(Validate(found).Annotate(found.name));
-  evidence.slo = SloFacts{found.name, found.target, found.min_events, found.caution_below};
+  evidence.slo = FactsOf(found);
   return AboutSlo(gate, found);
 }
 
 // The same questions, all left unanswered for one reason.
 void Unanswered(const Questions& questions, const std::string& error, Evidence& evidence) {
+  const auto unanswered = [&](const Questions::Window& window) {
+    return WindowEvidence{
+        .window = window.window,
+        .value = {.query = window.value, .value = {}, .series = 0, .error = error},
+        .samples = {}};
+  };
   for (const Questions::Window& window : questions.windows) {
-    evidence.windows.push_back(
-        {.window = window.window,
-         .value = {.query = window.value, .value = {}, .series = 0, .error = error},
-         .samples = {}});
+    evidence.windows.push_back(unanswered(window));
   }
+  if (questions.budget) evidence.budget = unanswered(*questions.budget);
 }
 
 void AskOutside(const Gate& gate, const GatherInput& input, std::chrono::milliseconds left,

@@ -119,6 +119,32 @@ TEST_F(GatherTest, BurnGatesUseTheObjectivesFirstWindowsUnlessTheyNameTheirOwn) 
   EXPECT_THAT(Run({own})[0].misconfigured, HasSubstr("4 scrape intervals"));
 }
 
+TEST_F(GatherTest, BurnGatesAskForTheBudgetOfAnObjectiveWithAPolicy) {
+  EXPECT_FALSE(Run({BurnGate()})[0].budget.has_value());
+  Slo slo = Availability();
+  slo.freeze_below = D("0.1");
+  slo.exceptions = {ChangeClass::kSecurity};
+  input_.slos.insert_or_assign("read-availability", slo);
+  const Evidence evidence = Run({BurnGate()})[0];
+  ASSERT_TRUE(evidence.budget.has_value());
+  EXPECT_EQ(evidence.budget->window, slo.window);
+  EXPECT_EQ(evidence.budget->value.query, QueriesFor(slo, slo.window).error_ratio);
+  EXPECT_THAT(evidence.freshness, SizeIs(3)) << "what is recorded has to be fresh too";
+  ASSERT_TRUE(evidence.slo.has_value());
+  EXPECT_EQ(evidence.slo->freeze_below, D("0.1"));
+  EXPECT_THAT(evidence.slo->exceptions, ElementsAre(ChangeClass::kSecurity));
+  EXPECT_FALSE(Run({SloGate()})[0].budget.has_value()) << "its window is the budget's";
+}
+
+TEST_F(GatherTest, AMetricsWindowIsNoShorterThanAScrape) {
+  Gate gate = MetricGate();
+  gate.query = "avg_over_time(idle[$window])";
+  gate.long_window = seconds(15);
+  EXPECT_THAT(Run({gate})[0].misconfigured, IsEmpty());
+  gate.long_window = seconds(14);
+  EXPECT_THAT(Run({gate})[0].misconfigured, HasSubstr("shorter than the scrape interval"));
+}
+
 TEST_F(GatherTest, LongWindowsAskForTheFreshnessOfWhatIsRecordedToo) {
   const auto evidence = Run({SloGate()});
   ASSERT_THAT(evidence[0].freshness, SizeIs(3));

@@ -11,6 +11,9 @@
 
 namespace sluice::gates {
 
+// What a change is; whatever is not ordinary is so by a Decision.
+enum class ChangeClass : std::uint8_t { kOrdinary, kP0, kSecurity };
+
 // Who speaks in a role ("Decide", "Agree", "Recommend", "Perform", "Input"), and how many have to.
 struct RoleRule {
   std::string role;

@@ -96,6 +96,9 @@ json ToJson(const Evidence& e) {
     if (w.samples) item["samples"] = ToJson(*w.samples);
     out["windows"].push_back(std::move(item));
   }
+  if (e.budget) {
+    out["budget"] = {{"window", Text(e.budget->window)}, {"value", ToJson(e.budget->value)}};
+  }
   for (const Reading& r : e.freshness) out["freshness"].push_back(ToJson(r));
   if (e.ever_returned) out["everReturned"] = *e.ever_returned;
   if (!e.misconfigured.empty()) out["misconfigured"] = e.misconfigured;
@@ -104,6 +107,14 @@ json ToJson(const Evidence& e) {
                   {"target", e.slo->target.ToString()},
                   {"minEvents", e.slo->min_events},
                   {"cautionBelow", e.slo->caution_below.ToString()}};
+    // Left out where they say nothing, so that what was recorded before hashes as it did.
+    if (e.slo->freeze_below != Decimal())
+      out["slo"]["freezeBelow"] = e.slo->freeze_below.ToString();
+    if (e.slo->exceptions != SloFacts{}.exceptions) {
+      out["slo"]["exceptions"] = json::array();
+      for (const ChangeClass c : e.slo->exceptions)
+        out["slo"]["exceptions"].push_back(ClassName(c));
+    }
   }
   if (e.soak) {
     out["soak"] = {{"stage", e.soak->stage}};
@@ -123,6 +134,11 @@ Evidence EvidenceFromJson(const json& j) {
     if (item.contains("samples")) w.samples = ReadingFromJson(item["samples"]);
     e.windows.push_back(std::move(w));
   }
+  if (j.contains("budget")) {
+    e.budget = WindowEvidence{.window = Span(j["budget"].at("window")),
+                              .value = ReadingFromJson(j["budget"].at("value")),
+                              .samples = {}};
+  }
   for (const json& item : j.value("freshness", json::array())) {
     e.freshness.push_back(ReadingFromJson(item));
   }
@@ -132,6 +148,11 @@ Evidence EvidenceFromJson(const json& j) {
     const json& s = j["slo"];
     e.slo = SloFacts{s.at("name"), Number(s.at("target")), s.at("minEvents"),
                      Number(s.at("cautionBelow"))};
+    if (s.contains("freezeBelow")) e.slo->freeze_below = Number(s["freezeBelow"]);
+    if (s.contains("exceptions")) {
+      e.slo->exceptions.clear();
+      for (const json& c : s["exceptions"]) e.slo->exceptions.push_back(ClassFrom(c));
+    }
   }
   if (j.contains("soak")) {
     e.soak = SoakFacts{.stage = j["soak"].at("stage")};

@@ -40,6 +40,27 @@ void JudgeSamples(const WindowEvidence& window, std::int64_t minimum, const Evid
   }
 }
 
+// The objective's policy on what is left of its budget.
+void JudgePolicy(Decimal left, const SloFacts& slo, const std::string& over, const Context& context,
+                 Judgement& out) {
+  if (left <= Decimal()) {
+    out.Add(Cause::kBudgetExhausted,
+            fmt::format("no error budget left{}: {}", over, left.Percent()));
+  }
+  const bool excepted = context.change_class != ChangeClass::kOrdinary &&
+                        std::find(slo.exceptions.begin(), slo.exceptions.end(),
+                                  context.change_class) != slo.exceptions.end();
+  if (excepted) return;
+  if (left < slo.freeze_below) {
+    out.Add(Cause::kBudgetExhausted, fmt::format("budget left{} {}, frozen below {}", over,
+                                                 left.Percent(), slo.freeze_below.Percent()));
+  }
+  if (left < slo.caution_below) {
+    out.Add(Cause::kBudgetCaution, fmt::format("budget left {}, caution below {}", left.Percent(),
+                                               slo.caution_below.Percent()));
+  }
+}
+
 void JudgeSlo(const Gate& gate, const Evidence& evidence, const Context& context, Judgement& out) {
   out.threshold = gate.min_budget_remaining.ToString();
   if (!evidence.slo || evidence.windows.size() != 1) {
@@ -55,18 +76,11 @@ void JudgeSlo(const Gate& gate, const Evidence& evidence, const Context& context
   out.value = left.ToString();
   out.met =
       fmt::format("budget left {} (needs {})", left.Percent(), gate.min_budget_remaining.Percent());
-  if (left <= Decimal()) {
-    out.Add(Cause::kBudgetExhausted,
-            fmt::format("no error budget left{}: {}", Over(window), left.Percent()));
-  }
   if (left < gate.min_budget_remaining) {
     out.failed = true;
     out.Add(Cause::kGateFailed, out.met);
   }
-  if (left < slo.caution_below && context.change_class == ChangeClass::kOrdinary) {
-    out.Add(Cause::kBudgetCaution, fmt::format("budget left {}, caution below {}", left.Percent(),
-                                               slo.caution_below.Percent()));
-  }
+  JudgePolicy(left, slo, Over(window), context, out);
 }
 
 // Long and short window: a breach in both fails, in the long one alone it recovers. A breach in the
@@ -95,7 +109,8 @@ void JudgeWindows(const Evidence& evidence, const std::vector<Decimal>& values,
   }
 }
 
-void JudgeBurnRate(const Gate& gate, const Evidence& evidence, Judgement& out) {
+void JudgeBurnRate(const Gate& gate, const Evidence& evidence, const Context& context,
+                   Judgement& out) {
   out.threshold = gate.burn_below.ToString();
   if (!evidence.slo || evidence.windows.size() != 2) {
     return out.Add(Cause::kMisconfigured, "the evidence is not about two windows of an objective");
@@ -110,6 +125,15 @@ void JudgeBurnRate(const Gate& gate, const Evidence& evidence, Judgement& out) {
     if (!ratio) continue;
     burns.push_back(BurnRate(*ratio, evidence.slo->target));
     breach.push_back(burns.back() >= gate.burn_below);
+  }
+  // What the budget's policy holds is held here too, whether or not the budget burns now.
+  if (evidence.budget) {
+    const std::string over = Over(*evidence.budget);
+    const auto ratio =
+        Number(evidence.budget->value, evidence, "the share of bad events" + over, out);
+    if (ratio) {
+      JudgePolicy(BudgetRemaining(*ratio, evidence.slo->target), *evidence.slo, over, context, out);
+    }
   }
   if (burns.size() != 2) return;
   out.value = std::max(burns[0], burns[1]).ToString();
@@ -254,7 +278,7 @@ Judgement Judge(const Gate& gate, const Evidence& evidence, const Context& conte
       JudgeSlo(gate, evidence, context, out);
       break;
     case GateKind::kBurnRate:
-      JudgeBurnRate(gate, evidence, out);
+      JudgeBurnRate(gate, evidence, context, out);
       break;
     case GateKind::kMetric:
       JudgeMetric(gate, evidence, out);

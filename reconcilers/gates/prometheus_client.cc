@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "controller/http/client.h"
+#include "controller/http/url.h"
 #include "reconcilers/gates/limits.h"
 
 namespace sluice::gates {
@@ -12,20 +13,6 @@ namespace {
 
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
-
-std::string FormEncoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
 
 // Unix seconds with milliseconds, as the API reads them.
 std::string Seconds(base::WallTime time) {
@@ -42,8 +29,8 @@ class Prometheus final : public Provider {
   base::StatusOr<PrometheusAnswer> Query(std::string_view query, base::WallTime at,
                                          const Ask& ask) override {
     return Post("/api/v1/query",
-                fmt::format("query={}&time={}&timeout={}ms", FormEncoded(query), Seconds(at),
-                            ask.timeout.count()),
+                fmt::format("query={}&time={}&timeout={}ms", http::PercentEncode(query),
+                            Seconds(at), ask.timeout.count()),
                 ask);
   }
 
@@ -53,7 +40,7 @@ class Prometheus final : public Provider {
     const auto step_ms = std::max<std::int64_t>(duration_cast<milliseconds>(step).count(), 1);
     return Post("/api/v1/query_range",
                 fmt::format("query={}&start={}&end={}&step={}.{:03}&timeout={}ms",
-                            FormEncoded(query), Seconds(from), Seconds(to), step_ms / 1000,
+                            http::PercentEncode(query), Seconds(from), Seconds(to), step_ms / 1000,
                             step_ms % 1000, ask.timeout.count()),
                 ask);
   }

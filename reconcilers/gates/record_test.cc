@@ -113,6 +113,21 @@ TEST(Evidence, HashDependsOnEveryReadingAndOnNothingElse) {
   EXPECT_EQ(EvidenceHash(other).size(), 64U);
 }
 
+TEST(Evidence, AnObjectivesPolicyAndBudgetComeBackFromTheRecord) {
+  Evidence evidence = Fresh(BurnGate(), {"0", "0"});
+  evidence.budget = WindowEvidence{std::chrono::hours(720), Answer("0.0008"), {}};
+  evidence.slo->freeze_below = D("0.1");
+  for (const auto& exceptions :
+       std::vector<std::vector<ChangeClass>>{{}, {ChangeClass::kSecurity}, {ChangeClass::kP0}}) {
+    evidence.slo->exceptions = exceptions;
+    const GateResult result = EvaluateGate(BurnGate(), evidence, std::nullopt, {}, kNow);
+    const auto again =
+        RecordFromJson(RecordToJson({BurnGate(), evidence, std::nullopt, {}, kNow, result}));
+    ASSERT_TRUE(again.ok()) << again.status().ToString();
+    EXPECT_EQ(again->evidence, evidence);
+  }
+}
+
 TEST(Evidence, DataIsAsOldAsTheOldestSelector) {
   Evidence evidence = Fresh(SloGate(), {"0"});
   evidence.freshness = {SampleAt(kNow), SampleAt(kNow - seconds(9))};

@@ -25,6 +25,7 @@ GateResult Budget(const char* ratio, ChangeClass change_class = ChangeClass::kOr
   gate.min_budget_remaining = cases::D("0");
   gate.waivable = true;
   Evidence evidence = Fresh(gate, {ratio});
+  evidence.slo->freeze_below = cases::D("0.1");
   Context context;
   context.change_class = change_class;
   if (exempted) {
@@ -136,6 +137,10 @@ const Row kRows[] = {
      [] { return Burn("0.02", "0"); }},
     {"BudgetUsedUp", Verdict::kHold, Cause::kBudgetExhausted,
      [] { return Budget("0.001", ChangeClass::kP0, true); }},
+    {"BudgetUnderTheFreezeLine", Verdict::kHold, Cause::kBudgetExhausted,
+     [] { return Budget("0.00095", ChangeClass::kOrdinary, true); }},
+    {"BudgetUnderTheFreezeLineForP0", Verdict::kPass, Cause::kMet,
+     [] { return Budget("0.00095", ChangeClass::kP0); }},
     {"BudgetUnderTheCautionLine", Verdict::kHold, Cause::kBudgetCaution,
      [] { return Budget("0.0008"); }},
     {"BudgetUnderTheCautionLineForP0", Verdict::kPass, Cause::kMet,

@@ -248,6 +248,8 @@ std::string_view BudgetStateName(BudgetState state) {
       return "Normal";
     case BudgetState::kCaution:
       return "Caution";
+    case BudgetState::kFreeze:
+      return "Freeze";
     case BudgetState::kExhausted:
       return "Exhausted";
   }
@@ -255,8 +257,9 @@ std::string_view BudgetStateName(BudgetState state) {
   return {};
 }
 
-BudgetState StateOf(Decimal budget_remaining, Decimal caution_below) {
+BudgetState StateOf(Decimal budget_remaining, Decimal caution_below, Decimal freeze_below) {
   if (budget_remaining <= Decimal()) return BudgetState::kExhausted;
+  if (budget_remaining < freeze_below) return BudgetState::kFreeze;
   return budget_remaining < caution_below ? BudgetState::kCaution : BudgetState::kNormal;
 }
 

@@ -17,6 +17,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "reconcilers/gates/decimal.h"
+#include "reconcilers/gates/governance.h"
 
 namespace sluice::gates {
 
@@ -62,7 +63,11 @@ struct Slo {
   base::Duration window{0};
   Decimal target;
   std::int64_t min_events = 0;
-  Decimal caution_below;                  // zero: no caution line
+  // The budget's policy. Below these shares of the budget changes hold; zero: no such line. The
+  // exceptions are the classes of change that go on while any budget is left.
+  Decimal caution_below;
+  Decimal freeze_below;
+  std::vector<ChangeClass> exceptions = {ChangeClass::kP0, ChangeClass::kSecurity};
   std::vector<WindowPair> alert_windows;  // its own; empty: the defaults, scaled
   base::Duration scrape_interval{0};
 };
@@ -85,9 +90,11 @@ Decimal BurnRate(Decimal error_ratio, Decimal target);
 // 1 untouched, 0 used up, negative overspent.
 Decimal BudgetRemaining(Decimal error_ratio, Decimal target);
 
-enum class BudgetState : std::uint8_t { kNormal, kCaution, kExhausted };
+// What the policy makes of a budget. Caution holds what is not excepted and can be waived; Freeze
+// holds the same and cannot; Exhausted holds everything.
+enum class BudgetState : std::uint8_t { kNormal, kCaution, kFreeze, kExhausted };
 std::string_view BudgetStateName(BudgetState state);
-BudgetState StateOf(Decimal budget_remaining, Decimal caution_below);
+BudgetState StateOf(Decimal budget_remaining, Decimal caution_below, Decimal freeze_below);
 
 // Whether the window is computed from recorded series (kDirectWindowLimit).
 bool NeedsRecording(base::Duration window);

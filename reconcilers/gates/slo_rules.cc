@@ -119,6 +119,24 @@ RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& lab
                               RecordedSeries(kBudgetSeries, slo) + " <= 0", Duration(0),
                               fmt::format("{} {} has used up the error budget of {}",
                                           slo.subject_kind, slo.subject, slo.name)));
+  if (slo.caution_below > Decimal()) {
+    group.rules.push_back(Alert(
+        "SluiceSloBudgetCaution", "ticket", slo, labels,
+        fmt::format("{} < {}", RecordedSeries(kBudgetSeries, slo), slo.caution_below.ToString()),
+        Duration(0),
+        fmt::format("{} {} is below the caution line of {}: ordinary "
+                    "changes hold",
+                    slo.subject_kind, slo.subject, slo.name)));
+  }
+  if (slo.freeze_below > Decimal()) {
+    group.rules.push_back(Alert(
+        "SluiceSloBudgetFrozen", "ticket", slo, labels,
+        fmt::format("{} < {}", RecordedSeries(kBudgetSeries, slo), slo.freeze_below.ToString()),
+        Duration(0),
+        fmt::format("{} {} is below the freeze line of {}: changes are "
+                    "frozen",
+                    slo.subject_kind, slo.subject, slo.name)));
+  }
   group.rules.push_back(
       Alert("SluiceSloNoData", "ticket", slo, labels,
             fmt::format("absent({})", RatioOf(slo, *windows.begin())),

@@ -9,9 +9,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "controller/base/file.h"
 #include "reconcilers/gates/slo_cases.h"
+#include "reconcilers/gates/slo_series.h"
 
 namespace sluice::gates {
 namespace {
@@ -93,6 +95,23 @@ TEST(SloRules, AreWhatTheGoldenFilesSayAndPromtoolAcceptsThem) {
     EXPECT_THAT(folder.Promtool("check rules " + folder.Write(slo.name + ".yaml", yaml)),
                 HasSubstr("SUCCESS"));
   }
+}
+
+TEST(SloRules, ABudgetsPolicyAlertsAtEachOfItsLines) {
+  Slo slo = Availability();
+  const auto alerts = [&] {
+    std::map<std::string, std::string> out;
+    for (const Rule& rule : RulesFor(slo, {}).rules) {
+      if (!rule.alert.empty()) out[rule.alert] = rule.expr;
+    }
+    return out;
+  };
+  EXPECT_EQ(alerts().count("SluiceSloBudgetCaution"), 0U);
+  slo.caution_below = D("0.25");
+  slo.freeze_below = D("0.1");
+  auto found = alerts();
+  EXPECT_EQ(found["SluiceSloBudgetCaution"], RecordedSeries(kBudgetSeries, slo) + " < 0.25");
+  EXPECT_EQ(found["SluiceSloBudgetFrozen"], RecordedSeries(kBudgetSeries, slo) + " < 0.1");
 }
 
 TEST(SloRules, LabelsCannotReplaceOurs) {

@@ -58,9 +58,13 @@ TEST(Slo, BudgetsAndBurnRatesAreExact) {
   EXPECT_EQ(BudgetRemaining(D("1"), D("0.99")), D("-99"));
   EXPECT_EQ(BudgetRemaining(D("-0.01"), D("0.999")), D("1")) << "extrapolation below zero";
   EXPECT_EQ(BudgetRemaining(D("1.2"), D("0.99")), D("-99")) << "extrapolation above one";
-  EXPECT_EQ(StateOf(D("0"), D("0.25")), BudgetState::kExhausted);
-  EXPECT_EQ(StateOf(D("0.24"), D("0.25")), BudgetState::kCaution);
-  EXPECT_EQ(StateOf(D("0.25"), D("0.25")), BudgetState::kNormal);
+  const auto state = [](const char* left) { return StateOf(D(left), D("0.25"), D("0.1")); };
+  EXPECT_EQ(state("-0.1"), BudgetState::kExhausted);
+  EXPECT_EQ(state("0"), BudgetState::kExhausted);
+  EXPECT_EQ(state("0.09"), BudgetState::kFreeze);
+  EXPECT_EQ(state("0.1"), BudgetState::kCaution);
+  EXPECT_EQ(state("0.24"), BudgetState::kCaution);
+  EXPECT_EQ(state("0.25"), BudgetState::kNormal);
 }
 
 TEST(Slo, QueriesOfOccurrencesWeighEvents) {

@@ -118,8 +118,15 @@ json SloOf(const std::string& name, const std::vector<Objective>& objectives) {
   if (const json& events = At(first.spec, "minEvents"); events.is_number_integer()) {
     annotations["sluice.dev/min-events"] = std::to_string(events.get<std::int64_t>());
   }
-  const std::string caution = Text(At(first.spec, "budgetPolicy"), "cautionBelow");
+  const json& policy = At(first.spec, "budgetPolicy");
+  const std::string caution = Text(policy, "cautionBelow");
   if (!caution.empty()) annotations["sluice.dev/caution-below"] = caution;
+  const std::string freeze = Text(policy, "freezeBelow");
+  if (!freeze.empty()) annotations["sluice.dev/freeze-below"] = freeze;
+  // Both classes are the default and need no word.
+  if (const json& names = At(policy, "exceptions"); names.is_array() && names.size() == 1) {
+    annotations["sluice.dev/budget-exceptions"] = names[0];
+  }
   if (const json& labels = At(first.spec, "labels"); labels.is_object() && !labels.empty()) {
     annotations["sluice.dev/alert-labels"] = labels.dump();
   }

@@ -148,7 +148,27 @@ class SloImport {
       }
     }
     if (const std::string line = Text(annotations, "sluice.dev/caution-below"); !line.empty()) {
-      spec["budgetPolicy"] = {{"cautionBelow", line}};
+      spec["budgetPolicy"]["cautionBelow"] = line;
+    }
+    if (const std::string line = Text(annotations, "sluice.dev/freeze-below"); !line.empty()) {
+      spec["budgetPolicy"]["freezeBelow"] = line;
+    }
+    if (const std::string names = Text(annotations, "sluice.dev/budget-exceptions");
+        !names.empty()) {
+      json list = json::array();
+      for (std::size_t at = 0; at <= names.size();) {
+        const std::size_t end = std::min(names.find(',', at), names.size());
+        list.push_back(names.substr(at, end - at));
+        at = end + 1;
+      }
+      for (const json& name : list) {
+        if (name != "P0" && name != "Security" && (name != "None" || list.size() != 1)) {
+          problems_.Add("metadata.annotations[sluice.dev/budget-exceptions]",
+                        "must be P0 and Security, either of them, or None");
+          return;
+        }
+      }
+      spec["budgetPolicy"]["exceptions"] = std::move(list);
     }
   }
 

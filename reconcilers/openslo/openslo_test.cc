@@ -368,6 +368,29 @@ TEST(OpenSlo, SecretsOfADataSourceStayOutsideAndAreNamed) {
   EXPECT_THAT(ImportOf(Load("checkout.yaml")).warnings, IsEmpty()) << "a plain address is kept";
 }
 
+TEST(OpenSlo, ABudgetsPolicyComesAndGoesInAnnotations) {
+  std::vector<json> documents = Load("checkout.yaml");
+  for (json& document : documents) {
+    if (document["kind"] != "SLO") continue;
+    document["metadata"]["annotations"]["sluice.dev/freeze-below"] = "0.1";
+    document["metadata"]["annotations"]["sluice.dev/budget-exceptions"] = "Security";
+  }
+  const Imported imported = ImportOf(documents);
+  ASSERT_THAT(imported.problems, IsEmpty()) << Told(imported);
+  EXPECT_EQ(SpecOf(imported.objects[0])["budgetPolicy"],
+            json::parse(R"({"cautionBelow": "0.25", "freezeBelow": "0.1",
+                            "exceptions": ["Security"]})"));
+  std::string exported;
+  for (const std::string& text : Export(imported.objects).documents) exported += text;
+  EXPECT_THAT(exported, HasSubstr(R"("sluice.dev/freeze-below":"0.1")"));
+  EXPECT_THAT(exported, HasSubstr(R"("sluice.dev/budget-exceptions":"Security")"));
+  for (json& document : documents) {
+    if (document["kind"] != "SLO") continue;
+    document["metadata"]["annotations"]["sluice.dev/budget-exceptions"] = "None,P0";
+  }
+  EXPECT_THAT(Told(ImportOf(documents)), HasSubstr("must be P0 and Security"));
+}
+
 TEST(OpenSlo, TheDocumentIsNamedAndTheSubjectMayComeFromOutside) {
   auto documents = Load("slices.yaml");
   documents[1]["spec"].erase("service");

@@ -19,12 +19,30 @@ namespace {
 using nlohmann::json;
 using std::chrono::hours;
 using std::chrono::seconds;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class NoEvents final : public recorder::Recorder {
  public:
   void Record(const recorder::Reference&, recorder::Type, std::string_view, std::string_view,
               std::string_view) override {}
+};
+
+// Takes everything and remembers it.
+class Remembering final : public audit::Appender {
+ public:
+  base::Status Append(const std::vector<audit::Entry>& entries, audit::Anchor anchor) override {
+    for (const audit::Entry& entry : entries) {
+      types.push_back(entry.type + (anchor == audit::Anchor::kNow ? " now" : ""));
+      if (entry.type != audit::kVerdict) data.push_back(entry.data);
+    }
+    return base::OkStatus();
+  }
+  base::Status Ready() override { return base::OkStatus(); }
+  std::string HeadHash() const override { return {}; }
+
+  std::vector<std::string> types;
+  std::vector<std::string> data;
 };
 
 class PeopleTest : public ::testing::Test {
@@ -125,7 +143,7 @@ class PeopleTest : public ::testing::Test {
       freezes_{common::kFreezeWindows, clock_}, incidents_{common::kIncidents, clock_};
   common::SecretReader secrets_{api_, secret_store_, "sluice-system", clock_};
   NoEvents events_;
-  audit::NoAudit audit_;
+  Remembering audit_;
   base::metrics::Registry registry_;
   PromotionReconciler reconciler_{
       Stores{sites_, classes_, plans_, promotions_, objectives_, &reviews_, &decisions_,
@@ -156,6 +174,11 @@ TEST_F(PeopleTest, AnApprovalGateWaitsForTheVoiceOfWhoMaySpeak) {
   Vote("go", "bo", "Agree");
   Settle();
   EXPECT_EQ(Stage(), "Crawl");
+  EXPECT_THAT(audit_.types, ::testing::Contains("VotesCounted now"));
+  EXPECT_THAT(audit_.data, ::testing::Contains(AllOf(
+                               HasSubstr(R"("user":"bo","role":"Decide","verdict":"Disagree")"),
+                               HasSubstr(R"("user":"ana","role":"Decide","verdict":"Agree",)"
+                                         R"("notCounted")"))));
 }
 
 TEST_F(PeopleTest, AnApprovalOfAnOlderGenerationIsOutdated) {
@@ -275,6 +298,9 @@ TEST_F(PeopleTest, AnExemptionCountsWithItsDecisionAndShowsWhatItHides) {
   EXPECT_EQ(gate["cause"], "Exempted");
   EXPECT_EQ(gate["exemptedBy"], "deal");
   EXPECT_EQ(gate["causes"][1], "Frozen") << "the raw verdict stays visible";
+  EXPECT_THAT(audit_.types, ::testing::Contains("ExemptionUsed now"));
+  EXPECT_THAT(audit_.data, ::testing::Contains(AllOf(HasSubstr(R"("exemption":"deal")"),
+                                                     HasSubstr(R"("hides":"Frozen")"))));
 }
 
 TEST_F(PeopleTest, AnExternalGateWithoutAnAllowListIsMisconfigured) {

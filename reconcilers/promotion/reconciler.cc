@@ -19,6 +19,7 @@
 #include "controller/meta/owner.h"
 #include "controller/meta/semantic.h"
 #include "reconcilers/audit/limits.h"
+#include "reconcilers/audit/use_entry.h"
 #include "reconcilers/audit/verdict_entry.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
@@ -292,12 +293,20 @@ base::Status PromotionReconciler::Record(const std::vector<audit::Entry>& entrie
 
 base::Status PromotionReconciler::RecordLook(const World& world, const Look& look) {
   std::vector<audit::Entry> entries;
+  bool waives = false;
+  const std::string site = "Site/" + world.view.name;
+  const std::string object = "Promotion/" + world.step.promotion;
   for (const gates::StageRecord& record : look.changed) {
-    entries.push_back(audit::VerdictEntry("Site/" + world.view.name, "controller",
-                                          "Promotion/" + world.step.promotion, record));
+    entries.push_back(audit::VerdictEntry(site, "controller", object, record));
+    for (audit::Entry& use : audit::UseEntries(site, "controller", object, record)) {
+      waives = waives || use.type == audit::kExemptionUsed;
+      entries.push_back(std::move(use));
+    }
   }
   if (look.result.passed) entries.push_back(MoveOf(world.view, world.step, world.step.promotion));
-  return Record(entries, look.result.passed ? audit::Anchor::kNow : audit::Anchor::kLater);
+  // What moves a stage or waives a gate is in a checkpoint before it is done.
+  return Record(entries,
+                look.result.passed || waives ? audit::Anchor::kNow : audit::Anchor::kLater);
 }
 
 Result PromotionReconciler::Refused(const World& world, const base::Status& status) {

@@ -38,8 +38,8 @@ void FillNumbers(const gates::Slo& slo, const std::vector<gates::Evidence>& evid
     if (const auto ratio = Ratio(budget.windows.front())) {
       const Decimal left = gates::BudgetRemaining(*ratio, slo.target);
       status.set_budget_remaining(left.Rounded(4));
-      status.set_budget_state(
-          std::string(gates::BudgetStateName(gates::StateOf(left, slo.caution_below))));
+      status.set_budget_state(std::string(
+          gates::BudgetStateName(gates::StateOf(left, slo.caution_below, slo.freeze_below))));
       status.set_value((Decimal::FromInt(1) - *ratio).Rounded(6));
     }
     const auto& samples = budget.windows.front().samples;

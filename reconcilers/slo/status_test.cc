@@ -71,6 +71,19 @@ TEST(SloStatus, AnExhaustedBudgetIsMeasured) {
   EXPECT_EQ(Reason(status, "Ready"), "True Measured");
 }
 
+TEST(SloStatus, TellsWhereTheBudgetsPolicyStands) {
+  const auto state = [](const char* ratio) {
+    Read read = Measured(ratio, "0");
+    read.slo->caution_below = D("0.25");
+    read.slo->freeze_below = D("0.1");
+    return Built(read).budget_state();
+  };
+  EXPECT_EQ(state("0.0005"), "Normal");
+  EXPECT_EQ(state("0.0008"), "Caution");
+  EXPECT_EQ(state("0.00095"), "Freeze");
+  EXPECT_EQ(state("0.001"), "Exhausted");
+}
+
 TEST(SloStatus, WhatCannotBeMeasuredSaysWhyAndGivesNoNumbers) {
   Read read = Measured("NaN", "NaN");
   auto status = Built(read);

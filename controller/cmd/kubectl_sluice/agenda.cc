@@ -63,9 +63,15 @@ void AddBudgets(const AgendaObjects& objects, Meeting& meeting) {
     const auto left = gates::Decimal::Parse(At(slo, "/status/budgetRemaining"));
     if (!left.ok()) continue;
     const auto caution = gates::Decimal::Parse(At(slo, "/spec/budgetPolicy/cautionBelow"));
+    const auto freeze = gates::Decimal::Parse(At(slo, "/spec/budgetPolicy/freezeBelow"));
     if (*left <= gates::Decimal()) {
       meeting.items.push_back({fmt::format("slo/{}", object->name()),
                                "the error budget is used up: " + left->Percent(), "", ""});
+    } else if (freeze.ok() && *left < *freeze) {
+      meeting.items.push_back({fmt::format("slo/{}", object->name()),
+                               fmt::format("budget frozen: {} left, frozen below {}",
+                                           left->Percent(), freeze->Percent()),
+                               "", ""});
     } else if (caution.ok() && *left < *caution) {
       meeting.items.push_back({fmt::format("slo/{}", object->name()),
                                fmt::format("budget in caution: {} left, caution below {}",

@@ -178,7 +178,7 @@ class Judge {
       if (!message.ok()) return false;
       const auto slo = gates::SloFrom(name, (*message)->spec(), interval_);
       if (!slo.ok()) return false;
-      evidence.slo = gates::SloFacts{name, slo->target, slo->min_events, slo->caution_below};
+      evidence.slo = gates::FactsOf(*slo);
       return true;
     }
     return false;

@@ -248,6 +248,17 @@ base::StatusOr<Slo> SloFrom(const std::string& name,
     SLUICE_ASSIGN_OR_RETURN(slo.caution_below, Number("budgetPolicy.cautionBelow",
                                                       spec.budget_policy().caution_below()));
   }
+  if (!spec.budget_policy().freeze_below().empty()) {
+    SLUICE_ASSIGN_OR_RETURN(
+        slo.freeze_below, Number("budgetPolicy.freezeBelow", spec.budget_policy().freeze_below()));
+  }
+  if (!spec.budget_policy().exceptions().empty()) {
+    slo.exceptions.clear();
+    for (const std::string& name : spec.budget_policy().exceptions()) {
+      if (name == "P0") slo.exceptions.push_back(ChangeClass::kP0);
+      if (name == "Security") slo.exceptions.push_back(ChangeClass::kSecurity);
+    }
+  }
   for (const v1alpha1::BurnRateWindow& window : spec.alert_windows()) {
     WindowPair pair;
     pair.severity = window.severity() == "Page" ? Severity::kPage : Severity::kTicket;

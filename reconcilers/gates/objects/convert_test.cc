@@ -75,7 +75,7 @@ TEST(Convert, NamesTheFieldOfAGateItCannotRead) {
 constexpr char kObjective[] = R"json({"subjectRef": {"kind": "Site", "name": "phoenix"},
     "indicator": {"ratio": {"good": "sum(rate(ok{site=\"$site\"}[$window]))",
                             "total": "sum(rate(all{site=\"$site\"}[$window]))"}},
-    "window": "90s", "target": "0.95", "minEvents": 100, "budgetPolicy": {"cautionBelow": "0.1"},
+    "window": "90s", "target": "0.95", "minEvents": 100, "budgetPolicy": {"cautionBelow": "0.1", "freezeBelow": "0.05", "exceptions": ["Security"]},
     "alertWindows": [{"severity": "Page", "longWindow": "20s", "shortWindow": "5s", "factor": "2"}]
     })json";
 
@@ -88,6 +88,9 @@ TEST(Convert, ReadsAnObjective) {
   EXPECT_EQ(slo->target, D("0.95"));
   EXPECT_EQ(slo->min_events, 100);
   EXPECT_EQ(slo->caution_below, D("0.1"));
+  EXPECT_EQ(slo->freeze_below, D("0.05"));
+  EXPECT_THAT(slo->exceptions, ::testing::ElementsAre(ChangeClass::kSecurity));
+  EXPECT_EQ(FactsOf(*slo).exceptions, slo->exceptions);
   EXPECT_EQ(slo->method, BudgetingMethod::kOccurrences);
   ASSERT_EQ(slo->alert_windows.size(), 1U);
   EXPECT_EQ(slo->alert_windows[0].long_window, seconds(20));
