@@ -51,7 +51,7 @@ json WithoutSecrets(const json& document, Problems& warnings) {
     const std::string at = fmt::format("{}.{}", field, name);
     if (!IsHarmless(name) || value.is_object() || value.is_array()) {
       warnings.Add(at, "was left out: it may hold a secret");
-    } else if (value.is_string() && Bare(value.get<std::string>()) != value) {
+    } else if (value.is_string() && Bare(value.get<std::string>()) != value.get<std::string>()) {
       kept[name] = Bare(value.get<std::string>());
       warnings.Add(at, "was kept without user, password and query: they may hold a secret");
     } else {
