@@ -21,6 +21,10 @@ struct ExecPlugin {
   std::vector<std::string> args;
   std::map<std::string, std::string> env;  // added to ours
   bool provide_cluster_info = false;
+  // The cluster's extension "client.authentication.k8s.io/exec" as JSON, told with the cluster's
+  // info; empty: none.
+  std::string cluster_config_json;
+  std::string install_hint;  // told when the command is not there
 };
 
 struct Config {

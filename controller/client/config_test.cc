@@ -174,51 +174,5 @@ TEST(Rotation, AMissingFileIsNamedAtTheStart) {
   EXPECT_THAT(NewClient(config).status().message(), HasSubstr("/nowhere/ca.pem"));
 }
 
-class ExecTest : public ::testing::Test {
- protected:
-  Config ConfigFor(const std::string& script) {
-    folder_.Write("plugin", "#!/bin/sh\n" + script, 0700);
-    Config config;
-    config.server = "https://h";
-    config.exec =
-        ExecPlugin{.command = folder_.File("plugin"), .args = {"arg"}, .env = {{"E", "v"}}};
-    return config;
-  }
-  ScratchFolder folder_;
-};
-
-constexpr char kPrint[] =
-    R"(printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s","expirationTimestamp":"2023-11-14T22:20:00Z"}}' )";
-
-TEST_F(ExecTest, APluginIsAskedOnceUntilItsCredentialExpires) {
-  base::FakeClock clock;  // stands at 2023-11-14T22:13:20Z
-  const Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint +
-                                  "\"$1-$E-$(wc -l < " + folder_.File("runs") + " | tr -d ' ')\"");
-  const auto credentials = Credentials::Make(config, clock).value();
-  const auto token = [&] { return (*credentials->Current(false, clock.Mono() + 20s))->token; };
-  EXPECT_EQ(token(), "arg-v-1");
-  clock.Advance(60s);
-  EXPECT_EQ(token(), "arg-v-1");
-  clock.Advance(400s);
-  EXPECT_EQ(token(), "arg-v-2");
-}
-
-TEST_F(ExecTest, APluginThatFailsHangsOrBabblesIsAnError) {
-  EXPECT_THAT(RunExecPlugin(ConfigFor("exit 3"), 10s).status().message(),
-              HasSubstr("exited with 3"));
-  EXPECT_EQ(RunExecPlugin(ConfigFor("sleep 60"), 50ms).status().code(), Code::kDeadlineExceeded);
-  EXPECT_EQ(RunExecPlugin(ConfigFor("echo SECRET"), 10s).status().code(), Code::kInvalidArgument);
-  Config missing = ConfigFor("");
-  missing.exec->command = "/nowhere/plugin";
-  EXPECT_FALSE(RunExecPlugin(missing, 10s).ok());
-}
-
-TEST_F(ExecTest, ACallSaysThatThePluginFailed) {
-  const auto client = NewClient(ConfigFor("exit 1")).value();
-  const auto answer = client->Get(kSites, {"", "x"});
-  EXPECT_EQ(answer.status().reason(), "CredentialPlugin");
-  EXPECT_EQ(answer.status().code(), Code::kUnauthenticated);
-}
-
 }  // namespace
 }  // namespace sluice::client

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "controller/base/certificate.h"
 #include "controller/base/file.h"
 #include "controller/base/log.h"
 #include "controller/base/time_format.h"
@@ -45,6 +46,10 @@ base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
     }
     if (const std::string at = status.value("expirationTimestamp", ""); !at.empty()) {
       SLUICE_ASSIGN_OR_RETURN(out.expires, base::ParseRfc3339(at));
+    }
+    // A certificate ends whatever was said.
+    if (const auto end = base::NotAfter(out.cert_pem); end.ok()) {
+      out.expires = std::min(out.expires, *end);
     }
     return out;
   } catch (const nlohmann::json::exception&) {  // its text may quote the credential
@@ -116,10 +121,18 @@ base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::Curren
     }
   }
   if (config_.exec && (!exec_ran_ || refresh || clock_.Wall() >= exec_expires_)) {
-    if (const base::Status status = ReadExec(deadline); !status.ok()) {
-      const base::Status told = status.Annotate("credential plugin " + config_.exec->command);
+    // Every call asks for credentials: one that fails must not be started by each of them.
+    const bool again = exec_failed_.ok() || clock_.Mono() - exec_failed_at_ >= kExecRetry;
+    if (again) {
+      exec_failed_ = ReadExec(deadline);
+      exec_failed_at_ = clock_.Mono();
+    }
+    if (!exec_failed_.ok()) {
+      const base::Status told = exec_failed_.Annotate("credential plugin " + config_.exec->command);
       if (!exec_ran_) return base::Unauthenticated(told.message()).WithReason("CredentialPlugin");
-      base::log::Warn("credential plugin failed, kept the old credential", {{"error", told}});
+      if (again) {
+        base::log::Warn("credential plugin failed, kept the old credential", {{"error", told}});
+      }
     }
   }
   if (shared_ == nullptr || shared_->token != material_.token ||

@@ -3,8 +3,8 @@
 //
 // Thread rule: all methods from any thread; one thread refreshes, others wait at most until their
 // deadline. A refresh that fails keeps what it had, and logs; the server decides whether it is
-// still good. Errors: InvalidArgument naming the file (first load only), DeadlineExceeded,
-// Unauthenticated when a plugin gives nothing.
+// still good. A plugin that failed is not run again for kExecRetry. Errors: InvalidArgument naming
+// the file (first load only), DeadlineExceeded, Unauthenticated when a plugin gives nothing.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,9 @@ struct ExecCredential {
 };
 // Parses an ExecCredential (client.authentication.k8s.io/v1). Errors: InvalidArgument. Pure.
 base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json);
-// Runs the plugin without a terminal, kills it at the time limit. Its output is never logged.
+// Runs the plugin without a terminal, kills it and what it started at the time limit. What it
+// prints is never logged; the end of what it complains of (standard error) is part of the error.
+// `config.exec` is set. Blocks; any thread.
 base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
                                              std::chrono::milliseconds timeout);
 
@@ -62,6 +64,8 @@ class Credentials {
   base::MonoTime read_at_{};
   bool exec_ran_ = false;
   base::WallTime exec_expires_{};
+  base::Status exec_failed_;  // of the last run; OK: it gave a credential
+  base::MonoTime exec_failed_at_{};
 };
 
 }  // namespace sluice::client

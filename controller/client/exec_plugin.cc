@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
+#include "controller/base/file.h"
+#include "controller/base/text.h"
 #include "controller/client/credentials.h"
 #include "controller/client/limits.h"
 
@@ -21,10 +23,12 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// The child and our end of its output; the destructor leaves neither behind.
+constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
+
+// The child and our ends of its two outputs; the destructor leaves nothing behind.
 class Child {
  public:
-  Child(pid_t pid, int fd) : pid_(pid), fd_(fd) {}
+  Child(pid_t pid, int out, int err) : pid_(pid), fds_{out, err} {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {
@@ -33,9 +37,25 @@ class Child {
       while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
       }
     }
-    close(fd_);
+    for (const int fd : fds_) {
+      if (fd >= 0) close(fd);
+    }
   }
-  int fd() const { return fd_; }
+
+  // Reads both outputs until the child has closed them.
+  base::Status ReadAll(steady_clock::time_point deadline) {
+    while (fds_[0] >= 0 || fds_[1] >= 0) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
+      if (left <= 0) return base::DeadlineExceeded("did not answer in time");
+      pollfd wait[2] = {{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}};  // negative: left out
+      if (poll(wait, 2, static_cast<int>(left)) <= 0) continue;
+      for (int i = 0; i < 2; ++i) {
+        if (wait[i].revents != 0) SLUICE_RETURN_IF_ERROR(ReadSome(i));
+      }
+    }
+    return base::OkStatus();
+  }
 
   // Waits for the end; OK when it exited with 0.
   base::Status Join(steady_clock::time_point deadline) {
@@ -54,23 +74,61 @@ class Child {
                                         : fmt::format("died of signal {}", WTERMSIG(status)));
   }
 
+  const std::string& output() const { return texts_[0]; }  // secret
+  // The end of what it complained of, as one line for people.
+  std::string complaint() const {
+    std::string out;
+    for (const char c : texts_[1]) out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    while (!out.empty() && out.back() == ' ') out.pop_back();
+    return base::ValidUtf8(out);
+  }
+
  private:
+  base::Status ReadSome(int i) {
+    char buffer[4096];
+    const ssize_t n = read(fds_[i], buffer, sizeof(buffer));
+    if (n < 0) return errno == EINTR ? base::OkStatus() : base::FromErrno(errno, "read");
+    if (n == 0) {
+      close(fds_[i]);
+      fds_[i] = -1;
+      return base::OkStatus();
+    }
+    texts_[i].append(buffer, static_cast<std::size_t>(n));
+    if (texts_[0].size() > kMaxExecOutputBytes) return base::ResourceExhausted("printed too much");
+    if (texts_[1].size() > kMaxExecErrorBytes) {
+      texts_[1].erase(0, texts_[1].size() - kMaxExecErrorBytes);
+    }
+    return base::OkStatus();
+  }
+
   pid_t pid_;
-  int fd_;
+  int fds_[2];  // standard output and error; negative once closed
+  std::string texts_[2];
 };
+
+nlohmann::json ClusterInfo(const Config& config) {
+  nlohmann::json cluster = {{"server", config.server}};
+  if (!config.tls_server_name.empty()) cluster["tls-server-name"] = config.tls_server_name;
+  if (config.insecure_skip_verify) cluster["insecure-skip-tls-verify"] = true;
+  if (!config.proxy_url.empty()) cluster["proxy-url"] = config.proxy_url;
+  std::string ca = config.ca_pem;
+  if (ca.empty() && !config.ca_file.empty()) {
+    if (auto file = base::ReadFile(config.ca_file, kMaxCredentialFileBytes); file.ok()) ca = *file;
+  }
+  if (!ca.empty()) cluster["certificate-authority-data"] = base::Base64Encode(ca);
+  if (!config.exec->cluster_config_json.empty()) {
+    cluster["config"] = nlohmann::json::parse(config.exec->cluster_config_json, nullptr, false);
+  }
+  return cluster;
+}
 
 std::vector<std::string> Environment(const Config& config) {
   const ExecPlugin& plugin = *config.exec;
   nlohmann::json info = {{"apiVersion", "client.authentication.k8s.io/v1"},
                          {"kind", "ExecCredential"},
                          {"spec", {{"interactive", false}}}};
-  if (plugin.provide_cluster_info) {
-    info["spec"]["cluster"] = {{"server", config.server}};
-    if (!config.ca_pem.empty()) {
-      info["spec"]["cluster"]["certificate-authority-data"] = base::Base64Encode(config.ca_pem);
-    }
-  }
-  std::vector<std::string> out = {"KUBERNETES_EXEC_INFO=" + info.dump()};
+  if (plugin.provide_cluster_info) info["spec"]["cluster"] = ClusterInfo(config);
+  std::vector<std::string> out = {"KUBERNETES_EXEC_INFO=" + info.dump(-1, ' ', false, kReplace)};
   for (const auto& [name, value] : plugin.env) out.push_back(name + "=" + value);
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
@@ -91,27 +149,48 @@ base::StatusOr<std::unique_ptr<Child>> Spawn(const Config& config) {
   std::vector<std::string> args = {config.exec->command};
   args.insert(args.end(), config.exec->args.begin(), config.exec->args.end());
   std::vector<std::string> env = Environment(config);
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) return base::FromErrno(errno, "pipe");
+  int out[2];
+  int err[2];
+  if (pipe2(out, O_CLOEXEC) != 0) return base::FromErrno(errno, "pipe");
+  if (pipe2(err, O_CLOEXEC) != 0) {
+    const int error = errno;
+    close(out[0]);
+    close(out[1]);
+    return base::FromErrno(error, "pipe");
+  }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  // Signals as a program expects them, whatever we block or ignore.
+  sigset_t none;
+  sigset_t ignored;
+  sigemptyset(&none);
+  sigemptyset(&ignored);
+  sigaddset(&ignored, SIGPIPE);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &ignored);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
   const int error = posix_spawnp(&pid, config.exec->command.c_str(), &actions, &attributes,
                                  Pointers(args).data(), Pointers(env).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  close(fds[1]);
+  close(out[1]);
+  close(err[1]);
   if (error != 0) {
-    close(fds[0]);
-    return base::FromErrno(error, "start");
+    close(out[0]);
+    close(err[0]);
+    const base::Status status = base::FromErrno(error, "start");
+    const std::string& hint = config.exec->install_hint;
+    if (hint.empty()) return status;
+    return base::Status(status.code(), status.message() + "; " + hint);
   }
-  return std::make_unique<Child>(pid, fds[0]);
+  return std::make_unique<Child>(pid, out[0], err[0]);
 }
 
 }  // namespace
@@ -120,23 +199,12 @@ base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
                                              std::chrono::milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Spawn(config));
-  std::string output;
-  while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
-    if (left <= 0) return base::DeadlineExceeded("did not answer in time");
-    pollfd fd{child->fd(), POLLIN, 0};
-    if (poll(&fd, 1, static_cast<int>(left)) <= 0) continue;
-    char buffer[4096];
-    const ssize_t n = read(child->fd(), buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return base::FromErrno(errno, "read");
-    if (n == 0) break;
-    output.append(buffer, static_cast<std::size_t>(n));
-    if (output.size() > kMaxExecOutputBytes) return base::ResourceExhausted("printed too much");
-  }
-  SLUICE_RETURN_IF_ERROR(child->Join(deadline));
-  return ParseExecCredential(output);
+  base::Status status = child->ReadAll(deadline);
+  if (status.ok()) status = child->Join(deadline);
+  if (status.ok()) return ParseExecCredential(child->output());
+  const std::string complaint = child->complaint();
+  if (complaint.empty()) return status;
+  return base::Status(status.code(), status.message() + ": " + complaint);
 }
 
 }  // namespace sluice::client

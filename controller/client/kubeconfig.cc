@@ -2,6 +2,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
 #include "controller/base/file.h"
@@ -36,6 +37,47 @@ YAML::Node Named(const YAML::Node& root, const char* list, const char* kind,
   return YAML::Node(YAML::NodeType::Null);
 }
 
+// A YAML text as JSON. Plain words are numbers, booleans and null by YAML's core schema, quoted
+// ones are text. Throws when there is too much of it: aliases can make a short text very long.
+class YamlToJson {
+ public:
+  nlohmann::json Convert(const YAML::Node& node) {
+    if (++nodes_ > kMaxExtensionNodes) throw std::runtime_error("too many nodes");
+    nlohmann::json out;
+    if (node.IsMap()) {
+      out = nlohmann::json::object();
+      for (const auto& entry : node) out[entry.first.Scalar()] = Convert(entry.second);
+    } else if (node.IsSequence()) {
+      out = nlohmann::json::array();
+      for (const auto& entry : node) out.push_back(Convert(entry));
+    } else if (node.IsScalar()) {
+      out = Scalar(node);
+    }
+    return out;
+  }
+
+ private:
+  static nlohmann::json Scalar(const YAML::Node& node) {
+    std::int64_t whole = 0;
+    double number = 0;
+    bool flag = false;
+    if (node.Tag() == "!") return node.Scalar();
+    if (YAML::convert<std::int64_t>::decode(node, whole)) return whole;
+    if (YAML::convert<double>::decode(node, number)) return number;
+    if (YAML::convert<bool>::decode(node, flag)) return flag;
+    return node.Scalar();
+  }
+  int nodes_ = 0;
+};
+
+// The part of the cluster's extensions that is meant for credential plugins.
+std::string ClusterConfig(const YAML::Node& cluster) {
+  const YAML::Node found =
+      Named(cluster, "extensions", "extension", "client.authentication.k8s.io/exec");
+  if (found.IsNull()) return {};
+  return YamlToJson().Convert(found).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 class KubeconfigReader {
  public:
   explicit KubeconfigReader(const KubeconfigOptions& options) : options_(options) {}
@@ -44,8 +86,8 @@ class KubeconfigReader {
 
  private:
   base::Status ReadCluster(const YAML::Node& cluster);
-  base::Status ReadUser(const YAML::Node& user);
-  base::Status ReadExec(const YAML::Node& exec);
+  base::Status ReadUser(const YAML::Node& user, const YAML::Node& cluster);
+  base::Status ReadExec(const YAML::Node& exec, const YAML::Node& cluster);
   // <key>-data as base64 into *data, else <key> as a path into *file.
   base::Status DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
                           std::string* file) const;
@@ -72,7 +114,7 @@ base::StatusOr<Config> KubeconfigReader::Read(const YAML::Node& root) {
   if (const std::string user_name = Text(context, "user"); !user_name.empty()) {
     const YAML::Node user = Named(root, "users", "user", user_name);
     if (!user.IsMap()) return Bad("users", fmt::format("no user \"{}\"", user_name));
-    SLUICE_RETURN_IF_ERROR(ReadUser(user));
+    SLUICE_RETURN_IF_ERROR(ReadUser(user, cluster));
   }
   return std::move(config_);
 }
@@ -100,7 +142,7 @@ base::Status KubeconfigReader::ReadCluster(const YAML::Node& cluster) {
   return base::OkStatus();
 }
 
-base::Status KubeconfigReader::ReadUser(const YAML::Node& user) {
+base::Status KubeconfigReader::ReadUser(const YAML::Node& user, const YAML::Node& cluster) {
   SLUICE_RETURN_IF_ERROR(
       DataOrFile(user, "client-certificate", &config_.cert_pem, &config_.cert_file));
   SLUICE_RETURN_IF_ERROR(DataOrFile(user, "client-key", &config_.key_pem, &config_.key_file));
@@ -119,10 +161,10 @@ base::Status KubeconfigReader::ReadUser(const YAML::Node& user) {
   const YAML::Node exec = user["exec"];
   if (!exec || exec.IsNull()) return base::OkStatus();
   if (options_.inline_only) return Bad("user.exec", "refused here");
-  return ReadExec(exec);
+  return ReadExec(exec, cluster);
 }
 
-base::Status KubeconfigReader::ReadExec(const YAML::Node& exec) {
+base::Status KubeconfigReader::ReadExec(const YAML::Node& exec, const YAML::Node& cluster) {
   if (!exec.IsMap()) return Bad("user.exec", "not a mapping");
   if (Text(exec, "apiVersion") != "client.authentication.k8s.io/v1") {
     return Bad("user.exec.apiVersion", "must be client.authentication.k8s.io/v1");
@@ -132,10 +174,14 @@ base::Status KubeconfigReader::ReadExec(const YAML::Node& exec) {
   if (plugin.command.empty()) return Bad("user.exec.command", "empty");
   // A bare word is looked up in PATH, a path with a slash is relative to the file.
   if (plugin.command.find('/') != std::string::npos) plugin.command = Path(plugin.command);
-  if (Text(exec, "interactiveMode") == "Always") {
-    return Bad("user.exec.interactiveMode", "nobody is there to be asked");
+  const std::string mode = Text(exec, "interactiveMode");
+  if (mode == "Always") return Bad("user.exec.interactiveMode", "nobody is there to be asked");
+  if (!mode.empty() && mode != "Never" && mode != "IfAvailable") {
+    return Bad("user.exec.interactiveMode", "must be Never, IfAvailable or Always");
   }
+  plugin.install_hint = Text(exec, "installHint");
   plugin.provide_cluster_info = Flag(exec, "provideClusterInfo");
+  if (plugin.provide_cluster_info) plugin.cluster_config_json = ClusterConfig(cluster);
   if (const YAML::Node args = exec["args"]; args && args.IsSequence()) {
     for (const YAML::Node& arg : args) {
       if (!arg.IsScalar()) return Bad("user.exec.args", "not a list of strings");

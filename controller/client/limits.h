@@ -14,9 +14,12 @@ inline constexpr std::size_t kMaxErrorBytes = 64 << 10;      // of an error's me
 inline constexpr std::size_t kMaxWatchLineBytes = 16 << 20;  // one event
 inline constexpr std::size_t kMaxListItems = 5'000'000;      // of a list followed over its pages
 inline constexpr std::size_t kMaxKubeconfigBytes = 4 << 20;
+inline constexpr int kMaxExtensionNodes = 10'000;  // of a kubeconfig handed to a plugin
 inline constexpr std::size_t kMaxCredentialFileBytes = 1 << 20;
 inline constexpr std::size_t kMaxExecOutputBytes = 1 << 20;
+inline constexpr std::size_t kMaxExecErrorBytes = 512;     // of a plugin's standard error, the end
 inline constexpr std::chrono::seconds kExecTimeout{30};    // of a credential plugin
+inline constexpr std::chrono::seconds kExecRetry{2};       // after one that failed
 inline constexpr std::chrono::seconds kFileRecheck{10};    // token and certificate files
 inline constexpr std::size_t kMaxWarningsRemembered = 64;  // logged once each
 

@@ -1,0 +1,236 @@
+// Credential plugins as real programs: shell scripts that a test writes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "controller/base/authority.h"
+#include "controller/base/digest.h"
+#include "controller/base/time_format.h"
+#include "controller/client/credentials.h"
+#include "controller/client/limits.h"
+#include "controller/client/testing_support.h"
+#include "controller/testing/wait.h"
+
+namespace sluice::client {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Code;
+using http::testing::Answer;
+using http::testing::Imposter;
+using http::testing::ImposterConnection;
+using http::testing::ImposterTls;
+using http::testing::TestCa;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kPrint[] =
+    R"(printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s","expirationTimestamp":"2023-11-14T22:20:00Z"}}' )";
+
+class ExecTest : public ::testing::Test {
+ protected:
+  Config ConfigFor(const std::string& script) {
+    folder_.Write("plugin", "#!/bin/sh\n" + script, 0700);
+    Config config;
+    config.server = "https://h";
+    config.exec =
+        ExecPlugin{.command = folder_.File("plugin"), .args = {"arg"}, .env = {{"E", "v"}}};
+    return config;
+  }
+  // A script that prints what the file holds.
+  Config Printing(const std::string& file) { return ConfigFor("cat " + folder_.File(file)); }
+  json InfoSeen() const {
+    return json::parse(base::ReadFile(folder_.File("info")).value(), nullptr, false);
+  }
+  ScratchFolder folder_;
+};
+
+TEST_F(ExecTest, IsAskedOnceUntilItsCredentialExpires) {
+  base::FakeClock clock;  // stands at 2023-11-14T22:13:20Z
+  const Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint +
+                                  "\"$1-$E-$(wc -l < " + folder_.File("runs") + " | tr -d ' ')\"");
+  const auto credentials = Credentials::Make(config, clock).value();
+  const auto token = [&] { return (*credentials->Current(false, clock.Mono() + 20s))->token; };
+  EXPECT_EQ(token(), "arg-v-1");
+  clock.Advance(60s);
+  EXPECT_EQ(token(), "arg-v-1");
+  clock.Advance(400s);
+  EXPECT_EQ(token(), "arg-v-2");
+}
+
+TEST_F(ExecTest, ATokenTheServerRefusesIsAskedForAgain) {
+  Imposter server([](ImposterConnection& c) {
+    while (const auto request = c.ReadRequest()) {
+      const bool known = http::FindHeader(request->headers, "Authorization") == "Bearer 2";
+      c.Send(known ? Answer(200, kSiteAnswer)
+                   : Answer(401, R"({"kind":"Status","reason":"Unauthorized"})"));
+    }
+  });
+  Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint + "\"$(wc -l < " +
+                            folder_.File("runs") + " | tr -d ' ')\"");
+  config.server = server.url();
+  base::FakeClock clock;
+  const auto client = NewClient(config, clock).value();
+  const auto answer = client->Get(kSites, {"", "x"});
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+}
+
+TEST_F(ExecTest, ItsCertificateProvesWhoWeAreAndItsEndIsAnExpiry) {
+  const base::WallTime now = std::chrono::system_clock::now();
+  const TestCa ca;
+  const auto user = ca.Issue("user", "DNS:user");
+  const auto api = ca.Issue("api", "IP:127.0.0.1");
+  folder_.Write(
+      "credential",
+      json{{"apiVersion", "client.authentication.k8s.io/v1"},
+           {"kind", "ExecCredential"},
+           {"status", {{"clientCertificateData", user.cert_pem}, {"clientKeyData", user.key_pem}}}}
+          .dump());
+  Imposter server(AnswerWithSite, ImposterTls{api.cert_pem, api.key_pem, ca.cert_pem()});
+  Config config = Printing("credential");
+  config.server = server.url();
+  config.ca_pem = ca.cert_pem();
+  const auto client = NewClient(config).value();
+  const auto answer = client->Get(kSites, {"", "x"});
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+
+  const auto end = base::NotAfter(user.cert_pem).value();
+  ASSERT_GT(end, now);
+  EXPECT_EQ(RunExecPlugin(config, 20s)->expires, end);
+}
+
+TEST_F(ExecTest, IsToldTheClusterWhenItAsksForIt) {
+  Config config = ConfigFor("printf '%s' \"$KUBERNETES_EXEC_INFO\" > " + folder_.File("info") +
+                            "\n" + kPrint + "t");
+  ASSERT_TRUE(RunExecPlugin(config, 20s).ok());
+  EXPECT_EQ(InfoSeen()["kind"], "ExecCredential");
+  EXPECT_EQ(InfoSeen()["spec"], (json{{"interactive", false}}));
+  folder_.Write("ca.pem", "CA");
+  config.ca_file = folder_.File("ca.pem");
+  config.tls_server_name = "api";
+  config.proxy_url = "http://p:1";
+  config.exec->provide_cluster_info = true;
+  config.exec->cluster_config_json = R"({"audience":"x"})";
+  ASSERT_TRUE(RunExecPlugin(config, 20s).ok());
+  EXPECT_EQ(InfoSeen()["spec"]["cluster"],
+            (json{{"server", "https://h"},
+                  {"tls-server-name", "api"},
+                  {"proxy-url", "http://p:1"},
+                  {"certificate-authority-data", base::Base64Encode("CA")},
+                  {"config", {{"audience", "x"}}}}));
+}
+
+TEST_F(ExecTest, ItsOwnEnvironmentWinsOverOurs) {
+  setenv("SLUICE_TEST_A", "ours", 1);
+  setenv("SLUICE_TEST_B", "ours", 1);
+  Config config = ConfigFor(std::string(kPrint) + "\"$SLUICE_TEST_A-$SLUICE_TEST_B\"");
+  config.exec->env = {{"SLUICE_TEST_A", "plugin's"}};
+  EXPECT_EQ(RunExecPlugin(config, 20s)->token, "plugin's-ours");
+}
+
+TEST_F(ExecTest, AFailureIsNamedWithWhatItComplainedOfAndNeverWithWhatItPrinted) {
+  const auto failed = RunExecPlugin(
+      ConfigFor("echo SECRET; echo 'no session:' >&2; echo 'log in first' >&2; exit 3"), 20s);
+  EXPECT_EQ(failed.status().message(), "exited with 3: no session: log in first");
+  EXPECT_THAT(RunExecPlugin(ConfigFor("kill -9 $$"), 20s).status().message(),
+              HasSubstr("died of signal 9"));
+  const auto babbled = RunExecPlugin(ConfigFor("echo SECRET"), 20s);
+  EXPECT_EQ(babbled.status().code(), Code::kInvalidArgument);
+  EXPECT_THAT(babbled.status().message(), Not(HasSubstr("SECRET")));
+  const auto loud = RunExecPlugin(
+      ConfigFor("i=0; while [ $i -lt 2000 ]; do echo complaint >&2; i=$((i+1)); done; exit 1"),
+      20s);
+  EXPECT_LE(loud.status().message().size(), kMaxExecErrorBytes + 32);
+  Config missing = ConfigFor("");
+  missing.exec->command = "/nowhere/plugin";
+  missing.exec->install_hint = "get it from the platform team";
+  EXPECT_THAT(RunExecPlugin(missing, 20s).status().message(),
+              HasSubstr("get it from the platform team"));
+}
+
+TEST_F(ExecTest, OneThatHangsIsEndedAtTheDeadlineWithAllItStarted) {
+  const Config config = ConfigFor("sleep 600 & echo $! > " + folder_.File("helper") +
+                                  "; echo waiting >&2; sleep 600");
+  const auto hung = RunExecPlugin(config, 2s);
+  EXPECT_EQ(hung.status().code(), Code::kDeadlineExceeded);
+  const auto helper = base::ReadFile(folder_.File("helper"));
+  if (!helper.ok()) return;  // it was not even that far
+  const pid_t pid = std::stoi(*helper);
+  EXPECT_TRUE(testing_kit::WaitUntil([&] {
+    const auto state = base::ReadFile("/proc/" + std::to_string(pid) + "/stat");
+    return !state.ok() || state->find(") Z ") != std::string::npos;
+  }));
+}
+
+TEST_F(ExecTest, ACallSaysThatThePluginFailedAndDoesNotStartItForEachCall) {
+  base::FakeClock clock;
+  const auto credentials =
+      Credentials::Make(ConfigFor("echo x >> " + folder_.File("runs") + "; exit 1"), clock).value();
+  const auto runs = [&] { return base::ReadFile(folder_.File("runs"))->size() / 2; };
+  for (int i = 0; i < 3; ++i) {
+    const auto status = credentials->Current(false, clock.Mono() + 20s).status();
+    EXPECT_EQ(status.reason(), "CredentialPlugin");
+    EXPECT_EQ(status.code(), Code::kUnauthenticated);
+    EXPECT_THAT(status.message(), HasSubstr("exited with 1"));
+  }
+  EXPECT_EQ(runs(), 1U);
+  clock.Advance(kExecRetry);
+  EXPECT_FALSE(credentials->Current(false, clock.Mono() + 20s).ok());
+  EXPECT_EQ(runs(), 2U);
+}
+
+TEST_F(ExecTest, AnAnswerThatIsNoneIsRefused) {
+  for (
+      const char* answer :
+      {"", "{}", "[]", R"({"kind":"ExecCredential"})",
+       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","status":{"token":"t"}})",
+       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{}})",
+       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":7}})",
+       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"clientKeyData":"k"}})",
+       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t","expirationTimestamp":"soon"}})"}) {
+    EXPECT_FALSE(ParseExecCredential(answer).ok()) << answer;
+  }
+}
+
+base::StatusOr<Config> Kubeconfig(const std::string& exec, const std::string& cluster = "") {
+  return ParseKubeconfig(
+      "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+      "clusters: [{name: c, cluster: {server: https://h" +
+          cluster +
+          "}}]\n"
+          "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, "
+          "command: plugin" +
+          exec + "}}}]\n",
+      {.folder = "/etc/x"});
+}
+
+TEST(ExecConfig, NobodyIsThereToBeAsked) {
+  EXPECT_TRUE(Kubeconfig("").ok());
+  EXPECT_TRUE(Kubeconfig(", interactiveMode: Never").ok());
+  EXPECT_TRUE(Kubeconfig(", interactiveMode: IfAvailable").ok());
+  EXPECT_THAT(Kubeconfig(", interactiveMode: Always").status().message(),
+              HasSubstr("user.exec.interactiveMode"));
+  EXPECT_THAT(Kubeconfig(", interactiveMode: Sometimes").status().message(),
+              HasSubstr("user.exec.interactiveMode"));
+}
+
+TEST(ExecConfig, HoldsArgumentsEnvironmentHintAndTheClustersExtension) {
+  const auto config = Kubeconfig(
+      ", args: [a, 'b c'], env: [{name: N, value: v}], provideClusterInfo: true, "
+      "installHint: get it",
+      ", extensions: [{name: other, extension: x}, {name: client.authentication.k8s.io/exec, "
+      "extension: {audience: '7', limit: 7, on: true, list: [a, 1.5], none: null}}]");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->exec->command, "plugin") << "looked up in PATH";
+  EXPECT_THAT(config->exec->args, ::testing::ElementsAre("a", "b c"));
+  EXPECT_EQ(config->exec->env.at("N"), "v");
+  EXPECT_EQ(config->exec->install_hint, "get it");
+  EXPECT_EQ(json::parse(config->exec->cluster_config_json),
+            json::parse(R"({"audience":"7","limit":7,"on":true,"list":["a",1.5],"none":null})"));
+}
+
+}  // namespace
+}  // namespace sluice::client
