@@ -20,5 +20,11 @@ inline constexpr std::chrono::seconds kTidyPeriod{60};
 inline constexpr std::chrono::seconds kStopDeadline{25};
 // How often a start that waits for caches says for which.
 inline constexpr std::chrono::seconds kSyncReport{10};
+// A CPU profile: a sample each period of CPU time, of at most this depth.
+inline constexpr std::chrono::seconds kDefaultProfileLength{30};
+inline constexpr std::chrono::seconds kMaxProfileLength{60};
+inline constexpr std::chrono::microseconds kProfilePeriod{10'000};
+inline constexpr std::size_t kMaxProfileSamples = 20'000;  // later ones are dropped
+inline constexpr std::size_t kMaxProfileDepth = 48;
 
 }  // namespace sluice::runtime

@@ -1,8 +1,11 @@
 #include "controller/runtime/pages.h"
 
+#include <charconv>
+
 #include "controller/base/check.h"
 #include "controller/base/log.h"
 #include "controller/runtime/limits.h"
+#include "controller/runtime/profile.h"
 
 namespace sluice::runtime {
 
@@ -54,6 +57,23 @@ http::ServerResponse Pages::Ready(const http::ServerRequest& request) const {
   return Text(200, Asked(request, "verbose") ? body + "readyz check passed\n" : "ok");
 }
 
+http::ServerResponse Pages::Profile(const http::ServerRequest& request) const {
+  if (request.method != "GET") return Text(405, "profiles are asked for by GET\n");
+  std::chrono::seconds length = kDefaultProfileLength;
+  if (const std::string_view text = http::FindHeader(request.query, "seconds"); !text.empty()) {
+    int seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    const bool good = error == std::errc() && end == text.data() + text.size();
+    length = std::chrono::seconds(good ? seconds : 0);
+  }
+  auto profile = TakeCpuProfile(length, stop_.get_token());
+  if (profile.ok()) return {200, "application/octet-stream", std::move(profile).value()};
+  const base::Status& status = profile.status();
+  const bool busy = status.reason() == "Busy";
+  const bool asked_wrongly = status.code() == base::Code::kInvalidArgument;
+  return Text(busy ? 409 : asked_wrongly ? 400 : 500, status.message() + "\n");
+}
+
 base::Status Pages::StartOne(const std::string& address, const char* what,
                              const std::vector<std::pair<std::string, http::Handler>>& handlers,
                              std::unique_ptr<http::Server>& server) {
@@ -93,10 +113,16 @@ base::Status Pages::Start() {
     response.body = debug_ ? debug_() : "{}";
     return response;
   };
-  return StartOne(options_.debug_address, "debug address", {{"/debug", debug}}, debug_server_);
+  const http::Handler profile = [this](const auto& request) { return Profile(request); };
+  SLUICE_RETURN_IF_ERROR(StartOne(options_.debug_address, "debug address",
+                                  {{"/debug", debug}, {"/debug/pprof/profile", profile}},
+                                  debug_server_));
+  if (debug_server_ != nullptr) debug_port_ = debug_server_->port();
+  return base::OkStatus();
 }
 
 void Pages::Stop() {
+  stop_.request_stop();
   for (auto* server : {&debug_server_, &metrics_, &health_}) {
     if (*server != nullptr) (*server)->Stop();
   }

@@ -1,5 +1,6 @@
-// The HTTP pages of the process: /healthz, /readyz (all checks, and /readyz/NAME for one), /metrics,
-// /debug. Text as Kubernetes' own components write it, so that people and probes know it.
+// The HTTP pages of the process: /healthz, /readyz (all checks, and /readyz/NAME for one),
+// /metrics, /debug and /debug/pprof/profile?seconds=N. Text as Kubernetes' own components write it,
+// so that people and probes know it.
 //
 // Thread rule: AddReadyCheck before Start; handlers run on the servers' threads.
 #pragma once
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -40,9 +42,11 @@ class Pages {
   void Stop();
   int metrics_port() const { return metrics_port_; }
   int health_port() const { return health_port_; }
+  int debug_port() const { return debug_port_; }
 
  private:
   http::ServerResponse Ready(const http::ServerRequest& request) const;
+  http::ServerResponse Profile(const http::ServerRequest& request) const;
   base::Status StartOne(const std::string& address, const char* what,
                         const std::vector<std::pair<std::string, http::Handler>>& handlers,
                         std::unique_ptr<http::Server>& server);
@@ -51,8 +55,10 @@ class Pages {
   base::metrics::Registry& registry_;
   std::vector<ReadyCheck> checks_;
   std::function<std::string()> debug_;
+  std::stop_source stop_;  // ends a profile under way
   std::unique_ptr<http::Server> health_, metrics_, debug_server_;
-  std::atomic<int> health_port_{0}, metrics_port_{0};  // read by anyone while Start runs
+  std::atomic<int> health_port_{0}, metrics_port_{0},
+      debug_port_{0};  // read by anyone while Start runs
 };
 
 }  // namespace sluice::runtime
