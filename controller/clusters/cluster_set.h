@@ -1,0 +1,97 @@
+// The clusters a controller works in besides its own, from kubeconfigs that lie in Secrets; added,
+// replaced and removed while running.
+//
+//   ClusterSet clusters({.set_up = [&](Cluster& cluster) { ... InformerOf(...)->Subscribe ... },
+//                        .on_state = [&](const std::string& name, const State& state) { ... }},
+//                       clock, registry);
+//   secrets_informer.Subscribe(FollowSecrets(clusters, "kubeconfig"));
+//   if (auto cluster = clusters.Find("phoenix")) cluster->client().Get(...);
+//
+// A kubeconfig from a Secret may hold data only: an exec plugin, a file path or a proxy would be
+// code execution, disclosure or a way round the network policy in our process, so it is refused
+// with the field's name, as are plain http and insecure-skip-tls-verify.
+//
+// A kubeconfig that changed replaces its cluster: a new client, new caches, set_up again. One that
+// is refused replaces nothing: the cluster of before stays, and on_state tells.
+//
+// Metrics: sluice_cluster_reachable{cluster} 1 or 0.
+//
+// Thread rule: any thread; nothing here waits for a cluster: what is removed is stopped by a thread
+// kept for that. `on_state` may come from a cluster's thread or from Set's caller, one at a time
+// for a cluster; it must not call Set, Remove or Stop. Stop: Stop() or the destructor joins
+// everything.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "controller/base/clock.h"
+#include "controller/base/metrics.h"
+#include "controller/base/status.h"
+#include "controller/cache/store.h"
+#include "controller/clusters/cluster.h"
+#include "controller/clusters/limits.h"
+
+namespace sluice::clusters {
+
+struct Options {
+  // Called for each new cluster before it is found by others; asks for its caches.
+  std::function<void(Cluster&)> set_up;
+  std::function<void(const std::string& name, const State&)> on_state;
+  base::Duration probe_period = kProbePeriod;
+};
+
+class ClusterSet {
+ public:
+  // Both outlive it.
+  ClusterSet(Options options, base::Clock& clock, base::metrics::Registry& registry);
+  ~ClusterSet();
+  ClusterSet(const ClusterSet&) = delete;
+  ClusterSet& operator=(const ClusterSet&) = delete;
+
+  // Adds or replaces; does nothing when the text is the one in use. Errors: InvalidArgument with
+  // reason "KubeconfigRefused" naming the field (never its value); ResourceExhausted.
+  base::Status Set(const std::string& name, const std::string& kubeconfig);
+  // No such name is fine.
+  void Remove(const std::string& name);
+  std::shared_ptr<Cluster> Find(const std::string& name) const;  // nullptr: there is none
+  std::vector<std::string> Names() const;
+  void Stop();
+
+ private:
+  struct Entry {
+    std::string digest;  // of the kubeconfig; it is a secret itself
+    std::uint64_t number = 0;
+    std::shared_ptr<Cluster> cluster;
+  };
+  base::Status Refuse(const std::string& name, const base::Status& why);
+  void Tell(const std::string& name, std::uint64_t number, const State& state);
+  void Retire(std::shared_ptr<Cluster> cluster);
+  void Reap();
+
+  const Options options_;
+  base::Clock& clock_;
+  base::metrics::Registry& registry_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::map<std::string, Entry> entries_;          // guarded by mutex_, as are:
+  std::deque<std::shared_ptr<Cluster>> retired_;  // for the reaper to stop
+  std::uint64_t made_ = 0;
+  bool stopping_ = false;
+  std::thread reaper_;
+};
+
+// Sets and removes clusters as Secrets come, change and go; a cluster has its Secret's name. For a
+// store of Secrets that is narrowed to those meant for it (a label), as caches of Secrets must be.
+// A Secret without `key` is refused as a kubeconfig is.
+cache::EventHandler FollowSecrets(ClusterSet& clusters, std::string key);
+
+}  // namespace sluice::clusters

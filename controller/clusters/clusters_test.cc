@@ -1,0 +1,213 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <latch>
+#include <nlohmann/json.hpp>
+
+#include "controller/base/digest.h"
+#include "controller/clusters/cluster_set.h"
+#include "controller/http/testing/imposter.h"
+#include "controller/testing/wait.h"
+
+namespace sluice::clusters {
+namespace {
+
+using namespace std::chrono_literals;
+using http::testing::Answer;
+using http::testing::Imposter;
+using http::testing::ImposterConnection;
+using http::testing::ImposterTls;
+using http::testing::TestCa;
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing_kit::WaitUntil;
+
+constexpr char kVersion[] = R"({"major":"1","minor":"36"})";
+
+class ClustersTest : public ::testing::Test {
+ protected:
+  ImposterTls Tls() const {
+    const auto issued = ca_.Issue("api", "IP:127.0.0.1");
+    return {issued.cert_pem, issued.key_pem, ""};
+  }
+  std::string Kubeconfig(const std::string& url, const std::string& user = "token: t") const {
+    return "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+           "clusters: [{name: c, cluster: {server: '" +
+           url + "', certificate-authority-data: " + base::Base64Encode(ca_.cert_pem()) +
+           "}}]\nusers: [{name: u, user: {" + user + "}}]\n";
+  }
+  Options Told() {
+    return {.on_state = [this](const std::string& name, const State& state) {
+      const std::lock_guard lock(mutex_);
+      told_.push_back(name + " " + state.reason);
+    }};
+  }
+  std::vector<std::string> told() {
+    const std::lock_guard lock(mutex_);
+    return told_;
+  }
+  static Health HealthOf(const ClusterSet& set, const std::string& name) {
+    const auto found = set.Find(name);
+    return found ? found->state().health : Health::kRefused;
+  }
+
+  TestCa ca_;
+  base::FakeClock clock_;
+  base::metrics::Registry registry_;
+  std::mutex mutex_;
+  std::vector<std::string> told_;  // guarded by mutex_
+};
+
+TEST_F(ClustersTest, AnAnswerIsReachableAndARefusedTokenIsNamed) {
+  Imposter good(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  Imposter bad(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(401, R"({"kind":"Status","reason":"Unauthorized"})"));
+      },
+      Tls());
+  ClusterSet set(Told(), clock_, registry_);
+  ASSERT_TRUE(set.Set("east", Kubeconfig(good.url())).ok());
+  ASSERT_TRUE(set.Set("west", Kubeconfig(bad.url())).ok());
+  EXPECT_THAT(set.Names(), ElementsAre("east", "west"));
+  ASSERT_TRUE(WaitUntil([&] { return told().size() == 2; }));
+  EXPECT_THAT(told(), ::testing::UnorderedElementsAre("east Reachable", "west CredentialsRefused"));
+  EXPECT_EQ(HealthOf(set, "west"), Health::kUnreachable);
+  EXPECT_EQ(http::FindHeader(good.requests()[0].headers, "Authorization"), "Bearer t");
+  EXPECT_THAT(registry_.Expose(), HasSubstr("sluice_cluster_reachable{cluster=\"east\"} 1"));
+  EXPECT_THAT(registry_.Expose(), HasSubstr("sluice_cluster_reachable{cluster=\"west\"} 0"));
+}
+
+TEST_F(ClustersTest, OneLostAnswerIsNoNewsAndTwoAre) {
+  std::atomic<bool> up{true};
+  Imposter server(
+      [&](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(up ? Answer(200, kVersion) : Answer(500, "{}"));
+      },
+      Tls());
+  ClusterSet set(Told(), clock_, registry_);
+  ASSERT_TRUE(set.Set("east", Kubeconfig(server.url())).ok());
+  const auto look_again = [&] {
+    ASSERT_TRUE(WaitUntil([&] { return clock_.waiters() == 1; }));
+    clock_.Advance(kProbePeriod);
+    ASSERT_TRUE(WaitUntil([&] { return clock_.waiters() == 1; }));
+  };
+  ASSERT_TRUE(WaitUntil([&] { return HealthOf(set, "east") == Health::kReachable; }));
+  up = false;
+  look_again();
+  EXPECT_EQ(HealthOf(set, "east"), Health::kReachable);
+  const base::WallTime before = clock_.Wall();
+  look_again();
+  EXPECT_EQ(HealthOf(set, "east"), Health::kUnreachable);
+  EXPECT_GT(set.Find("east")->state().since, before);
+  up = true;
+  look_again();
+  EXPECT_EQ(HealthOf(set, "east"), Health::kReachable);
+  EXPECT_EQ(told().size(), 3U);
+}
+
+TEST_F(ClustersTest, WhatWouldRunOrReadSomethingHereIsRefusedByNameAndReplacesNothing) {
+  Imposter server(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  ClusterSet set(Told(), clock_, registry_);
+  ASSERT_TRUE(set.Set("east", Kubeconfig(server.url())).ok());
+  const auto kept = set.Find("east");
+  for (const auto& [user, field] : std::vector<std::pair<std::string, std::string>>{
+           {"exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/SECRET}", "exec"},
+           {"tokenFile: /SECRET", "tokenFile"},
+           {"client-certificate: /SECRET, client-key: /SECRET", "client-certificate"}}) {
+    const auto status = set.Set("east", Kubeconfig(server.url(), user));
+    EXPECT_EQ(status.reason(), "KubeconfigRefused");
+    EXPECT_THAT(status.message(), HasSubstr(field));
+    EXPECT_THAT(status.message(), ::testing::Not(HasSubstr("SECRET")));
+    EXPECT_EQ(set.Find("east"), kept);
+  }
+  EXPECT_THAT(set.Set("new", Kubeconfig("http://127.0.0.1:1")).message(), HasSubstr("https"));
+  EXPECT_EQ(set.Find("new"), nullptr);
+  EXPECT_THAT(told(), ::testing::Contains("new KubeconfigRefused"));
+}
+
+TEST_F(ClustersTest, OneThatHangsDelaysNobodyAndIsRemovedWithoutWaiting) {
+  std::latch asked{1};
+  Imposter hangs(
+      [&](ImposterConnection& c) {
+        if (c.ReadRequest()) {
+          asked.count_down();
+          c.WaitForClose();
+        }
+      },
+      Tls());
+  Imposter good(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  ClusterSet set(Told(), clock_, registry_);
+  ASSERT_TRUE(set.Set("hangs", Kubeconfig(hangs.url())).ok());
+  const auto held = set.Find("hangs");
+  asked.wait();
+  ASSERT_TRUE(set.Set("good", Kubeconfig(good.url())).ok());
+  EXPECT_TRUE(WaitUntil([&] { return HealthOf(set, "good") == Health::kReachable; }));
+  EXPECT_NE(held->state().health, Health::kReachable);
+  set.Remove("hangs");
+  EXPECT_EQ(set.Find("hangs"), nullptr);
+  // Whoever still holds it is told, and its series goes.
+  EXPECT_TRUE(WaitUntil([&] {
+    return held->client().Get({"", "v1", "Node", "nodes", false}, {"", "n"}).status().code() ==
+           base::Code::kCancelled;
+  }));
+  EXPECT_TRUE(WaitUntil([&] { return registry_.Expose().find("\"hangs\"") == std::string::npos; }));
+  EXPECT_THAT(told(), ::testing::Contains("good Reachable"));
+}
+
+TEST_F(ClustersTest, AChangedKubeconfigMakesItAnewAndTheSameOneDoesNothing) {
+  Imposter first(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  int set_up = 0;
+  ClusterSet set({.set_up = [&](Cluster&) { ++set_up; }}, clock_, registry_);
+  ASSERT_TRUE(set.Set("east", Kubeconfig(first.url())).ok());
+  const auto before = set.Find("east");
+  ASSERT_TRUE(set.Set("east", Kubeconfig(first.url())).ok());
+  EXPECT_EQ(set.Find("east"), before);
+  ASSERT_TRUE(set.Set("east", Kubeconfig(first.url(), "token: u")).ok());
+  EXPECT_NE(set.Find("east"), before);
+  EXPECT_EQ(set_up, 2);
+  EXPECT_TRUE(WaitUntil([&] { return HealthOf(set, "east") == Health::kReachable; }));
+  set.Stop();
+  EXPECT_TRUE(set.Names().empty());
+  EXPECT_EQ(set.Set("late", Kubeconfig(first.url())).code(), base::Code::kCancelled);
+}
+
+TEST_F(ClustersTest, SecretsComeAndGo) {
+  ClusterSet set(Told(), clock_, registry_);
+  const auto handler = FollowSecrets(set, "kubeconfig");
+  const auto secret = [&](const json& data) {
+    return meta::Object::FromJson({{"apiVersion", "v1"},
+                                   {"kind", "Secret"},
+                                   {"metadata", {{"name", "east"}, {"namespace", "ns"}}},
+                                   {"data", data}})
+        .value();
+  };
+  const auto good = secret({{"kubeconfig", base::Base64Encode(Kubeconfig("https://127.0.0.1:1"))}});
+  handler({.before = nullptr, .after = good});
+  EXPECT_THAT(set.Names(), ElementsAre("east"));
+  handler({.before = good, .after = secret({{"other", "eA=="}})});
+  EXPECT_THAT(told(), ::testing::Contains("east KubeconfigRefused"));
+  EXPECT_THAT(set.Names(), ElementsAre("east")) << "the good one stays";
+  handler({.before = good, .after = nullptr});
+  EXPECT_TRUE(set.Names().empty());
+}
+
+}  // namespace
+}  // namespace sluice::clusters
