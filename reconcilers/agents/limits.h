@@ -34,6 +34,5 @@ inline constexpr std::chrono::seconds kTokenReviewDeadline{10};
 inline constexpr std::chrono::seconds kHelloDeadline{10};
 inline constexpr std::chrono::minutes kRosterInterval{5};  // between two looks at an open stream
 inline constexpr int kMissedHealthBeforeClose = 3;
-inline constexpr std::chrono::seconds kCertificateBackdate{60};  // for clocks that run behind
 
 }  // namespace sluice::agents

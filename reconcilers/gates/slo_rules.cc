@@ -119,24 +119,17 @@ RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& lab
                               RecordedSeries(kBudgetSeries, slo) + " <= 0", Duration(0),
                               fmt::format("{} {} has used up the error budget of {}",
                                           slo.subject_kind, slo.subject, slo.name)));
-  if (slo.caution_below > Decimal()) {
+  const auto add_line = [&](const char* alert, const Decimal& line, const char* name,
+                            const char* effect) {
+    if (line <= Decimal()) return;
     group.rules.push_back(Alert(
-        "SluiceSloBudgetCaution", "ticket", slo, labels,
-        fmt::format("{} < {}", RecordedSeries(kBudgetSeries, slo), slo.caution_below.ToString()),
-        Duration(0),
-        fmt::format("{} {} is below the caution line of {}: ordinary "
-                    "changes hold",
-                    slo.subject_kind, slo.subject, slo.name)));
-  }
-  if (slo.freeze_below > Decimal()) {
-    group.rules.push_back(Alert(
-        "SluiceSloBudgetFrozen", "ticket", slo, labels,
-        fmt::format("{} < {}", RecordedSeries(kBudgetSeries, slo), slo.freeze_below.ToString()),
-        Duration(0),
-        fmt::format("{} {} is below the freeze line of {}: changes are "
-                    "frozen",
-                    slo.subject_kind, slo.subject, slo.name)));
-  }
+        alert, "ticket", slo, labels,
+        fmt::format("{} < {}", RecordedSeries(kBudgetSeries, slo), line.ToString()), Duration(0),
+        fmt::format("{} {} is below the {} line of {}: {}", slo.subject_kind, slo.subject, name,
+                    slo.name, effect)));
+  };
+  add_line("SluiceSloBudgetCaution", slo.caution_below, "caution", "ordinary changes hold");
+  add_line("SluiceSloBudgetFrozen", slo.freeze_below, "freeze", "changes are frozen");
   group.rules.push_back(
       Alert("SluiceSloNoData", "ticket", slo, labels,
             fmt::format("absent({})", RatioOf(slo, *windows.begin())),
