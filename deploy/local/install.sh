@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the local Kubernetes need, and nothing that is there already.
 #
-#   install.sh [apt] [kube] [tools] [venv] [rival]     default: the first four
-#     apt    Debian packages of packages.txt that are missing
-#     kube   etcd, the Kubernetes programs, pause             -> build/local/bin
-#     tools  helm, versitygw, coredns                         -> build/local/bin
-#     venv   Python packages of requirements.txt              -> build/venv
-#     rival  Go's side of tests/bench/controller              -> build/local/bin
+#   install.sh [apt] [programs] [venv] [rival]     default: the first three
+#     apt       Debian packages of packages.txt that are missing
+#     programs  etcd, the Kubernetes programs, pause, helm, versitygw, coredns  -> build/local/bin
+#     venv      Python packages of requirements.txt                             -> build/venv
+#     rival     Go's side of tests/bench/controller                             -> build/local/bin
 #
 # Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are
 # built from, so that a second clone on the same machine does not build them again.
@@ -20,12 +19,13 @@ cache=${SLUICE_CACHE:-$HOME/.cache/sluice}/local-bin
 kube_version=1.36.3
 version=k8s.io/component-base/version
 stamp="-X $version.gitVersion=v$kube_version -X $version.gitMajor=1 -X $version.gitMinor=36"
-kube_ldflags="-s -w $stamp"
-tools_ldflags="-s -w"
+ldflags="-s -w $stamp"
 kube_names=(etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 # Static programs that depend on nothing around this checkout.
-# GOGC: the compiler collects its garbage less often, an eighth less CPU for some memory.
-export GOGC=400 CGO_ENABLED=0 GOWORK=off GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+# GOGC: the compiler collects its garbage less often, an eighth less CPU for some memory. No debug
+# information: a fourteenth less again, and -s -w leaves it out of the programs anyway.
+export GOGC=400 CGO_ENABLED=0 GOWORK=off
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false -trimpath -gcflags=all=-dwarf=false"
 
 say() { echo "install: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -61,11 +61,11 @@ need_go() {
   [ "$minor" -ge 26 ] || die "Go 1.26 or newer is needed; this is $(go env GOVERSION)"
 }
 
-# build_cached NAME FLAGS [FOLDER]: runs build_NAME into a cache folder once per content of FOLDER
+# build_cached NAME [FOLDER]: runs build_NAME into a cache folder once per content of FOLDER
 # (NAME/ beside this file), links it to $out.
 build_cached() {
-  local name=$1 flags=$2 folder=${3:-$here/$1} key dir
-  key=$( (cd "$folder" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$flags"
+  local name=$1 folder=${2:-$here/$1} key dir
+  key=$( (cd "$folder" && find . "$here/pause.c" -type f | sort | xargs cat; echo "$GOFLAGS $ldflags"
     go env GOVERSION) | sha256sum | cut -c1-16)
   dir=$cache/$name-$key
   mkdir -p "$cache" "$out"
@@ -89,33 +89,26 @@ build_cached() {
   flock -u 9
 }
 
-build_kube() {
-  go build -trimpath -ldflags "$kube_ldflags" -o "$1/kube" .
+# One module and one build: what the programs share (Kubernetes' client alone is a fifth of it all)
+# is compiled once, and one is linked while another is compiled.
+build_programs() {
+  go build -ldflags "$ldflags" -o "$1/" tool ./...
   "${CC:-cc}" -Os -static -Wall -Wextra -o "$1/pause" "$here/pause.c"
 }
 
-build_tools() {
-  go build -trimpath -ldflags "$tools_ldflags" -o "$1/" tool ./...
-}
-
 build_rival() {
-  go build -trimpath -ldflags "$tools_ldflags" -o "$1/controller-runtime-widget" .
+  go build -ldflags "$ldflags" -o "$1/controller-runtime-widget" .
 }
 
-install_kube() {
+install_programs() {
   need_go
-  build_cached kube "$kube_ldflags"
+  build_cached programs
   for name in "${kube_names[@]}"; do ln -sfn kube "$out/$name"; done
-}
-
-install_tools() {
-  need_go
-  build_cached tools "$tools_ldflags"
 }
 
 install_rival() {
   need_go
-  build_cached rival "$tools_ldflags" "$root/tests/bench/controller/rival"
+  build_cached rival "$root/tests/bench/controller/rival"
 }
 
 install_venv() {
@@ -133,10 +126,10 @@ install_venv() {
 }
 
 case ${1:-} in -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;; esac
-[ $# -gt 0 ] || set -- apt kube tools venv
+[ $# -gt 0 ] || set -- apt programs venv
 for step in "$@"; do
   case $step in
-    apt | kube | tools | venv | rival) "install_$step" ;;
+    apt | programs | venv | rival) "install_$step" ;;
     *) say "unknown step '$step'; see --help"; exit 2 ;;
   esac
 done

@@ -227,5 +227,5 @@ class Rig(unittest.TestCase):
 
 def main():
     if not GATEWAY.exists() or not AGENT.exists():
-        sys.exit(f"needs {GATEWAY} (deploy/local/install.sh tools) and {AGENT}")
+        sys.exit(f"needs {GATEWAY} (deploy/local/install.sh programs) and {AGENT}")
     unittest.main(verbosity=2)
