@@ -70,6 +70,14 @@ function(sluice_library name)
   endif()
 endfunction()
 
+# sluice_program(NAME MAIN.cc LIB...): what is shipped. What nothing calls is left out: code comes into
+# memory in pieces of 64 kB, together with its neighbours.
+function(sluice_program name main)
+  add_executable(${name} ${main})
+  target_link_libraries(${name} PRIVATE ${ARGN})
+  target_link_options(${name} PRIVATE -Wl,--gc-sections)
+endfunction()
+
 # sluice_test(NAME SOURCES file... [DEPS lib...] [LABELS label...] [TIMEOUT seconds])
 function(sluice_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})

@@ -3,7 +3,9 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "controller/meta/json_scanner.h"
 #include "controller/meta/semantic.h"
+#include "reconcilers/common/status_write.h"
 
 namespace sluice::common {
 namespace {
@@ -21,6 +23,12 @@ meta::Key KeyOf(const nlohmann::json& object) {
   return {metadata.value("namespace", ""), metadata.at("name").get<std::string>()};
 }
 
+// Never 0.
+std::size_t HashOf(std::string_view uid, std::string_view text) {
+  const std::hash<std::string_view> hash;
+  return (hash(uid) * 31 + hash(text)) | 1;
+}
+
 }  // namespace
 
 base::StatusOr<Applier::Written> Applier::Apply(const meta::Resource& resource,
@@ -36,7 +44,7 @@ base::StatusOr<Applier::Written> Applier::Apply(const meta::Resource& resource,
   options.force = true;  // what we own is ours: an edit by hand is drift
   Forget(id);
   SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer, api_.Apply(resource, wanted, options));
-  Remember(id, hash);
+  Remember(id, {hash});
   return Written{std::move(answer), true};
 }
 
@@ -44,23 +52,22 @@ base::StatusOr<Applier::Written> Applier::ApplyStatus(const meta::Resource& reso
                                                       const meta::Object& live,
                                                       const nlohmann::json& status) {
   const std::string id = IdOf(resource, live.key(), "/status");
-  const std::size_t hash = std::hash<std::string>()(std::string(live.uid()) + status.dump());
-  const nlohmann::json now = live.ToJson();
-  if (Remembered(id, hash) &&
-      meta::Contains(now.value("status", nlohmann::json::object()), status, kListKeys)) {
-    return Written{nullptr, false};
+  const std::string text = status.dump();
+  const std::size_t hash = HashOf(live.uid(), text);
+  if (const auto memory = Remembered(id, hash)) {
+    const std::string_view now = meta::FindMember(live.json(), "status");
+    const std::size_t found_in = HashOf(live.uid(), now);
+    if (memory->found_in == found_in) return Written{nullptr, false};
+    const auto tree = now.empty() ? nlohmann::json::object() : nlohmann::json::parse(now);
+    if (meta::Contains(tree, status, kListKeys)) {
+      Remember(id, {hash, found_in});
+      return Written{nullptr, false};
+    }
   }
-  nlohmann::json body = {{"apiVersion", resource.ApiVersion()},
-                         {"kind", resource.kind},
-                         {"metadata", {{"name", live.name()}, {"uid", live.uid()}}},
-                         {"status", status}};
-  if (!live.ns().empty()) body["metadata"]["namespace"] = live.ns();
-  client::ApplyOptions options;
-  options.field_manager = field_manager_;
-  options.force = true;
   Forget(id);
-  SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer, api_.ApplyStatus(resource, body, options));
-  Remember(id, hash);
+  SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer,
+                          WriteStatus(api_, resource, live, text, field_manager_));
+  Remember(id, {hash});
   return Written{std::move(answer), true};
 }
 
@@ -70,10 +77,12 @@ void Applier::Forget(const meta::Resource& resource, const meta::Key& key) {
   applied_.erase(IdOf(resource, key, "/status"));
 }
 
-bool Applier::Remembered(const std::string& id, std::size_t hash) const {
+std::optional<Applier::Memory> Applier::Remembered(const std::string& id,
+                                                   std::size_t wanted) const {
   const std::lock_guard lock(mutex_);
   const auto found = applied_.find(id);
-  return found != applied_.end() && found->second == hash;
+  if (found == applied_.end() || found->second.wanted != wanted) return std::nullopt;
+  return found->second;
 }
 
 void Applier::Forget(const std::string& id) {
@@ -81,10 +90,10 @@ void Applier::Forget(const std::string& id) {
   applied_.erase(id);
 }
 
-void Applier::Remember(const std::string& id, std::size_t hash) {
+void Applier::Remember(const std::string& id, Memory memory) {
   const std::lock_guard lock(mutex_);
   if (applied_.size() >= kMaxRemembered) applied_.clear();  // costs one idle write an object
-  applied_[id] = hash;
+  applied_[id] = memory;
 }
 
 }  // namespace sluice::common

@@ -5,12 +5,16 @@
 // The second is a memory: after a start, or a write whose answer was lost, the object is applied
 // once more, which changes nothing at the API server if nothing changed here.
 //
+// Statuses go out as text (status_write.h); a live status that was compared once is not read again
+// while it stands as it was.
+//
 // Thread rule: any thread; a key is applied by one thread at a time (the queue's guarantee).
 #pragma once
 
 #include <cstddef>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -27,7 +31,8 @@ class Applier {
       : api_(api), field_manager_(std::move(field_manager)) {}
 
   struct Written {
-    meta::ObjectPtr object;  // the answer, or `live` when nothing had to be written
+    // The answer (of a status its metadata alone), or `live` when nothing had to be written.
+    meta::ObjectPtr object;
     bool wrote = false;
   };
 
@@ -43,16 +48,23 @@ class Applier {
   void Forget(const meta::Resource& resource, const meta::Key& key);
 
  private:
-  bool Remembered(const std::string& id, std::size_t hash) const;
+  struct Memory {
+    std::size_t wanted = 0;  // hash of what was applied last
+    // Hash of a live text that was found to say it; 0: of none yet. The same text again need not be
+    // read again.
+    std::size_t found_in = 0;
+  };
+  // Nothing: what was applied last is not this, or nobody knows.
+  std::optional<Memory> Remembered(const std::string& id, std::size_t wanted) const;
   // Before a write: until its answer came nobody knows what the server has.
   void Forget(const std::string& id);
-  void Remember(const std::string& id, std::size_t hash);
+  void Remember(const std::string& id, Memory memory);
 
   client::Client& api_;
   const std::string field_manager_;
   mutable std::mutex mutex_;
   // Guarded by mutex_; one entry an object, at most kMaxRemembered.
-  std::unordered_map<std::string, std::size_t> applied_;
+  std::unordered_map<std::string, Memory> applied_;
 };
 
 }  // namespace sluice::common

@@ -12,6 +12,7 @@
 #include "reconcilers/common/binding.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/common/status_write.h"
 
 namespace sluice::common {
 namespace {
@@ -176,6 +177,42 @@ TEST_F(ApplierTest, RepairsDriftAndLeavesForeignFieldsAlone) {
   EXPECT_EQ(now["data"]["key"], "a");
   EXPECT_EQ(now["metadata"]["labels"]["team"], "theirs");
   EXPECT_FALSE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+}
+
+TEST_F(ApplierTest, AStatusIsWrittenOnceAndAgainOnlyWhenItIsNotThere) {
+  api_.Put(kConfigMaps, Wanted("a"));
+  const json status = {{"observedGeneration", 1}, {"conditions", json::array()}};
+  ASSERT_TRUE(applier_.ApplyStatus(kConfigMaps, *Live(), status)->wrote);
+  EXPECT_FALSE(applier_.ApplyStatus(kConfigMaps, *Live(), status)->wrote);
+  EXPECT_FALSE(applier_.ApplyStatus(kConfigMaps, *Live(), status)->wrote) << "known by its text";
+  json edited = api_.Look(kConfigMaps, {"ns", "x"});
+  edited["status"]["stage"] = "Walk";  // another writer's part
+  api_.Put(kConfigMaps, edited);
+  EXPECT_FALSE(applier_.ApplyStatus(kConfigMaps, *Live(), status)->wrote);
+  edited["status"]["observedGeneration"] = 0;
+  api_.Put(kConfigMaps, edited);
+  EXPECT_TRUE(applier_.ApplyStatus(kConfigMaps, *Live(), status)->wrote) << "drift";
+}
+
+TEST_F(ApplierTest, AStatusNeverReachesAnotherObjectOfTheName) {
+  api_.Put(kConfigMaps, Wanted("a"));
+  const meta::ObjectPtr before = Live();
+  ASSERT_THAT(api_.Delete(kConfigMaps, {"ns", "x"}), IsOk());
+  api_.Put(kConfigMaps, Wanted("a"));
+  EXPECT_EQ(applier_.ApplyStatus(kConfigMaps, *before, {{"ready", 1}}).status().reason(),
+            "Conflict");
+  EXPECT_FALSE(api_.Look(kConfigMaps, {"ns", "x"}).contains("status"));
+}
+
+TEST_F(ApplierTest, AStatusOfAnOlderVersionIsRefusedWhereThatIsAsked) {
+  api_.Put(kConfigMaps, Wanted("a"));
+  const meta::ObjectPtr before = Live();
+  const auto write = [&] {
+    return WriteStatus(api_, kConfigMaps, *before, R"({"stage":"Walk"})", "test",
+                       StatusPrecondition::kSameVersion);
+  };
+  ASSERT_THAT(write(), IsOk());
+  EXPECT_EQ(write().status().reason(), "Conflict");
 }
 
 }  // namespace

@@ -23,6 +23,7 @@
 #include "reconcilers/audit/verdict_entry.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/common/status_write.h"
 #include "reconcilers/gates/gather.h"
 #include "reconcilers/gates/objects/convert.h"
 #include "reconcilers/promotion/limits.h"
@@ -497,14 +498,8 @@ Result PromotionReconciler::Advance(const World& world, const std::string& promo
 
 base::Status PromotionReconciler::WriteStatus(const meta::Object& promotion,
                                               const v1alpha1::PromotionStatus& status) {
-  json body = {{"apiVersion", common::kPromotions.ApiVersion()},
-               {"kind", common::kPromotions.kind},
-               {"metadata", {{"name", promotion.name()}, {"uid", promotion.uid()}}},
-               {"status", types::ToJson(status)}};
-  client::ApplyOptions options;
-  options.field_manager = kFieldManager;
-  options.force = true;
-  const auto answer = api_.ApplyStatus(common::kPromotions, body, options);
+  const auto answer = common::WriteStatus(api_, common::kPromotions, promotion,
+                                          types::ToJson(status).dump(), kFieldManager);
   if (!answer.ok()) return answer.status();
   stores_.promotions.ExpectAtLeast(**answer);
   return base::OkStatus();
@@ -574,20 +569,13 @@ base::Status PromotionReconciler::WriteSitePart(const World& world,
 // The resourceVersion that was read is a precondition: a part worked out from an older state of the
 // Site is never written over a newer stage.
 base::Status PromotionReconciler::ApplySitePart(const meta::Object& site, const json& part) {
-  const json body = {
-      {"apiVersion", common::kSites.ApiVersion()},
-      {"kind", common::kSites.kind},
-      {"metadata",
-       {{"name", site.name()}, {"uid", site.uid()}, {"resourceVersion", site.resource_version()}}},
-      {"status", part}};
-  client::ApplyOptions options;
-  options.field_manager = kFieldManager;
-  options.force = true;
-  const auto answer = api_.ApplyStatus(common::kSites, body, options);
+  std::string text = part.dump();
+  const auto answer = common::WriteStatus(api_, common::kSites, site, text, kFieldManager,
+                                          common::StatusPrecondition::kSameVersion);
   if (!answer.ok()) return answer.status();
   stores_.sites.ExpectAtLeast(**answer);
   const std::lock_guard lock(mutex_);
-  applied_[std::string(site.name())] = part.dump();
+  applied_[std::string(site.name())] = std::move(text);
   return base::OkStatus();
 }
 

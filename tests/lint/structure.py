@@ -34,6 +34,8 @@ KINDS = ("siteclass", "site", "tenant", "slo", "promotion", "stageplan", "govern
 TEST = re.compile(r"(_test|_fuzz|_bench)\.cc$|_for_test\.h$|/testing/|/testdata/|/integration/|^tests/")
 # A header that says so in its first lines is not part of a folder's contract and may be heavy.
 INTERNAL = re.compile(r"^// .*(Internal to|Include (only )?from \.cc files)", re.M)
+# Reconcilers write statuses by reconcilers/common/status_write.h alone.
+STATUS_WRITE = re.compile(r"\bapi_?(\.|->)(ApplyStatus|UpdateStatus)\(|client::ApplyStatusText\(")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 
@@ -75,6 +77,9 @@ def check_text(path, text):
             rule = include_violation(path, match.group(1), internal)
             if rule:
                 found.append((number, rule))
+        if (path.startswith("reconcilers/") and not path.startswith("reconcilers/common/")
+                and not TEST.search(path) and STATUS_WRITE.search(line)):
+            found.append((number, "writes a status past reconcilers/common/status_write.h"))
         if UNFINISHED.search(line):
             found.append((number, "word of unfinished work"))
     if path.endswith(".h") and "#pragma once" not in text:

@@ -32,6 +32,12 @@ class IncludeRules(unittest.TestCase):
         self.assertEqual(check_text("reconcilers/agents/edge.h", text), [])
         self.assertEqual(len(check_text("reconcilers/agents/edge.h", text.replace("Internal", "Open"))), 1)
 
+    def test_statuses_are_written_one_way(self):
+        line = "  const auto a = api_.ApplyStatus(kSites, body, options);\n"
+        self.assertEqual(len(check_text("reconcilers/slo/a.cc", line)), 1)
+        self.assertEqual(check_text("reconcilers/common/a.cc", line), [])
+        self.assertEqual(check_text("reconcilers/slo/a.cc", line.replace("api_", "applier_")), [])
+
     def test_unfinished_work_and_missing_guards_are_seen(self):
         self.assertEqual(len(check_text("controller/base/a.h", "int x; // TO" "DO later\n")), 2)
 

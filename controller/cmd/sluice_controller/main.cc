@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controller/base/log.h"
+#include "controller/base/memory.h"
 #include "controller/cmd/sluice_controller/options.h"
 #include "controller/cmd/sluice_controller/process.h"
 
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
     std::printf("sluice-controller %s\n", sluice::controller_main::kVersion);
     return 0;
   }
+  // Its threads mostly wait; an arena each would keep what each once needed.
+  sluice::base::UseOneArena();
   sluice::base::log::Configure(options->log_level, options->log_format);
   if (!options->start_lineage.empty()) {
     const auto done = sluice::controller_main::StartLineage(*options);
