@@ -33,6 +33,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
   void Start(std::uint64_t first, std::uint64_t end, const std::string& if_match) {
     first_byte_ = first;
     epoch_ = fetcher_.cache_.InvalidationEpoch(target_.cache_name);
+    // The clock itself: a loop's own time stands still, and others compare with theirs.
     asked_ = fetcher_.loop_.clock().Mono();
     origin::Request request;
     request.method = job_ == Job::kLoadHead ? http1::Method::kHead : http1::Method::kGet;
@@ -91,8 +92,8 @@ class Fetcher::Run final : public origin::ResponseHandler {
                                       base::MonoTime::min(), epoch_);
     if (!object_) return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
     if (job_ == Job::kLoadRange && size > 0) TakeTickets(first, last);
-    // The clock itself: a loop's own time stands still, and others compare with theirs.
-    fetcher_.cache_.Confirm(*object_, fetcher_.loop_.clock().Mono(), epoch_);
+    // As of the question: the origin may have decided at once and answered late.
+    fetcher_.cache_.Confirm(*object_, asked_, epoch_);
     Settle({.kind = LoadResult::Kind::kObject, .object = object_});
   }
 

@@ -46,6 +46,7 @@ void ListJob::AskOrigin() {
   c.WaitStarts();
   c.stream_->SetDeadline(kOriginDeadline + kOriginDeadline);
   generation_ = c.worker_.lists().Generation(*c.mount_);
+  asked_at_ = c.worker_.loop().Now();
   origin::Request request;
   request.bucket = c.mount_->origin_bucket;
   request.query = s3::OriginListQuery(inside_, c.mount_->origin_prefix);
@@ -78,7 +79,8 @@ void ListJob::OnAnswer(Collect::Answer answer) {
     return c.SendError({ErrorCode::kServiceUnavailable, "The origin's list could not be read."});
   auto entry = std::make_shared<ListCache::Entry>();
   entry->xml = Render(std::move(page).value());
-  entry->made_at = c.worker_.loop().Now();
+  // The origin may have decided at once and answered late: a list is as old as its question.
+  entry->made_at = asked_at_;
   c.worker_.lists().Put(*c.mount_, question_, generation_, entry);
   Send(entry->xml, "miss");
 }

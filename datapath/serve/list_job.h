@@ -33,6 +33,7 @@ class ListJob final : public Job {
   s3::ListRequest inside_;  // below the mount
   std::string question_;
   std::uint64_t generation_ = 0;
+  base::MonoTime asked_at_;
   std::unique_ptr<Collect> collect_;
 };
 

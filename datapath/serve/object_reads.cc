@@ -53,7 +53,10 @@ void Connection::LoadObject() {
   state_ = State::kLoading;
   WaitStarts();
   stream_->SetDeadline(kOriginDeadline + kOriginDeadline);
-  Fetcher::Want want{.first_byte = {}, .end_byte = {}, .asked = worker_.loop().Now()};
+  // What may be told now without asking may be told from another's question as well.
+  Fetcher::Want want{.first_byte = {},
+                     .end_byte = {},
+                     .asked = worker_.loop().Now() - directory_->config().cache.metadata_ttl};
   // Bytes are brought along when nothing of the object is here; otherwise a HEAD tells enough.
   if (!stale_ && !head_only_) {
     const s3::RangeSpec range = s3::ParseRange(s.parser.request().headers.Get(HeaderId::kRange));
@@ -91,6 +94,15 @@ void Connection::LoadObject() {
 void Connection::OnLoaded(std::uint64_t request, const LoadResult& result) {
   if (request != request_number_ || state_ != State::kLoading) return;
   WaitEnds();
+  // Joined a load whose question was put too long before this request: ask anew, with all others
+  // that did. A load begun from here on is young enough, so this happens once.
+  const base::MonoTime asked =
+      result.kind == LoadResult::Kind::kObject ? result.object->checked_at()
+      : result.error == ErrorCode::kNoSuchKey  ? worker_.cache().AbsentSince(scratch_->cache_name)
+                                               : base::MonoTime::min();
+  if (asked != base::MonoTime::min() &&
+      started_ - asked > base::Duration(directory_->config().cache.metadata_ttl))
+    return LoadObject();
   switch (result.kind) {
     case LoadResult::Kind::kObject: {
       // Another version than the one that was here means that its bytes are not.
