@@ -182,17 +182,21 @@ base::Status Arena::AddSegment(std::size_t size_class) {
 std::uint64_t Arena::PreTouch(std::uint64_t bytes) {
   std::uint64_t touched = 0;
   while (touched + max_extent_bytes_ <= bytes) {
-    std::lock_guard lock(mutex_);
-    SizeClass& slots = classes_.back();
-    if (slots.bare.empty() && !AddSegment(classes_.size() - 1).ok()) break;
-    if (!pool_.TryReserve(MemoryPool::Use::kCache, max_extent_bytes_)) break;
-    const Extent extent = slots.bare.back();
-    slots.bare.pop_back();
+    // The slot is ours, like one being allocated, while its pages come: that takes long, and fills
+    // must not wait for it.
+    Extent extent;
+    {
+      std::lock_guard lock(mutex_);
+      SizeClass& slots = classes_.back();
+      if (slots.bare.empty() && !AddSegment(classes_.size() - 1).ok()) break;
+      if (!pool_.TryReserve(MemoryPool::Use::kCache, max_extent_bytes_)) break;
+      extent = slots.bare.back();
+      slots.bare.pop_back();
+      segments_[extent.segment]->present_bytes[extent.slot] =
+          static_cast<std::uint32_t>(max_extent_bytes_);
+    }
     ::madvise(data(extent), max_extent_bytes_, MADV_POPULATE_WRITE);
-    segments_[extent.segment]->present_bytes[extent.slot] =
-        static_cast<std::uint32_t>(max_extent_bytes_);
-    idle_bytes_ += max_extent_bytes_;
-    slots.idle.push_back(extent);
+    Free(extent, false);
     touched += max_extent_bytes_;
   }
   return touched;

@@ -356,6 +356,17 @@ ChunkRef Cache::OnRecovered(const RecoveredChunk& found, const DiskPlace& place)
   return slot;
 }
 
-void Cache::OnRecoveredTombstone(const std::string& name) { Forget(name); }
+// Without a name: records are missing, among them perhaps the tombstone of anything that was
+// recovered so far. None of it is believed.
+void Cache::OnRecoveredTombstone(const std::string& name) {
+  if (!name.empty()) {
+    Forget(name);
+    return;
+  }
+  for (std::size_t i = 0; i < kShards; ++i) {
+    std::lock_guard lock(shards_[i].mutex);
+    while (!shards_[i].objects.empty()) RemoveObject(*shards_[i].objects.begin()->second);
+  }
+}
 
 }  // namespace sluice::store

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
@@ -28,6 +29,7 @@ class SegmentPages {
   ~SegmentPages() { std::free(buffer_); }
   SegmentPages(const SegmentPages&) = delete;
   SegmentPages& operator=(const SegmentPages&) = delete;
+  std::uint32_t count() const { return pages_; }
 
   // [page, page + count) as bytes, valid until the next call; reads up to `ahead` pages more.
   base::StatusOr<std::string_view> Get(std::uint32_t page, std::uint32_t count,
@@ -52,6 +54,51 @@ class SegmentPages {
   std::uint32_t first_ = 0;
   std::uint32_t held_ = 0;
 };
+
+struct Found {
+  Record record;
+  std::uint32_t header_pages = 0;
+  std::uint32_t pages = 0;  // with its data
+};
+
+// The record that begins at `page`. Errors: as DecodeRecordHeader() and the device; OutOfRange when
+// it would reach past the segment.
+base::StatusOr<Found> RecordAt(SegmentPages& pages, std::uint32_t page, std::uint32_t ahead) {
+  auto start = pages.Get(page, 1, ahead);
+  if (!start.ok() && ahead > 0) start = pages.Get(page, 1, 0);  // one bad page fails no others
+  if (!start.ok()) return start.status();
+  Found found;
+  SLUICE_ASSIGN_OR_RETURN(found.header_pages, RecordHeaderPages(*start));
+  SLUICE_ASSIGN_OR_RETURN(const std::string_view header, pages.Get(page, found.header_pages, 0));
+  SLUICE_ASSIGN_OR_RETURN(found.record, DecodeRecordHeader(header));
+  found.pages = found.header_pages +
+                static_cast<std::uint32_t>(RoundToPages(found.record.data_bytes) / kPageBytes);
+  if (page + found.pages > pages.count()) return base::OutOfRange("past the segment's end");
+  return found;
+}
+
+// Where a record's header has the store's id and the segment's generation (FORMAT.md).
+constexpr std::size_t kRecordIdsAt = 16;
+constexpr std::uint32_t kLongestHeaderPages = 8;
+
+// Whether a page that is no good record was one of this store once: then damage, not an end.
+bool LooksOurs(std::string_view page, std::uint64_t store_id, std::uint64_t generation) {
+  std::uint64_t ids[2];
+  std::memcpy(ids, page.data() + kRecordIdsAt, sizeof ids);
+  return ids[1] == generation && (ids[0] == store_id || RecordHeaderPages(page).ok());
+}
+
+// Of a segment whose header cannot be read: the highest of its records', 0 when it has none.
+std::uint64_t GenerationByRecords(SegmentPages& pages, std::uint64_t store_id) {
+  std::uint64_t highest = 0;
+  for (std::uint32_t page = 1; page < pages.count();) {
+    const auto found = RecordAt(pages, page, kWindowPages);
+    const bool ours = found.ok() && found->record.store_id == store_id;
+    if (ours) highest = std::max(highest, found->record.generation);
+    page += ours ? found->pages : 1;
+  }
+  return highest;
+}
 
 base::Status WritePage(Device& device, std::uint64_t offset, std::span<const char> bytes) {
   std::unique_ptr<char, decltype(&std::free)> page(
@@ -104,28 +151,37 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
   ++superblock_.incarnation;
   SLUICE_RETURN_IF_ERROR(WriteSuperblock(*device_, superblock_));
 
+  const auto segment_pages = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> written;  // generation, segment
+  bool damaged_end = false;
   for (std::uint32_t i = 0; i < superblock_.segment_count; ++i) {
-    SegmentPages pages(*device_, SegmentStart(i), 1);
-    auto bytes = pages.Get(0, 1, 0);
-    if (!bytes.ok()) continue;  // unreadable: its chunks are simply not there
-    auto header = DecodeSegmentHeader(*bytes);
-    if (header.ok() && header->store_id == superblock_.store_id && header->segment == i)
-      written.emplace_back(header->generation, i);
+    SegmentPages pages(*device_, SegmentStart(i), segment_pages);
+    const auto bytes = pages.Get(0, 1, 0);
+    if (bytes.ok()) {
+      const auto header = DecodeSegmentHeader(*bytes);
+      if (header.ok() && header->store_id == superblock_.store_id && header->segment == i)
+        written.emplace_back(header->generation, i);
+      if (header.ok() || bytes->find_first_not_of('\0') == bytes->npos) continue;  // or never used
+    }
+    base::log::Warn("disk segment has no readable header", {{"device", number_}, {"segment", i}});
+    if (const std::uint64_t generation = GenerationByRecords(pages, superblock_.store_id)) {
+      written.emplace_back(generation, i);
+    } else {
+      damaged_end = true;  // perhaps the youngest
+    }
   }
   std::sort(written.begin(), written.end());
   for (const auto& [generation, segment] : written) {
     segments_[segment].generation.store(generation);
-    const base::Status replayed = ReplaySegment(segment, generation);
-    if (!replayed.ok())
-      base::log::Warn("disk segment was recovered in part",
-                      {{"device", number_}, {"segment", segment}, {"error", replayed}});
+    const base::Status end = ReplaySegment(segment, generation);
+    if (segment == written.back().second && !end.ok()) damaged_end = true;
     next_generation_ = generation + 1;
     current_ = segment;
   }
+  if (damaged_end) owner_.OnRecoveredTombstone("");
   if (written.empty()) {
     current_ = superblock_.segment_count - 1;
-    next_page_ = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
+    next_page_ = segment_pages;
   }
   return base::OkStatus();
 }
@@ -142,45 +198,75 @@ base::Status DiskTier::StartFresh(std::uint32_t chunk_bytes) {
   return base::OkStatus();
 }
 
-// Replays records until the first that is not this segment's next one, and leaves next_page_ there.
+// Replays the segment's records, over damaged ones too, and leaves next_page_ behind the last.
+//
+// Sequences have no holes: when one is missing, a tombstone of anything replayed so far may be, and
+// the owner is told so by a tombstone without a name. Behind the last record lies whatever was
+// there before. That is searched only when records are missing, or for all we know may be, and no
+// further than the longest record reaches behind what looks like one of ours.
+//
+// DataLoss: behind the last record is a damaged one.
 base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t generation) {
   const auto segment_pages = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
+  const auto longest =
+      static_cast<std::uint32_t>(superblock_.chunk_bytes / kPageBytes) + kLongestHeaderPages;
+  const auto ours = [&](const base::StatusOr<Found>& found, std::uint64_t of_generation) {
+    return found.ok() && found->record.store_id == superblock_.store_id &&
+           found->record.generation == of_generation;
+  };
+  const std::uint32_t next = (segment + 1) % superblock_.segment_count;
+  SegmentPages next_pages(*device_, SegmentStart(next), segment_pages);
+  const auto next_first = RecordAt(next_pages, 1, 0);
+
   SegmentPages pages(*device_, SegmentStart(segment), segment_pages);
+  base::Status end;
   std::uint64_t last_sequence = 0;
   std::uint64_t last_incarnation = 0;
   std::uint32_t ahead = kWindowPages;
-  next_page_ = 1;
-  while (next_page_ < segment_pages) {
-    SLUICE_ASSIGN_OR_RETURN(const std::string_view start, pages.Get(next_page_, 1, ahead));
-    auto header_pages = RecordHeaderPages(start);
-    if (!header_pages.ok() || next_page_ + *header_pages > segment_pages) break;
-    SLUICE_ASSIGN_OR_RETURN(const std::string_view header, pages.Get(next_page_, *header_pages, 0));
-    auto record = DecodeRecordHeader(header);
-    if (!record.ok()) break;
-    // A header of an older use of this place, or of a write that power loss let overtake another.
-    if (record->store_id != superblock_.store_id || record->generation != generation ||
-        record->sequence <= last_sequence || record->incarnation < last_incarnation)
-      break;
-    const auto data_pages =
-        static_cast<std::uint32_t>((record->data_bytes + kPageBytes - 1) / kPageBytes);
-    if (next_page_ + *header_pages + data_pages > segment_pages) break;
-    last_sequence = record->sequence;
-    last_incarnation = record->incarnation;
+  std::uint32_t search_end = 0;
+  std::uint32_t page = next_page_ = 1;
+  while (page < segment_pages) {
+    auto found = RecordAt(pages, page, ahead);
+    // Not good: of an older use of this place, or of a write that power loss let overtake another.
+    const bool good = ours(found, generation) && found->record.sequence > last_sequence &&
+                      found->record.incarnation >= last_incarnation;
+    if (!good) {
+      if (ours(next_first, generation + 1) && next_first->record.sequence == next_sequence_) break;
+      if (search_end == 0) search_end = page + longest;
+      const auto bytes = pages.Get(page, 1, 0);
+      if (!bytes.ok() || (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
+        end = base::DataLoss("a damaged record");
+        search_end = page + longest;
+      }
+      if (++page > search_end) break;
+      ahead = kWindowPages;
+      continue;
+    }
+    const Record& record = found->record;
+    if (next_sequence_ > 1 && record.sequence != next_sequence_) {
+      base::log::Warn("records on disk are damaged; what is older is forgotten",
+                      {{"device", number_}, {"segment", segment}, {"page", next_page_}});
+      owner_.OnRecoveredTombstone("");
+    }
+    end = base::OkStatus();
+    search_end = 0;
+    last_sequence = record.sequence;
+    last_incarnation = record.incarnation;
     next_sequence_ = std::max(next_sequence_, last_sequence + 1);
     const DiskPlace place{.segment = segment,
-                          .page = next_page_,
-                          .header_pages = static_cast<std::uint16_t>(*header_pages),
+                          .page = page,
+                          .header_pages = static_cast<std::uint16_t>(found->header_pages),
                           .device = number_};
-    if (record->kind == Record::Kind::kTombstone) {
-      owner_.OnRecoveredTombstone(record->name);
-    } else if (ChunkRef chunk = owner_.OnRecovered({std::move(*record)}, place)) {
+    ahead = found->pages <= kDensePages ? kWindowPages : 0;
+    page += found->pages;
+    next_page_ = page;
+    if (record.kind == Record::Kind::kTombstone) {
+      owner_.OnRecoveredTombstone(record.name);
+    } else if (ChunkRef chunk = owner_.OnRecovered({record}, place)) {
       segments_[segment].chunks.push_back(std::move(chunk));
     }
-    const std::uint32_t taken = *header_pages + data_pages;
-    ahead = taken <= kDensePages ? kWindowPages : 0;
-    next_page_ += taken;
   }
-  return base::OkStatus();
+  return end;
 }
 
 }  // namespace sluice::store

@@ -1,6 +1,7 @@
 // A disk in memory. The image outlives the Device, as a disk outlives a process.
 //
-// Faults: reads or writes that fail with a given status from now on, single bytes that are flipped.
+// Faults: reads or writes that fail with a given status from now on, a page that cannot be read,
+// single bytes that are flipped.
 // With `journal` every write is kept, in order, so that a test can rebuild what the disk held at
 // any point, whole writes or a part of the last one. Thread rule: any thread.
 #pragma once
@@ -24,9 +25,10 @@ struct DiskImage {
   std::mutex mutex;
   std::vector<char> bytes;  // guarded by mutex
   bool journal = false;
-  std::vector<Write> writes;  // guarded by mutex
-  base::Status fail_reads;    // guarded by mutex; OK: none
-  base::Status fail_writes;   // guarded by mutex
+  std::vector<Write> writes;   // guarded by mutex
+  base::Status fail_reads;     // guarded by mutex; OK: none
+  base::Status fail_writes;    // guarded by mutex
+  std::uint64_t bad_page = 0;  // its offset; reads over it fail; 0: none. Guarded by mutex
 
   void Apply(const Write& write, std::size_t take) {
     std::memcpy(bytes.data() + write.offset, write.bytes.data(), take);
@@ -42,6 +44,8 @@ class MemoryDevice final : public store::Device {
     std::lock_guard lock(image_->mutex);
     if (!image_->fail_reads.ok()) return image_->fail_reads;
     if (offset + into.size() > image_->bytes.size()) return base::DataLoss("past the end");
+    if (image_->bad_page >= offset && image_->bad_page < offset + into.size() && offset > 0)
+      return base::DataLoss("EIO");
     std::memcpy(into.data(), image_->bytes.data() + offset, into.size());
     return base::OkStatus();
   }
