@@ -162,7 +162,11 @@ void AskOutside(const Gate& gate, const GatherInput& input, std::chrono::millise
     evidence.external = ExternalFacts{*url, "", "", "no time left to ask"};
   } else {
     auto answer =
-        input.external->Ask(*url, std::min(left, duration_cast<milliseconds>(gate.timeout)), stop);
+        input.external->Ask({.url = *url,
+                             .site = input.site,
+                             .stage = input.stage,
+                             .timeout = std::min(left, duration_cast<milliseconds>(gate.timeout))},
+                            stop);
     if (answer.ok()) {
       evidence.external = *std::move(answer);
     } else {

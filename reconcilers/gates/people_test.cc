@@ -229,11 +229,20 @@ TEST(ExternalGate, AFailureStandsWhileTheOtherSystemDoesNotAnswer) {
 }
 
 TEST(ExternalCheck, AsksOnlyAllowedHosts) {
-  ExternalCheck check({"gates.example.com"});
-  for (const char* url : {"http://other.example.com/", "https://gates.example.com:8443/",
-                          "http://gates.example.com.evil.org/", "file:///etc/passwd",
-                          "http://user:password@gates.example.com/"}) {
-    EXPECT_EQ(check.Ask(url, std::chrono::milliseconds(100), {}).status().code(),
+  ExternalCheck check({.allowed = {"gates.example.com"}, .ca_file = {}});
+  for (const char* url :
+       {"http://other.example.com/", "https://gates.example.com:8443/",
+        "grpcs://other.example.com/", "grpc://gates.example.com/", "grpc:gates.example.com",
+        "grpcx://gates.example.com/", "http://gates.example.com.evil.org/", "file:///etc/passwd",
+        "http://user:password@gates.example.com/"}) {
+    EXPECT_EQ(check
+                  .Ask({.url = url,
+                        .site = "phoenix",
+                        .stage = "Walk",
+                        .timeout = std::chrono::milliseconds(100)},
+                       {})
+                  .status()
+                  .code(),
               base::Code::kInvalidArgument)
         << url;
   }

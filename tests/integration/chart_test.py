@@ -118,7 +118,8 @@ class Chart(unittest.TestCase):
             ["agents.endpoint=sluice.example.com", "image.pullSecrets[0].name=regcred"],
             ["tolerations[0].operator=Exists", "nodeSelector.zone=a", "podAnnotations.a=b",
              "priorityClassName=system-cluster-critical", "debug.enabled=false",
-             "gates.externalHosts[0]=gates.example.com:8443"],
+             "gates.externalHosts[0]=gates.example.com:8443",
+             "gates.externalCaConfigMap=gates-ca"],
             ["podDisruptionBudget.enabled=false", "networkPolicy.enabled=false",
              "monitoring.dashboard=false", "monitoring.rules=never"]]
         for variant in variants:

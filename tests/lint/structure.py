@@ -24,7 +24,7 @@ DATAPATH_MAY_USE = "controller/base/"
 CONFINED = {
     "httplib.h": ("controller/http/",),
     "liburing.h": ("datapath/ring/",),
-    "grpcpp/": ("reconcilers/agents/", "datapath/control/", "tests/"),
+    "grpcpp/": ("reconcilers/agents/", "reconcilers/gates/grpc_check/", "datapath/control/", "tests/"),
     "simdjson.h": ("controller/meta/", "controller/cache/", "tests/bench/"),
 }
 NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "httplib.h", "simdjson.h", "spdlog/", ".pb.h",

@@ -158,6 +158,8 @@ const std::vector<Flag>& Flags() {
        [](O& o, S v) { return Text(o.alertmanager_token_file, v); }},
       {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
        [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
+      {"external-gate-ca-file", "FILE", "PEM of who signs their certificates (the system's roots)",
+       [](O& o, S v) { return Text(o.external_gate_ca_file, v); }},
       {"audit-directory", "FOLDER", "of the audit log's files; empty for none (none)",
        [](O& o, S v) { return Text(o.audit_directory, v); }},
       {"audit-stdout", "BOOL", "audit log to standard output (true)",

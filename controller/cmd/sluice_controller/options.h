@@ -40,6 +40,7 @@ struct Options {
   std::string alertmanager_address;         // of the receiver of alerts; empty: none
   std::string alertmanager_token_file;      // the bearer token it asks for
   int workers = 4;
+  std::string external_gate_ca_file;        // who signs their certificates; empty: system's roots
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;
 

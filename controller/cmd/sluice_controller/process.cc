@@ -23,6 +23,7 @@
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/external_check.h"
+#include "reconcilers/gates/grpc_check/grpc_check.h"
 #include "reconcilers/governance/register.h"
 #include "reconcilers/incident/receiver.h"
 #include "reconcilers/promotion/register.h"
@@ -213,7 +214,9 @@ Status Run(const Options& options, std::stop_token stop) {
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
   const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
   const stageplan::Deps plan_deps{manager->fenced_client(), clock};
-  gates::ExternalCheck external(options.external_gates);
+  gates::GrpcCheck grpc_check;
+  gates::ExternalCheck external(
+      {.allowed = options.external_gates, .ca_file = options.external_gate_ca_file}, &grpc_check);
   const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock,
                                        &external};
   const governance::Deps governance_deps{manager->fenced_client(), clock};

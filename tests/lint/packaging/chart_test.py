@@ -117,6 +117,11 @@ class Rendered(unittest.TestCase):
         none = self.render("--set", "audit.files=none")
         self.assertNotIn("--audit-directory", none)
         self.assertNotIn("volumeMounts", none)
+        self.assertNotIn("--external-gate-ca-file", self.render())
+        trusted = self.render("--set", "gates.externalCaConfigMap=gates-ca,audit.files=none")
+        for part in ("--external-gate-ca-file=/etc/sluice/external-gates/ca.crt",
+                     "configMap: {name: gates-ca}", "mountPath: /etc/sluice/external-gates"):
+            self.assertIn(part, trusted)
         claim = self.render("--set", "audit.files=claim,audit.claim=log")
         self.assertIn("persistentVolumeClaim: {claimName: log}", claim)
         self.assertNotIn("PodDisruptionBudget", self.render("--set", "replicas=1"))
