@@ -2,6 +2,10 @@
 // proves that the log had come that far, and it is where another replica goes on when the files of
 // the last leader are out of its reach.
 //
+// It also names the last line that retention may have removed, with everything before it: whoever
+// finds the log to begin after that line has the signature's word for what is gone, and nothing
+// else may be.
+//
 // Signature: ECDSA over SHA-256 (the key's own curve) of SignedText, base64 of the DER form; the
 // key is that of the controller's certificate authority.
 #pragma once
@@ -21,12 +25,14 @@ struct Checkpoint {
   Head head;
   base::WallTime time;
   std::string signature;  // empty: not signed
+  Head retired;           // seq 0: nothing was removed
 };
 
-// What is signed. Whole seconds.
+// What is signed: form v1 while nothing is retired, else v2. Whole seconds.
 std::string SignedText(const Checkpoint& checkpoint);
 
-// As the data of a ConfigMap: epoch, seq, hash, time, signature.
+// As the data of a ConfigMap: epoch, seq, hash, time, signature; retiredEpoch, retiredSeq and
+// retiredHash once something is.
 std::map<std::string, std::string> Encode(const Checkpoint& checkpoint);
 // Errors: DataLoss naming the key.
 base::StatusOr<Checkpoint> Decode(const std::map<std::string, std::string>& data);

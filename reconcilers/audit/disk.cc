@@ -63,16 +63,52 @@ class PosixFile final : public AppendFile {
   Fd fd_;
 };
 
+Status SyncFolderOf(const std::string& path) {
+  const std::string folder = path.substr(0, path.rfind('/'));
+  const Fd parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (parent.get() < 0 || ::fsync(parent.get()) != 0) return Failed("sync", folder, errno);
+  return base::OkStatus();
+}
+
+// Fewer bytes than asked for only at the file's end.
+base::StatusOr<std::string> ReadAt(const Fd& fd, const std::string& path, std::uint64_t offset,
+                                   std::size_t bytes) {
+  std::string out(bytes, '\0');
+  std::size_t have = 0;
+  while (have < bytes) {
+    const auto at = static_cast<off_t>(offset + have);
+    const ssize_t done = ::pread(fd.get(), out.data() + have, bytes - have, at);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return Failed("read", path, errno);
+    if (done == 0) break;
+    have += static_cast<std::size_t>(done);
+  }
+  out.resize(have);
+  return out;
+}
+
 class Posix final : public Disk {
  public:
   base::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) override {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
     if (fd < 0) return Failed("create", path, errno);
     auto file = std::make_unique<PosixFile>(path, fd);
-    const std::string folder = path.substr(0, path.rfind('/'));
-    const Fd parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.get() < 0 || ::fsync(parent.get()) != 0) return Failed("sync", folder, errno);
+    if (Status synced = SyncFolderOf(path); !synced.ok()) {
+      ::unlink(path.c_str());  // else the next try would find it there
+      return synced;
+    }
     return std::unique_ptr<AppendFile>(std::move(file));
+  }
+
+  base::Status Remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return Failed("remove", path, errno);
+    return SyncFolderOf(path);
+  }
+
+  base::StatusOr<std::uint64_t> Size(const std::string& path) override {
+    struct stat about = {};
+    if (::stat(path.c_str(), &about) != 0) return Failed("look at", path, errno);
+    return static_cast<std::uint64_t>(about.st_size);
   }
 
   base::StatusOr<std::vector<std::string>> List(const std::string& directory) override {
@@ -96,16 +132,17 @@ class Posix final : public Disk {
     struct stat about = {};
     if (fd.get() < 0 || ::fstat(fd.get(), &about) != 0) return Failed("open", path, errno);
     const auto size = static_cast<std::size_t>(about.st_size);
-    std::string out(std::min(bytes, size), '\0');
-    std::size_t have = 0;
-    while (have < out.size()) {
-      const auto at = static_cast<off_t>(size - out.size() + have);
-      const ssize_t done = ::pread(fd.get(), out.data() + have, out.size() - have, at);
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) return Failed("read", path, done == 0 ? EIO : errno);
-      have += static_cast<std::size_t>(done);
-    }
+    const std::size_t wanted = std::min(bytes, size);
+    SLUICE_ASSIGN_OR_RETURN(std::string out, ReadAt(fd, path, size - wanted, wanted));
+    if (out.size() < wanted) return Failed("read", path, EIO);
     return out;
+  }
+
+  base::StatusOr<std::string> Read(const std::string& path, std::uint64_t offset,
+                                   std::size_t bytes) override {
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) return Failed("open", path, errno);
+    return ReadAt(fd, path, offset, bytes);
   }
 };
 

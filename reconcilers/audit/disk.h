@@ -1,4 +1,4 @@
-// The disk as the log needs it: files that only grow, synced by request.
+// The disk as the log needs it: files that only grow, synced by request, and removed whole.
 //
 // Thread rule: one caller at a time. Errors: those of the system call (Unavailable with its text;
 // NotFound, AlreadyExists).
@@ -32,6 +32,12 @@ class Disk {
   virtual base::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
   // The last `bytes` bytes, or all there are.
   virtual base::StatusOr<std::string> Tail(const std::string& path, std::size_t bytes) = 0;
+  virtual base::StatusOr<std::uint64_t> Size(const std::string& path) = 0;
+  // At most `bytes` bytes from `offset` on; empty behind the end.
+  virtual base::StatusOr<std::string> Read(const std::string& path, std::uint64_t offset,
+                                           std::size_t bytes) = 0;
+  // The name is gone for good when this returns; OK when it was gone before.
+  virtual base::Status Remove(const std::string& path) = 0;
 };
 
 std::unique_ptr<Disk> PosixDisk();

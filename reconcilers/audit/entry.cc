@@ -111,4 +111,10 @@ bool IsFileName(std::string_view name) {
          });
 }
 
+std::int64_t EpochOfFileName(std::string_view name) {
+  std::int64_t epoch = 0;
+  for (const char c : name.substr(6, 10)) epoch = epoch * 10 + (c - '0');
+  return epoch;
+}
+
 }  // namespace sluice::audit

@@ -4,9 +4,10 @@
 //   {"seq":7,"epoch":3,"time":"…","type":"…","subject":"…","actor":"…","data":{…},
 //    "prev":"<64 hex>","hash":"<64 hex>"}
 // `hash` is the SHA-256 of every byte of the line before `,"hash"`; `prev` is the hash of the line
-// before, across files. `seq` counts lines from 1 and goes on across files. A file holds the lines
-// of one fencing epoch; its first line is of type Opened and its `prev` is the head that the epoch
-// began from (64 zeros for the first line ever). Times are UTC with microseconds.
+// before, across files. `seq` counts lines from 1 and goes on across files. A file holds lines of
+// one fencing epoch; an epoch's first line is of type Opened and its `prev` is the head that the
+// epoch began from (64 zeros for the first line ever). An epoch goes on in another file when one is
+// large. Times are UTC with microseconds.
 //
 // An entry tells what is about to be done. After a crash the same thing may be recorded again; the
 // last entry counts. Pure; any thread.
@@ -27,6 +28,7 @@ inline constexpr const char* kVerdict = "Verdict";  // a gate's answer changed; 
 inline constexpr const char* kPromotionStarted = "PromotionStarted";
 inline constexpr const char* kStageMoved = "StageMoved";
 inline constexpr const char* kPromotionEnded = "PromotionEnded";
+inline constexpr const char* kRetired = "Retired";  // files are about to be removed by retention
 
 struct Entry {
   std::string type;
@@ -65,5 +67,7 @@ base::StatusOr<Line> ParseLine(std::string_view text);
 // "audit-0000000003-000000000057.jsonl": sorted by name, files are in the order of the chain.
 std::string FileName(std::int64_t epoch, std::uint64_t first_seq);
 bool IsFileName(std::string_view name);
+// The epoch in such a name.
+std::int64_t EpochOfFileName(std::string_view name);
 
 }  // namespace sluice::audit

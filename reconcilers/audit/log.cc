@@ -93,7 +93,7 @@ Status Log::OpenNow() {
         SLUICE_ASSIGN_OR_RETURN(last_, LastHead());
       }
       // A fencing record that was deleted begins at 1 again; the log's epochs go on.
-      epoch = std::max(epoch, last_->epoch + 1);
+      epoch = std::max({epoch, last_->epoch + 1, named_epoch_ + 1});
       SLUICE_RETURN_IF_ERROR(Begin(epoch, *last_));
     }
     Head head;
@@ -103,7 +103,7 @@ Status Log::OpenNow() {
     }
     SLUICE_RETURN_IF_ERROR(PutCheckpoint(head));
     const std::lock_guard lock(mutex_);
-    stats_.open = true;
+    stats_.open = retire_due_ = true;
     return base::OkStatus();
   }();
   if (!open_error_.ok()) {
@@ -115,8 +115,10 @@ Status Log::OpenNow() {
 StatusOr<std::optional<Head>> Log::HeadOnDisk() {
   if (options_.directory.empty()) return std::optional<Head>();
   SLUICE_ASSIGN_OR_RETURN(const auto names, disk_.List(options_.directory));
+  named_epoch_ = 0;
   for (auto name = names.rbegin(); name != names.rend(); ++name) {
     if (!IsFileName(*name)) continue;
+    named_epoch_ = std::max(named_epoch_, EpochOfFileName(*name));
     SLUICE_ASSIGN_OR_RETURN(const std::string tail,
                             disk_.Tail(options_.directory + "/" + *name, 2 * kMaxLineBytes));
     if (const auto head = LastLine(tail)) return head;
@@ -165,7 +167,22 @@ Status Log::Repair() {
   return base::OkStatus();
 }
 
+Status Log::Rotate() {
+  const std::string path = options_.directory + "/" + FileName(*epoch_, stats_.head.seq + 1);
+  SLUICE_ASSIGN_OR_RETURN(file_, disk_.Create(path));
+  file_bytes_ = 0;
+  retire_due_ = true;
+  return base::OkStatus();
+}
+
 Status Log::Write(const std::string& lines, const Head& head, std::size_t count) {
+  const std::uint64_t limit = options_.retention.file_bytes;
+  if (file_ != nullptr && limit != 0 && file_bytes_ != 0 && file_bytes_ + lines.size() > limit) {
+    if (const Status status = Rotate(); !status.ok()) {
+      ++stats_.failures;
+      return base::Unavailable(status.message());
+    }
+  }
   if (file_ != nullptr) {
     torn_ = true;
     Status status = file_->Append(lines);
@@ -239,20 +256,27 @@ Status Log::WriteCheckpoint() {
   return status;
 }
 
-Status Log::PutCheckpoint(const Head& head) {
-  CheckpointStore::Versioned next{
-      .checkpoint = {.head = head, .time = clock_.Wall(), .signature = {}}, .version = {}};
-  if (options_.sign) {
-    SLUICE_ASSIGN_OR_RETURN(next.checkpoint.signature, options_.sign(SignedText(next.checkpoint)));
-  }
+Status Log::PutCheckpoint(const Head& head, const Head& retired) {
   // Once more after another writer was first: what it wrote decides.
   for (int attempt = 0; attempt < 2; ++attempt) {
+    const Head& before = checkpoint_.checkpoint.retired;
+    CheckpointStore::Versioned next{
+        .checkpoint = {.head = head,
+                       .time = clock_.Wall(),
+                       .signature = {},
+                       .retired = retired.seq > before.seq ? retired : before},
+        .version = {}};
+    if (options_.sign) {
+      SLUICE_ASSIGN_OR_RETURN(next.checkpoint.signature,
+                              options_.sign(SignedText(next.checkpoint)));
+    }
     auto written = checkpoints_.Write(next.checkpoint, checkpoint_.version);
     if (written.ok()) {
       next.version = *std::move(written);
       checkpoint_ = std::move(next);
       const std::lock_guard lock(mutex_);
       stats_.checkpointed = head.seq;
+      stats_.retired = checkpoint_.checkpoint.retired.seq;
       return base::OkStatus();
     }
     if (written.status().code() != base::Code::kAborted &&
@@ -266,6 +290,67 @@ Status Log::PutCheckpoint(const Head& head) {
     checkpoint_ = stored.value_or(CheckpointStore::Versioned{});
   }
   return base::Unavailable("the audit log's checkpoint is written by somebody else");
+}
+
+Status Log::Retire() {
+  const Retention& keep = options_.retention;
+  if (options_.directory.empty() || (keep.keep_bytes == 0 && keep.keep_age.count() == 0)) {
+    return base::OkStatus();
+  }
+  const std::lock_guard retiring(retiring_);
+  {
+    const std::lock_guard lock(mutex_);
+    const bool waited = !retire_at_ || clock_.Mono() >= *retire_at_;
+    if (!stats_.open || (!retire_due_ && !waited)) return base::OkStatus();
+    retire_due_ = false;
+  }
+  retire_at_ = clock_.Mono() + std::chrono::duration_cast<base::MonoTime::duration>(kRetireEvery);
+  const Status status = RetireNow();
+  const std::lock_guard lock(mutex_);
+  stats_.retention_blocked = status.code() == base::Code::kDataLoss;
+  retire_due_ = retire_due_ || (!status.ok() && !stats_.retention_blocked);  // soon, then
+  return status;
+}
+
+Status Log::RetireNow() {
+  Checkpoint anchored;
+  {
+    const std::lock_guard opening(opening_);
+    anchored = checkpoint_.checkpoint;
+  }
+  SLUICE_ASSIGN_OR_RETURN(
+      const Retirement plan,
+      PlanRetirement(disk_, options_.directory, options_.retention, anchored, clock_.Wall()));
+  if (plan.files.empty()) return base::OkStatus();
+  // What an earlier leader was killed over is signed for already, and only removed.
+  if (plan.through.seq > anchored.retired.seq) {
+    const nlohmann::json data = {{"throughEpoch", plan.through.epoch},
+                                 {"throughSeq", plan.through.seq},
+                                 {"throughHash", plan.through.hash},
+                                 {"files", plan.files.size()},
+                                 {"bytes", plan.bytes},
+                                 {"absentLines", plan.absent}};
+    SLUICE_RETURN_IF_ERROR(
+        Append({{kRetired, "AuditLog/sluice", "controller", data.dump()}}, Anchor::kLater));
+    const std::lock_guard opening(opening_);
+    Head head;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stats_.open) return base::Unavailable("the audit log was closed");
+      head = stats_.head;
+    }
+    SLUICE_RETURN_IF_ERROR(PutCheckpoint(head, plan.through));
+  }
+  for (const std::string& name : plan.files) {
+    SLUICE_RETURN_IF_ERROR(disk_.Remove(options_.directory + "/" + name));
+  }
+  base::log::Info("audit files retired", {{"files", plan.files.size()},
+                                          {"bytes", plan.bytes},
+                                          {"through_seq", plan.through.seq},
+                                          {"absent_lines", plan.absent}});
+  const std::lock_guard lock(mutex_);
+  retire_due_ = plan.files.size() >= kMaxRetiredFiles;  // there may be more
+  return base::OkStatus();
 }
 
 Log::Stats Log::stats() const {

@@ -8,6 +8,8 @@
 //     the checkpoint. Its checkpoint is written before its first entry is acknowledged.
 //  4. A checkpoint never goes back, and never over one of a higher epoch (compare-and-swap).
 //  5. Epochs rise: by the fencing epoch, and where that began anew by one.
+//  6. A file is removed only after a signed checkpoint calls its last line retired, and the oldest
+//     first: what is left is proved at every moment.
 //
 // Without a folder lines go to `ship` alone, and only the checkpoint carries the head over.
 //
@@ -26,6 +28,7 @@
 #include "reconcilers/audit/appender.h"
 #include "reconcilers/audit/checkpoint.h"
 #include "reconcilers/audit/disk.h"
+#include "reconcilers/audit/retention.h"
 
 namespace sluice::audit {
 
@@ -36,6 +39,7 @@ struct LogOptions {
   // only when there are no files.
   std::function<base::Status(std::string_view line)> ship;
   Signer sign;  // empty: checkpoints are not signed
+  Retention retention;
 };
 
 class Log final : public Appender {
@@ -52,6 +56,10 @@ class Log final : public Appender {
   // Writes the head's checkpoint when it moved. Errors: the store's; Aborted (another replica
   // leads).
   base::Status WriteCheckpoint();
+  // Removes what retention lets go: after a rotation or an opening, and every kRetireEvery. Call it
+  // now and then. Errors: DataLoss (files that would go are not whole: nothing goes); Append's,
+  // WriteCheckpoint's, the disk's.
+  base::Status Retire();
   void Close();
 
   struct Stats {
@@ -60,6 +68,8 @@ class Log final : public Appender {
     std::uint64_t failures = 0;      // Appends refused
     std::uint64_t unshipped = 0;     // lines that `ship` did not take
     std::uint64_t checkpointed = 0;  // seq of the last checkpoint
+    std::uint64_t retired = 0;       // seq of the last line that may have been removed
+    bool retention_blocked = false;  // the files that should go are not whole
     bool open = false;               // lines can be written, as far as is known
     bool leading = false;            // Open was called and Close was not
   };
@@ -71,12 +81,14 @@ class Log final : public Appender {
   base::StatusOr<Head> LastHead();
   base::StatusOr<std::optional<Head>> HeadOnDisk();
   base::Status Begin(std::int64_t epoch, const Head& last);
-  base::Status PutCheckpoint(const Head& head);
+  base::Status PutCheckpoint(const Head& head, const Head& retired = {});
   // With mutex_ held.
   base::Status Repair();
   base::Status Write(const std::string& lines, const Head& head, std::size_t count);
+  base::Status Rotate();
 
   base::Status EnsureOpen();
+  base::Status RetireNow();
 
   const LogOptions options_;
   Disk& disk_;
@@ -87,8 +99,12 @@ class Log final : public Appender {
   std::mutex opening_;
   CheckpointStore::Versioned checkpoint_;  // as last read or written
   std::optional<Head> last_;               // that this epoch goes on from
+  std::int64_t named_epoch_ = 0;           // the highest of the files' names
   std::optional<base::MonoTime> tried_at_;
   base::Status open_error_;
+
+  std::mutex retiring_;  // taken before the others; guards retire_at_
+  std::optional<base::MonoTime> retire_at_;
 
   mutable std::mutex mutex_;  // guards all below
   std::optional<std::int64_t> epoch_;
@@ -96,6 +112,7 @@ class Log final : public Appender {
   std::uint64_t file_bytes_ = 0;  // acknowledged
   bool torn_ = false;             // bytes beyond file_bytes_ may be in the file
   bool began_ = false;            // the Opened line is written
+  bool retire_due_ = false;
   Stats stats_;
 };
 

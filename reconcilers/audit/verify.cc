@@ -22,27 +22,25 @@ void Verifier::BeginFile(std::string name) {
 }
 
 void Verifier::EndFile() {
+  if (torn_.size() >= kMaxProblems) SettleTorn(false);
   if (!rest_.empty() || too_long_) {
-    SettleTorn(false);
-    torn_ =
-        Problem{file_, ++file_line_,
-                fmt::format("{} bytes after the last whole line: a crash while writing, or a cut",
-                            rest_.size())};
+    torn_.push_back(
+        {file_, ++file_line_,
+         fmt::format("{} bytes after the last whole line: a crash while writing, or a cut",
+                     rest_.size())});
   }
-  if (out_.files > 0 && file_line_ == 0) Report(0, "the file is empty");
+  if (out_.files > 0 && file_line_ == 0) torn_.push_back({file_, 0, "the file is empty"});
   rest_.clear();
   too_long_ = false;
 }
 
 void Verifier::SettleTorn(bool proved) {
-  if (!torn_) return;
-  if (proved) {
-    if (out_.notices.size() < kMaxProblems) out_.notices.push_back(*std::move(torn_));
-  } else {
-    ++out_.problem_count;
-    if (out_.problems.size() < kMaxProblems) out_.problems.push_back(*std::move(torn_));
+  for (Problem& each : torn_) {
+    auto& list = proved ? out_.notices : out_.problems;
+    if (!proved) ++out_.problem_count;
+    if (list.size() < kMaxProblems) list.push_back(std::move(each));
   }
-  torn_.reset();
+  torn_.clear();
 }
 
 void Verifier::Add(std::string_view bytes) {
@@ -87,18 +85,40 @@ void Verifier::Take(std::string_view text) {
   lost_ = false;
   if (out_.anchored) ++out_.after_anchor;
   if (options_.anchor && line->head == *options_.anchor) out_.anchored = true;
+  if (line->head.seq == options_.retired.seq) {
+    owes_retired_ = false;
+    if (line->head != options_.retired) Report(file_line_, "a checkpoint names another line here");
+  }
   if (each_) each_(*line);
+}
+
+// The first line of all. Whether it stands where the log, or what retention left of it, begins.
+bool Verifier::CheckStart(const Line& line) {
+  const Head& retired = options_.retired;
+  const std::uint64_t seq = line.head.seq;
+  if (seq <= retired.seq) {
+    owes_retired_ = !options_.partial;
+    return true;
+  }
+  const bool next = seq == retired.seq + 1;
+  if (next && line.prev == retired.hash) return true;
+  if (options_.gaps && !next) {
+    out_.absent += seq - retired.seq - 1;
+    return true;
+  }
+  if (!options_.partial || (options_.gaps && next)) {
+    Report(file_line_,
+           next ? fmt::format("line {} does not follow what came before it", seq)
+                : fmt::format("the log begins with line {}: what came before is missing", seq));
+  }
+  return false;
 }
 
 bool Verifier::CheckPlace(const Line& line) {
   const Head& at = line.head;
   if (!before_) {
-    if (lost_) {
-      if (at.seq <= out_.head.seq) Report(file_line_, "the line is out of its order");
-    } else if (!options_.partial && (at.seq != 1 || line.prev != Head().hash)) {
-      Report(file_line_,
-             fmt::format("the log begins with line {}: what came before is missing", at.seq));
-    }
+    if (!lost_) return CheckStart(line);
+    if (at.seq <= out_.head.seq) Report(file_line_, "the line is out of its order");
     return false;
   }
   const bool opens = line.entry.type == kOpened;
@@ -108,6 +128,9 @@ bool Verifier::CheckPlace(const Line& line) {
     Report(file_line_, fmt::format("epoch {} after epoch {}: an epoch begins with an Opened line "
                                    "and is higher than the one before",
                                    at.epoch, before_->epoch));
+  } else if (at.seq > before_->seq + 1 && options_.gaps && file_line_ == 1) {
+    out_.absent += at.seq - before_->seq - 1;
+    return true;
   } else if (at.seq > before_->seq + 1) {
     Report(file_line_, fmt::format("lines {} to {} are missing", before_->seq + 1, at.seq - 1));
   } else if (opens && at.epoch > before_->epoch) {
@@ -133,6 +156,10 @@ const Verification& Verifier::Finish() {
     Report(0, fmt::format("line {} of epoch {}, which a checkpoint names, is not in the files: the "
                           "end was cut off, or these are other files",
                           options_.anchor->seq, options_.anchor->epoch));
+  } else if (owes_retired_) {
+    Report(0, fmt::format("line {}, the last one a checkpoint calls retired, is not in the files, "
+                          "but earlier ones are",
+                          options_.retired.seq));
   }
   return out_;
 }

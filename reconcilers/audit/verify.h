@@ -6,8 +6,9 @@
 //
 // What it proves: every line's bytes (its hash), that no line between the first and the last one is
 // missing, doubled or moved (seq and prev, within and across files), that the files begin where the
-// log began, and that the line a checkpoint names is there. Lines cut off after the last one cannot
-// show in the files themselves: only a head known from elsewhere (Options::anchor) proves the end.
+// log began or no later than behind the last line that a checkpoint calls retired, and that the
+// line a checkpoint names is there. Lines cut off after the last one cannot show in the files
+// themselves: only a head known from elsewhere (Options::anchor) proves the end.
 //
 // Thread rule: one thread. Errors: none; what is wrong is listed.
 #pragma once
@@ -34,22 +35,31 @@ struct VerifyOptions {
   std::optional<Head> anchor;
   // The files are a part of the log on purpose: they may begin later, and end anywhere.
   bool partial = false;
+  // A checkpoint's: this line and those before it may be gone. Where some of them are here, they
+  // must lead to it.
+  Head retired = {};
+  // Files of other replicas are kept elsewhere: between two files lines may be absent. With
+  // partial.
+  bool gaps = false;
 };
 
 struct Verification {
   std::vector<Problem> problems;  // at most kMaxProblems
   std::uint64_t problem_count = 0;
-  // Half a line that a crash left at a file's end, where the chain proves that no line is missing.
+  // Half a line that a crash left at a file's end, or a file without any, where the chain proves
+  // that no line is missing.
   std::vector<Problem> notices;
   std::uint64_t files = 0;
   std::uint64_t lines = 0;
   Head first;                      // of the first line
   Head head;                       // of the last line
+  std::uint64_t absent = 0;        // lines not here that may be elsewhere (gaps)
   bool anchored = false;           // the anchor was found
   std::uint64_t after_anchor = 0;  // lines behind it
   bool ok() const { return problem_count == 0; }
 };
 
+// A copy goes on by itself.
 class Verifier {
  public:
   // `each` (may be empty) is given every line that is whole by itself, in order.
@@ -57,12 +67,15 @@ class Verifier {
   void BeginFile(std::string name);
   void Add(std::string_view bytes);
   const Verification& Finish();
+  // So far; a problem is never taken back.
+  std::uint64_t problem_count() const { return out_.problem_count; }
 
  private:
   void EndFile();
   void Take(std::string_view text);
   void Report(std::uint64_t line, std::string what);
   bool CheckPlace(const Line& line);
+  bool CheckStart(const Line& line);
   void SettleTorn(bool proved);
 
   const VerifyOptions options_;
@@ -72,7 +85,8 @@ class Verifier {
   std::string rest_;             // bytes after the last newline
   std::uint64_t file_line_ = 0;  // lines of this file so far
   std::optional<Head> before_;   // of the line before; none after one that could not be read
-  std::optional<Problem> torn_;  // of a file before, not yet known to be harmless
+  std::vector<Problem> torn_;    // of files before, not yet known to be harmless
+  bool owes_retired_ = false;    // began before the retired line, which was not met yet
   bool too_long_ = false;        // the line at hand is skipped up to its end
   bool lost_ = false;            // an unreadable line was reported: its neighbours need not be
 };

@@ -114,6 +114,7 @@ base::StatusOr<AuditAnswer> AuditVerify(const Options& options, client::Reader* 
   if (!options.checkpoint.empty() || NeedsCheckpoint(options)) {
     SLUICE_ASSIGN_OR_RETURN(const audit::Checkpoint checkpoint, ReadCheckpoint(options, api));
     how.anchor = checkpoint.head;
+    how.retired = checkpoint.retired;
     if (!options.authority.empty()) {
       SLUICE_ASSIGN_OR_RETURN(const std::string pem, base::ReadFile(options.authority));
       SLUICE_RETURN_IF_ERROR(
@@ -144,6 +145,13 @@ base::StatusOr<AuditAnswer> AuditVerify(const Options& options, client::Reader* 
     out["checkpoint"] = {{"seq", how.anchor->seq}, {"found", v.anchored}, {"signature", signature}};
     text += fmt::format("checkpoint: {}; {} lines are newer; signature {}\n", HeadText(*how.anchor),
                         v.after_anchor, signature);
+    if (how.retired.seq != 0) {
+      out["retired"] = {{"seq", how.retired.seq}, {"hash", how.retired.hash}};
+      text += fmt::format(
+          "retired: lines 1 to {} may be gone by retention; the checkpoint stands for "
+          "them; the first one here is line {}\n",
+          how.retired.seq, v.first.seq);
+    }
   } else {
     text += "a part of the log: what came before and after it is not proved\n";
   }

@@ -78,6 +78,28 @@ TEST_F(AuditCommandTest, ProvesALogAgainstTheClustersCheckpoint) {
   EXPECT_THAT(cut->text, HasSubstr("a checkpoint names"));
 }
 
+TEST_F(AuditCommandTest, TheCheckpointStandsForWhatRetentionRemoved) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  audit::Checkpoint checkpoint{head_, kNow, {}, {}};
+  const std::string first = *base::ReadFile(options_.files.back());
+  const auto last_line = audit::ParseLine(first.substr(first.find('\n') + 1, std::string::npos)
+                                              .substr(0, first.size() - first.find('\n') - 2));
+  ASSERT_TRUE(last_line.ok()) << last_line.status().ToString();
+  options_.files.pop_back();  // the first epoch's
+  api.Put({"", "v1", "ConfigMap", "configmaps", true}, ConfigMap());
+  EXPECT_FALSE(AuditVerify(options_, &api)->good) << "nobody said that it may go";
+  checkpoint.retired = last_line->head;
+  json object = ConfigMap();
+  object["data"] = audit::Encode(checkpoint);
+  api.Put({"", "v1", "ConfigMap", "configmaps", true}, object);
+  const auto answer = AuditVerify(options_, &api);
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_TRUE(answer->good) << answer->text;
+  EXPECT_THAT(answer->text, HasSubstr("lines 1 to 2 may be gone by retention"));
+  EXPECT_THAT(answer->text, HasSubstr("the first one here is line 3"));
+}
+
 TEST_F(AuditCommandTest, TakesTheCheckpointFromAFileAndTellsInJson) {
   options_.checkpoint = folder_ + "/head.json";
   ASSERT_TRUE(base::WriteFileAtomic(options_.checkpoint, ConfigMap().dump()).ok());

@@ -31,6 +31,7 @@ audit::LogOptions LogOptionsOf(const AuditPlaneOptions& options,
   audit::LogOptions log;
   log.directory = options.directory;
   log.identity = options.identity;
+  log.retention = options.retention;
   if (options.to_stdout) log.ship = ToStdout;
   log.sign = [key = std::move(signing_key)](const std::string& text) {
     return audit::Sign(key(), text);
@@ -65,6 +66,12 @@ void AuditPlane::Register(runtime::Manager& manager) {
         [](const auto& stats) { return stats.unshipped; });
   gauge("sluice_audit_head_seq", "Number of the audit log's last line; 0 on a follower.",
         [](const auto& stats) { return stats.head.seq; });
+  gauge("sluice_audit_retired_seq",
+        "Number of the last audit line that retention may have removed; 0 while none was.",
+        [](const auto& stats) { return stats.retired; });
+  gauge("sluice_audit_retention_blocked",
+        "1 while audit files that retention would remove are kept because they are not whole.",
+        [](const auto& stats) { return stats.retention_blocked ? 1 : 0; });
   gauge("sluice_audit_checkpoint_seq", "Number of the line that the last checkpoint names.",
         [](const auto& stats) { return stats.checkpointed; });
 }
@@ -90,6 +97,9 @@ void AuditPlane::Run(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     if (const Status status = log_.WriteCheckpoint(); !status.ok()) {
       base::log::Warn("checkpoint of the audit log could not be written", {{"error", status}});
+    }
+    if (const Status status = log_.Retire(); !status.ok()) {
+      base::log::Warn("audit files were not retired", {{"error", status}});
     }
   }
 }

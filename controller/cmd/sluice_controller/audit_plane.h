@@ -23,6 +23,7 @@ struct AuditPlaneOptions {
   std::string identity;
   std::string directory;  // empty: no files
   bool to_stdout = true;
+  audit::Retention retention;
 };
 
 class AuditPlane {

@@ -40,6 +40,12 @@ Status Seconds(std::chrono::seconds& target, const std::string& value, long low,
   return base::OkStatus();
 }
 
+Status Bytes(std::uint64_t& target, const std::string& value) {
+  SLUICE_ASSIGN_OR_RETURN(const long number, Number(value, 0, 1L << 50));
+  target = static_cast<std::uint64_t>(number);
+  return base::OkStatus();
+}
+
 Status Bool(bool& target, const std::string& value) {
   if (value != "true" && value != "false") {
     return InvalidArgument("takes true or false, not \"" + value + "\"");
@@ -152,18 +158,28 @@ const std::vector<Flag>& Flags() {
          o.external_gates.push_back(v);
          return base::OkStatus();
        }},
+      {"external-gate-ca-file", "FILE", "PEM of who signs their certificates (the system's roots)",
+       [](O& o, S v) { return Text(o.external_gate_ca_file, v); }},
       {"alertmanager-address", "HOST:PORT", "of the receiver of alerts; empty for none (none)",
        [](O& o, S v) { return Address(o.alertmanager_address, v, true); }},
       {"alertmanager-token-file", "FILE", "with the bearer token that Alertmanager sends",
        [](O& o, S v) { return Text(o.alertmanager_token_file, v); }},
       {"agent-certificate-seconds", "N", "life of an agent's certificate (86400)",
        [](O& o, S v) { return Seconds(o.agent_certificate, v, 10, 31536000); }},
-      {"external-gate-ca-file", "FILE", "PEM of who signs their certificates (the system's roots)",
-       [](O& o, S v) { return Text(o.external_gate_ca_file, v); }},
       {"audit-directory", "FOLDER", "of the audit log's files; empty for none (none)",
        [](O& o, S v) { return Text(o.audit_directory, v); }},
       {"audit-stdout", "BOOL", "audit log to standard output (true)",
        [](O& o, S v) { return Bool(o.audit_stdout, v); }},
+      {"audit-file-bytes", "N", "of one audit file; a larger one is rotated; 0: never (67108864)",
+       [](O& o, S v) { return Bytes(o.audit_retention.file_bytes, v); }},
+      {"audit-keep-bytes", "N", "of all audit files; the oldest go beyond; 0: all stay (0)",
+       [](O& o, S v) { return Bytes(o.audit_retention.keep_bytes, v); }},
+      {"audit-keep-days", "N", "audit files that are older go; 0: all stay (0)",
+       [](O& o, S v) -> Status {
+         SLUICE_ASSIGN_OR_RETURN(const long days, Number(v, 0, 36500));
+         o.audit_retention.keep_age = std::chrono::hours(24 * days);
+         return base::OkStatus();
+       }},
       {"workers", "N", "of each controller (4)",
        [](O& o, S v) -> Status {
          SLUICE_ASSIGN_OR_RETURN(const long number, Number(v, 1, 64));
@@ -222,6 +238,12 @@ Status CheckTogether(const Options& options) {
   if (options.audit_directory.empty() && !options.audit_stdout) {
     return InvalidArgument(
         "--audit-stdout=false needs --audit-directory: the log must go somewhere");
+  }
+  const audit::Retention& keep = options.audit_retention;
+  if (keep.keep_bytes != 0 && (keep.file_bytes == 0 || keep.keep_bytes < 2 * keep.file_bytes)) {
+    return InvalidArgument(
+        "--audit-keep-bytes must be at least twice --audit-file-bytes: whole files go, and never "
+        "the one being written");
   }
   return base::OkStatus();
 }

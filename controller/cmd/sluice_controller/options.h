@@ -9,6 +9,7 @@
 
 #include "controller/base/log.h"
 #include "controller/base/status.h"
+#include "reconcilers/audit/retention.h"
 
 namespace sluice::controller_main {
 
@@ -36,11 +37,13 @@ struct Options {
   std::chrono::seconds agent_certificate{24 * 3600};
   std::string audit_directory;  // empty: no files
   bool audit_stdout = true;
+  audit::Retention audit_retention{
+      .file_bytes = 64u << 20, .keep_bytes = 0, .keep_age = base::Duration(0)};
   std::vector<std::string> external_gates;  // hosts that external gates may ask
+  std::string external_gate_ca_file;        // who signs their certificates; empty: system's roots
   std::string alertmanager_address;         // of the receiver of alerts; empty: none
   std::string alertmanager_token_file;      // the bearer token it asks for
   int workers = 4;
-  std::string external_gate_ca_file;        // who signs their certificates; empty: system's roots
   base::log::Format log_format = base::log::Format::kText;
   base::log::Level log_level = base::log::Level::kInfo;
 

@@ -192,7 +192,8 @@ Status Run(const Options& options, std::stop_token stop) {
   AuditPlane audit({.ns = ns,
                     .identity = identity,
                     .directory = options.audit_directory,
-                    .to_stdout = options.audit_stdout},
+                    .to_stdout = options.audit_stdout,
+                    .retention = options.audit_retention},
                    *client, clock, [&] { return plane.SigningKeyPem(); });
   runtime::Options manager_options = ManagerOptions(options, ns, identity, registry);
   manager_options.on_lead = [&] {

@@ -117,6 +117,8 @@ class Rendered(unittest.TestCase):
         none = self.render("--set", "audit.files=none")
         self.assertNotIn("--audit-directory", none)
         self.assertNotIn("volumeMounts", none)
+        for part in ("--audit-file-bytes=67108864", "--audit-keep-bytes=805306368", "--audit-keep-days=0"):
+            self.assertIn(part, self.render())
         self.assertNotIn("--external-gate-ca-file", self.render())
         trusted = self.render("--set", "gates.externalCaConfigMap=gates-ca,audit.files=none")
         for part in ("--external-gate-ca-file=/etc/sluice/external-gates/ca.crt",
@@ -145,6 +147,9 @@ class Refused(unittest.TestCase):
         "audit.files=claim": "/audit/claim",
         "audit.files=none,audit.stdout=false": "/audit/stdout",
         "audit.sizeLimit=much": "/audit/sizeLimit",
+        "audit.fileMebibytes=0": "/audit/fileMebibytes",
+        "audit.keepMebibytes=127": "audit.keepMebibytes: at least twice audit.fileMebibytes",
+        "audit.keepDays=-1": "/audit/keepDays",
         "log.format=xml": "/log/format",
         "log.level=trace": "/log/level",
         "debug.enabled=yes": "/debug/enabled",
