@@ -139,10 +139,6 @@ Derived DeriveConfig(const Inputs& in,
     out.status = in.class_status;
     return out;
   }
-  if (InOtherCluster(*in.site)) {
-    out.status = base::FailedPrecondition("the site's cluster is not served: see ClusterServed");
-    return out;
-  }
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   out.config->set_s3_region("us-east-1");
   out.config->add_listen(fmt::format("0.0.0.0:{}", profile.s3_port()));

@@ -28,6 +28,7 @@ reconcile::Result ConfigReconciler::Reconcile(const reconcile::Request& request,
   const meta::ObjectPtr object = stores_.sites.Get(request.key);
   if (object == nullptr) {
     derived_.Erase(name);
+    if (clusters_ != nullptr) clusters_->Forget(name);
     {
       const std::lock_guard lock(mutex_);
       last_good_.erase(name);
@@ -35,6 +36,7 @@ reconcile::Result ConfigReconciler::Reconcile(const reconcile::Request& request,
     const base::Status retired = publisher_.Retire(name);
     return retired.ok() ? reconcile::Result::Done() : reconcile::Result::Retry(retired);
   }
+  if (clusters_ != nullptr) clusters_->Follow(*object);
   if (object->deleting()) return reconcile::Result::Done();  // the site reconciler retires it
   auto in = ReadInputs(object, stores_, secrets_);
   if (!in.ok()) return reconcile::Result::Terminal(in.status());

@@ -11,6 +11,7 @@
 #include "controller/reconcile/reconcile.h"
 #include "reconcilers/agents/publisher.h"
 #include "reconcilers/common/credentials.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/config.h"
 #include "reconcilers/site/inputs.h"
 
@@ -35,12 +36,14 @@ class ConfigReconciler final : public reconcile::Reconciler {
   static constexpr std::chrono::seconds kLookAgain{15};
 
   ConfigReconciler(Stores stores, common::SecretReader& secrets, agents::ConfigPublisher& publisher,
-                   DerivedConfigs& derived, std::function<void(const meta::Key&)> changed)
+                   DerivedConfigs& derived, std::function<void(const meta::Key&)> changed,
+                   SiteClusters* clusters = nullptr)
       : stores_(stores),
         secrets_(secrets),
         publisher_(publisher),
         derived_(derived),
-        changed_(std::move(changed)) {}
+        changed_(std::move(changed)),
+        clusters_(clusters) {}
 
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
 
@@ -52,6 +55,7 @@ class ConfigReconciler final : public reconcile::Reconciler {
   agents::ConfigPublisher& publisher_;
   DerivedConfigs& derived_;
   std::function<void(const meta::Key&)> changed_;
+  SiteClusters* const clusters_;  // told of each Site in every replica; may be nullptr
   std::mutex mutex_;
   // Guarded by mutex_: per site, the keys of each tenant that worked last.
   std::map<std::string, std::map<std::string, std::vector<common::S3Keys>>> last_good_;

@@ -23,8 +23,6 @@ bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
   return !site.spec().node_selector().empty();
 }
 
-bool InOtherCluster(const v1alpha1::Site& site) { return site.spec().has_cluster(); }
-
 namespace {
 
 void ReadClass(const Stores& stores, Inputs& in) {
@@ -82,15 +80,17 @@ base::StatusOr<OriginSecrets> ReadOrigin(const v1alpha1::S3Origin& origin,
 }  // namespace
 
 base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& stores,
-                                  common::SecretReader& secrets) {
+                                  common::SecretReader& secrets, const Place& place) {
   Inputs in;
   in.object = object;
   in.name = std::string(object->name());
   SLUICE_ASSIGN_OR_RETURN(in.site, common::Decode<v1alpha1::Site>(*object));
   ReadClass(stores, in);
-  const bool elsewhere = InOtherCluster(*in.site);
-  for (const meta::ObjectPtr& node : stores.nodes.List()) {
-    if (elsewhere) break;
+  in.elsewhere = in.site->spec().has_cluster();
+  in.cluster_status = place.state;
+  const cache::Store* const nodes = in.elsewhere ? place.nodes : &stores.nodes;
+  in.nodes_known = nodes != nullptr;
+  for (const meta::ObjectPtr& node : nodes ? nodes->List() : std::vector<meta::ObjectPtr>()) {
     const nlohmann::json json = node->ToJson();
     if (!Selects(*in.site, json)) continue;
     in.nodes.push_back({std::string(node->name()),

@@ -14,6 +14,7 @@
 #include "controller/meta/object.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/tenants.h"
+#include "reconcilers/site/place.h"
 
 namespace sluice::v1alpha1 {
 class Site;
@@ -38,6 +39,11 @@ struct Inputs {
   std::shared_ptr<const v1alpha1::SiteClass> site_class;
   std::shared_ptr<const v1alpha1::StagePlan> plan;
 
+  // Whether its nodes are in another cluster, what is wrong with that one, and whether its nodes
+  // are known at all.
+  bool elsewhere = false;
+  base::Status cluster_status;
+  bool nodes_known = true;
   // The site's nodes, by name.
   struct Node {
     std::string name;
@@ -52,11 +58,7 @@ struct Inputs {
   std::map<std::string, base::StatusOr<std::vector<common::S3Keys>>> tenant_keys;  // bound ones
 };
 
-// Whether the Site's nodes are in another cluster than the Site itself. Such a Site is not served:
-// nothing is made for it here, where its nodeSelector may fit nodes by chance. Pure.
-bool InOtherCluster(const v1alpha1::Site& site);
-
-// The caches a Site is read from.
+// The caches a Site is read from; `nodes` are those of the cluster we are in.
 struct Stores {
   cache::Store& sites;
   cache::Store& classes;
@@ -69,7 +71,9 @@ struct Stores {
 bool Selects(const v1alpha1::Site& site, const nlohmann::json& node);
 
 // Errors: Internal when the cached Site is not what its schema says (terminal).
+// Nodes are those of `place` when the Site is elsewhere, where a nodeSelector may fit nodes of ours
+// by chance.
 base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& site, const Stores& stores,
-                                  common::SecretReader& secrets);
+                                  common::SecretReader& secrets, const Place& place = {});
 
 }  // namespace sluice::site

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 
 namespace sluice::site {
 
@@ -12,5 +13,15 @@ inline constexpr std::chrono::milliseconds kTearDownLook{1000};
 inline constexpr std::chrono::minutes kForegroundPatience{10};
 // How often a namespace that is not ours, and so is not watched, is looked at.
 inline constexpr std::chrono::seconds kTakenLook{15};
+
+// How often a Site whose cluster another Site of it is busy with is looked at.
+inline constexpr std::chrono::milliseconds kBusyLook{500};
+// How often a cluster that a deletion waits for is looked at; its coming back is told besides.
+inline constexpr std::chrono::seconds kAwayLook{30};
+// Workers for Sites of other clusters, one a cluster at a time: so many clusters may fall silent in
+// the same moment, until each is known to be away, before a further one's Sites wait.
+inline constexpr int kElsewhereWorkers = 8;
+// Token reviews under way in one other cluster; below the agents' server's review_threads.
+inline constexpr std::size_t kReviewsOfACluster = 2;
 
 }  // namespace sluice::site

@@ -16,15 +16,20 @@ namespace {
 
 using nlohmann::json;
 
-json Metadata(const Inputs& in, const std::string& name, bool namespaced) {
+json Metadata(const Inputs& in, const meta::Resource& resource, const std::string& name) {
   json metadata = {{"name", name},
                    {"labels",
                     {{common::kManagedByLabel, common::kManagedBy},
                      {"app.kubernetes.io/name", kAgentName},
-                     {std::string(types::kSiteLabel), in.name}}},
-                   {"ownerReferences",
-                    json::array({meta::MakeControllerReference(common::kSites, *in.object)})}};
-  if (namespaced) metadata["namespace"] = NamespaceOf(in.name);
+                     {std::string(types::kSiteLabel), in.name}}}};
+  // Objectives stay beside their Site.
+  if (in.elsewhere && resource != common::kObjectives) {
+    metadata["annotations"] = {{kSiteUidAnnotation, in.object->uid()}};
+  } else {
+    metadata["ownerReferences"] =
+        json::array({meta::MakeControllerReference(common::kSites, *in.object)});
+  }
+  if (resource.namespaced) metadata["namespace"] = NamespaceOf(in.name);
   return metadata;
 }
 
@@ -32,7 +37,7 @@ WantedObject Make(const Inputs& in, const meta::Resource& resource, const std::s
                   json rest) {
   json object = {{"apiVersion", resource.ApiVersion()},
                  {"kind", resource.kind},
-                 {"metadata", Metadata(in, name, resource.namespaced)}};
+                 {"metadata", Metadata(in, resource, name)}};
   if (rest.contains("labels")) {
     object["metadata"]["labels"].update(rest["labels"]);
     rest.erase("labels");

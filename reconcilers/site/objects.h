@@ -1,7 +1,9 @@
 // The Kubernetes objects a Site stands for, in the order they are applied. Pure.
 //
 // Everything is in the site's own namespace sluice-site-NAME, is labelled as made by Sluice for the
-// site, and is owned by the Site, so that the garbage collector finishes what we begin. The agents'
+// site, and is owned by the Site, so that the garbage collector finishes what we begin. In another
+// cluster there is no Site, and a garbage collector takes what names an owner that is not there: an
+// annotation with the Site's uid stands in. The agents'
 // pods declare no ports: they use the node's network, and an upgrade can hand the socket over.
 #pragma once
 
@@ -30,6 +32,7 @@ struct WantedObject {
 };
 
 std::string NamespaceOf(const std::string& site);
+inline constexpr const char* kSiteUidAnnotation = "sluice.dev/site-uid";  // in other clusters
 inline constexpr const char* kAgentName = "sluice-agent";  // of DaemonSet, account and Services
 
 WantedObject WantedNamespace(const Inputs& in);

@@ -35,7 +35,8 @@ SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretR
                                client::Client& api, agents::ConfigPublisher& publisher,
                                agents::FleetView& fleet, DerivedConfigs& derived,
                                std::function<AgentOptions()> options, recorder::Recorder& recorder,
-                               base::metrics::Registry& registry, base::Clock& clock)
+                               base::metrics::Registry& registry, base::Clock& clock,
+                               SiteClusters* clusters)
     : stores_(stores),
       owned_(owned),
       secrets_(secrets),
@@ -47,6 +48,7 @@ SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretR
       recorder_(recorder),
       metrics_(registry),
       clock_(clock),
+      clusters_(clusters),
       applier_(api, kFieldManager) {}
 
 Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_token) {
@@ -58,16 +60,17 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
     return Result::Done();
   }
   if (site->deleting()) return TearDown(site);
-  if (!site->HasFinalizer(kFinalizer)) {
+  const Place place = PlaceOf(*site);
+  if (!site->HasFinalizer(kFinalizer) && place.api != nullptr) {
     if (base::Status status = AddFinalizer(*site); !status.ok()) {
       return Result::Retry(std::move(status));
     }
   }
-  auto in = ReadInputs(site, stores_, secrets_);
+  auto in = ReadInputs(site, stores_, secrets_, place);
   if (!in.ok()) return Result::Terminal(in.status());
 
   Observed observed;
-  observed.apply_error = Converge(*in, observed);
+  observed.apply_error = Converge(*in, place, observed);
   metrics_.Set(*in, observed);
   const json status = BuildStatus(*in, derived_.Get(in->name), observed, clock_.Wall());
   const auto written = applier_.ApplyStatus(common::kSites, *site, status);
@@ -96,8 +99,30 @@ void SiteReconciler::SweepRecord() {
   }
 }
 
-base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
-  const meta::ObjectPtr daemon_set = owned_.daemon_sets.Get({NamespaceOf(in.name), kAgentName});
+Place SiteReconciler::PlaceOf(const meta::Object& site) {
+  Place place;
+  if (!IsElsewhere(site)) {
+    place.api = &api_;
+    place.applier = &applier_;
+    place.nodes = &stores_.nodes;
+    place.namespaces = &owned_.namespaces;
+    place.accounts = &owned_.accounts;
+    place.config_maps = &owned_.config_maps;
+    place.daemon_sets = &owned_.daemon_sets;
+    place.services = &owned_.services;
+    return place;
+  }
+  if (clusters_ != nullptr) return clusters_->Of(site);
+  place.elsewhere = true;
+  place.state =
+      base::FailedPrecondition("other clusters are not served").WithReason("OtherCluster");
+  return place;
+}
+
+base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Observed& observed) {
+  const meta::ObjectPtr daemon_set =
+      place.daemon_sets == nullptr ? nullptr
+                                   : place.daemon_sets->Get({NamespaceOf(in.name), kAgentName});
   if (daemon_set != nullptr) observed.agents = CountsOf(daemon_set->ToJson());
   observed.version = publisher_.OfferedVersion(in.name);
   const agents::EpochRecord record = publisher_.record();
@@ -106,20 +131,23 @@ base::Status SiteReconciler::Converge(const Inputs& in, Observed& observed) {
   }
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
   // What runs goes on; the status tells.
-  if (in.site_class == nullptr || InOtherCluster(*in.site)) return base::OkStatus();
-  SLUICE_RETURN_IF_ERROR(ClaimNamespace(in));
-  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_())));
-  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in)));
+  if (in.site_class == nullptr) return base::OkStatus();
+  if (place.api != nullptr) {
+    SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
+    SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_()), place));
+  }
+  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place));
   return DropStaleObjectives(in);
 }
 
 // By Create and not by apply, which would take over a namespace somebody made a moment before us.
-base::Status SiteReconciler::ClaimNamespace(const Inputs& in) {
+base::Status SiteReconciler::ClaimNamespace(const Inputs& in, const Place& place) {
   const WantedObject wanted = WantedNamespace(in);
-  const meta::ObjectPtr cached = owned_.namespaces.Get(wanted.key);
+  const meta::ObjectPtr cached = place.namespaces->Get(wanted.key);
   if (cached != nullptr && IsControlledBy(*cached, *in.object)) return base::OkStatus();
-  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr live, LookLive(api_, wanted.resource, wanted.key));
-  if (live == nullptr) return api_.Create(wanted.resource, json::parse(wanted.json)).status();
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr live,
+                          LookLive(*place.api, wanted.resource, wanted.key));
+  if (live == nullptr) return place.api->Create(wanted.resource, json::parse(wanted.json)).status();
   if (IsControlledBy(*live, *in.object)) return base::OkStatus();
   const char* cure =
       live->deleting() ? "it is still being deleted" : "delete it, or give the Site another name";
@@ -129,11 +157,12 @@ base::Status SiteReconciler::ClaimNamespace(const Inputs& in) {
       .WithReason(kNamespaceTaken);
 }
 
-base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted) {
+base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted, const Place& place) {
   for (const WantedObject& each : wanted) {
-    const cache::Store* store = StoreOf(each.resource);
-    const auto written = applier_.Apply(each.resource, json::parse(each.json),
-                                        store == nullptr ? nullptr : store->Get(each.key));
+    const cache::Store* store = StoreOf(each.resource, place);
+    common::Applier& applier = each.resource == common::kObjectives ? applier_ : *place.applier;
+    const auto written = applier.Apply(each.resource, json::parse(each.json),
+                                       store == nullptr ? nullptr : store->Get(each.key));
     if (!written.ok()) {
       return written.status().Annotate(
           fmt::format("{} {}", each.resource.kind, each.key.ToString()));
@@ -187,7 +216,18 @@ base::Status SiteReconciler::RemoveFinalizer(const meta::Object& site) {
 
 Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
   if (!site->HasFinalizer(kFinalizer)) return Result::Done();
-  const auto pending = TearDownObjects(api_, *site, clock_.Wall());
+  const Place place = PlaceOf(*site);
+  if (place.api == nullptr) {
+    const Pending away{"WaitingForCluster",
+                       fmt::format("what runs in the site's cluster cannot be taken away: {}; to "
+                                   "leave it there, take the finalizer {} off the Site",
+                                   place.state.message(), kFinalizer)};
+    if (base::Status status = TellDeleting(*site, away); !status.ok()) {
+      return Result::Retry(std::move(status));
+    }
+    return Result::After(kAwayLook);
+  }
+  const auto pending = TearDownObjects(*place.api, *site, clock_.Wall());
   if (!pending.ok()) return Result::Retry(pending.status());
   if (*pending) {
     if (base::Status status = TellDeleting(*site, **pending); !status.ok()) {
@@ -229,12 +269,13 @@ void SiteReconciler::RecordTransition(const meta::Object& site, const json& befo
                    now.value("reason", "Unknown"), now.value("message", ""));
 }
 
-const cache::Store* SiteReconciler::StoreOf(const meta::Resource& resource) const {
-  if (resource == common::kNamespaces) return &owned_.namespaces;
-  if (resource == common::kServiceAccounts) return &owned_.accounts;
-  if (resource == common::kConfigMaps) return &owned_.config_maps;
-  if (resource == common::kDaemonSets) return &owned_.daemon_sets;
-  if (resource == common::kServices) return &owned_.services;
+const cache::Store* SiteReconciler::StoreOf(const meta::Resource& resource,
+                                            const Place& place) const {
+  if (resource == common::kNamespaces) return place.namespaces;
+  if (resource == common::kServiceAccounts) return place.accounts;
+  if (resource == common::kConfigMaps) return place.config_maps;
+  if (resource == common::kDaemonSets) return place.daemon_sets;
+  if (resource == common::kServices) return place.services;
   if (resource == common::kObjectives) return &owned_.objectives;
   return nullptr;
 }

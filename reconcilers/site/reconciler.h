@@ -5,6 +5,10 @@
 // configuration, then our finalizer. What the Site owns besides (objectives) the garbage collector
 // takes. The condition Deleting says what is waited for.
 //
+// A Site elsewhere (spec.cluster) is made so in its cluster: the objects above but for objectives.
+// Its finalizer is put on when that cluster is first found usable; its deletion waits for the
+// cluster (WaitingForCluster), unless somebody takes the finalizer off and leaves behind what runs.
+//
 // A namespace of the site's name that was not made for this very Site is neither used nor deleted.
 #pragma once
 
@@ -21,6 +25,7 @@
 #include "reconcilers/agents/publisher.h"
 #include "reconcilers/common/applier.h"
 #include "reconcilers/common/credentials.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/config_reconciler.h"
 #include "reconcilers/site/inputs.h"
 #include "reconcilers/site/metrics.h"
@@ -30,7 +35,6 @@
 namespace sluice::site {
 
 inline constexpr const char* kFinalizer = "sluice.dev/site";
-inline constexpr const char* kFieldManager = "sluice-site";
 
 // What the Site owns, as cached.
 struct OwnedStores {
@@ -47,15 +51,16 @@ class SiteReconciler final : public reconcile::Reconciler {
   SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
                  client::Client& api, agents::ConfigPublisher& publisher, agents::FleetView& fleet,
                  DerivedConfigs& derived, std::function<AgentOptions()> options,
-                 recorder::Recorder& recorder,
-                 base::metrics::Registry& registry, base::Clock& clock);
+                 recorder::Recorder& recorder, base::metrics::Registry& registry,
+                 base::Clock& clock, SiteClusters* clusters = nullptr);
 
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override;
 
  private:
-  base::Status Converge(const Inputs& in, Observed& observed);
-  base::Status ClaimNamespace(const Inputs& in);
-  base::Status ApplyAll(const std::vector<WantedObject>& wanted);
+  Place PlaceOf(const meta::Object& site);
+  base::Status Converge(const Inputs& in, const Place& place, Observed& observed);
+  base::Status ClaimNamespace(const Inputs& in, const Place& place);
+  base::Status ApplyAll(const std::vector<WantedObject>& wanted, const Place& place);
   base::Status DropStaleObjectives(const Inputs& in);
   base::Status AddFinalizer(const meta::Object& site);
   base::Status RemoveFinalizer(const meta::Object& site);
@@ -65,7 +70,7 @@ class SiteReconciler final : public reconcile::Reconciler {
   void SweepRecord();
   void RecordTransition(const meta::Object& site, const nlohmann::json& before,
                         const nlohmann::json& after);
-  const cache::Store* StoreOf(const meta::Resource& resource) const;
+  const cache::Store* StoreOf(const meta::Resource& resource, const Place& place) const;
 
   Stores stores_;
   OwnedStores owned_;
@@ -78,6 +83,7 @@ class SiteReconciler final : public reconcile::Reconciler {
   recorder::Recorder& recorder_;
   SiteMetrics metrics_;
   base::Clock& clock_;
+  SiteClusters* const clusters_;
   common::Applier applier_;
   std::atomic<std::int64_t> swept_epoch_{0};
 };

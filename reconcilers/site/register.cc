@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/events.h"
+#include "reconcilers/site/limits.h"
 #include "reconcilers/site/reconciler.h"
 
 namespace sluice::site {
@@ -30,29 +32,6 @@ std::vector<Key> AllSites(const cache::Store& sites) {
 
 const meta::Object& Either(const cache::Event& event) {
   return event.after != nullptr ? *event.after : *event.before;
-}
-
-// A node's heartbeat changes its conditions only; what sites look at is labels and capacity.
-bool NodeMatters(const cache::Event& event) {
-  if (event.before == nullptr || event.after == nullptr) return true;
-  const nlohmann::json before = event.before->ToJson();
-  const nlohmann::json after = event.after->ToJson();
-  for (const char* pointer : {"/metadata/labels", "/status/capacity"}) {
-    const nlohmann::json::json_pointer at(pointer);
-    if (before.value(at, nlohmann::json()) != after.value(at, nlohmann::json())) return true;
-  }
-  return false;
-}
-
-// What a Site's configuration and counts depend on: its spec and deletion, and the stage it
-// reached.
-bool SiteMatters(const cache::Event& event) {
-  if (event.before == nullptr || event.after == nullptr) return true;
-  if (event.before->generation() != event.after->generation()) return true;
-  if (event.before->deleting() != event.after->deleting()) return true;
-  if (event.before->HasFinalizer(kFinalizer) != event.after->HasFinalizer(kFinalizer)) return true;
-  const nlohmann::json::json_pointer stage("/status/stage");
-  return event.before->ToJson().value(stage, "") != event.after->ToJson().value(stage, "");
 }
 
 void WatchWorld(runtime::ControllerBuilder& controller, const Stores& stores,
@@ -93,6 +72,28 @@ void WatchWorld(runtime::ControllerBuilder& controller, const Stores& stores,
                [sites](const cache::Event&) { return AllSites(*sites); });
 }
 
+// The Sites of this cluster, or those of all others.
+class Half final : public reconcile::Reconciler {
+ public:
+  Half(bool elsewhere, const cache::Store& sites, std::shared_ptr<SiteReconciler> whole,
+       SiteClusters* clusters)
+      : elsewhere_(elsewhere), sites_(sites), whole_(std::move(whole)), clusters_(clusters) {}
+  reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override {
+    const meta::ObjectPtr site = sites_.Get(request.key);
+    const bool elsewhere = site != nullptr && clusters_ != nullptr && IsElsewhere(*site);
+    if (elsewhere != elsewhere_) return reconcile::Result::Done();
+    const auto turn = elsewhere ? clusters_->Enter(*site) : nullptr;
+    if (elsewhere && turn == nullptr) return reconcile::Result::After(kBusyLook);
+    return whole_->Reconcile(request, stop);
+  }
+
+ private:
+  const bool elsewhere_;
+  const cache::Store& sites_;
+  const std::shared_ptr<SiteReconciler> whole_;
+  SiteClusters* const clusters_;
+};
+
 }  // namespace
 
 void Register(runtime::Manager& manager, const Deps& deps) {
@@ -116,8 +117,9 @@ void Register(runtime::Manager& manager, const Deps& deps) {
     Configs(std::shared_ptr<DerivedConfigs> shared, const Stores& stores, const Deps& deps,
             std::shared_ptr<runtime::Trigger> changed)
         : derived(std::move(shared)),
-          inner(stores, deps.secrets, deps.publisher, *derived,
-                [changed](const Key& key) { (*changed)(key); }) {}
+          inner(
+              stores, deps.secrets, deps.publisher, *derived,
+              [changed](const Key& key) { (*changed)(key); }, deps.clusters) {}
     reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override {
       return inner.Reconcile(request, stop);
     }
@@ -129,10 +131,13 @@ void Register(runtime::Manager& manager, const Deps& deps) {
   configs.NeedsNoLeader();
   WatchWorld(configs, stores, own_secrets);
 
+  // One that waits for another cluster must not hold up the Sites of this one, nor they it.
   auto reconciler = std::make_shared<SiteReconciler>(
       stores, owned, deps.secrets, deps.api, deps.publisher, deps.fleet, *derived, deps.options,
-      manager.recorder(), manager.metrics(), deps.clock);
-  auto& site = manager.NewController("site", common::kSites, reconciler);
+      manager.recorder(), manager.metrics(), deps.clock, deps.clusters);
+  auto& site =
+      manager.NewController("site", common::kSites,
+                            std::make_shared<Half>(false, stores.sites, reconciler, deps.clusters));
   WatchWorld(site, stores, own_secrets);
   site.Owns(common::kNamespaces, managed)
       .Owns(common::kServiceAccounts, managed)
@@ -141,7 +146,21 @@ void Register(runtime::Manager& manager, const Deps& deps) {
       .Owns(common::kServices, managed)
       .Owns(common::kObjectives)
       .Workers(2);
-  *trigger = manager.TriggerOf("site");
+  const auto here = manager.TriggerOf("site");
+  runtime::Trigger elsewhere;
+  if (deps.clusters != nullptr) {
+    auto& other = manager.NewController(
+        "site-elsewhere", common::kSites,
+        std::make_shared<Half>(true, stores.sites, reconciler, deps.clusters));
+    WatchWorld(other, stores, own_secrets);
+    other.Owns(common::kObjectives).Workers(kElsewhereWorkers);
+    elsewhere = manager.TriggerOf("site-elsewhere");
+    deps.clusters->OnChange(elsewhere);
+  }
+  *trigger = [here, elsewhere, &sites = stores.sites](const Key& key) {
+    const meta::ObjectPtr object = elsewhere ? sites.Get(key) : nullptr;
+    (object != nullptr && IsElsewhere(*object) ? elsewhere : here)(key);
+  };
   deps.fleet.OnChange([trigger](const std::string& name) { (*trigger)({"", name}); });
 }
 

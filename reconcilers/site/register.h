@@ -1,4 +1,5 @@
-// Puts the Site's two controllers into a Manager.
+// Puts the Site's controllers into a Manager: configuration, Sites of this cluster, Sites of
+// others.
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include "reconcilers/agents/fleet.h"
 #include "reconcilers/agents/publisher.h"
 #include "reconcilers/common/credentials.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/objects.h"
 
 namespace sluice::site {
@@ -22,6 +24,8 @@ struct Deps {
   base::Clock& clock;
   // Asked at every look: the authority rotates while we run. Any thread.
   std::function<AgentOptions()> options;
+  // nullptr: only the cluster we are in is served.
+  SiteClusters* clusters = nullptr;
 };
 
 // Call before Run. `deps` must outlive the Manager.

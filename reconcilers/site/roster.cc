@@ -22,26 +22,36 @@ base::Status Roster::Has(const std::string& site, const std::string& node) const
   }
   const meta::ObjectPtr object = sites.Get({"", site});
   if (object == nullptr) return base::NotFound(fmt::format("there is no Site \"{}\"", site));
+  Place place;
+  place.namespaces = &namespaces;
+  place.nodes = &nodes;
+  if (IsElsewhere(*object)) {
+    if (clusters == nullptr) return base::PermissionDenied("other clusters are not served");
+    place = clusters->Of(*object);
+    if (place.nodes == nullptr) {
+      return base::Unavailable("the site's cluster: " + place.state.message());
+    }
+  }
   const std::string ns = NamespaceOf(site);
-  const meta::ObjectPtr home = namespaces.Get({"", ns});
+  const meta::ObjectPtr home = place.namespaces->Get({"", ns});
   if (home == nullptr || !IsControlledBy(*home, *object)) {
     return base::PermissionDenied(
         fmt::format("namespace {} was not made for Site \"{}\"", ns, site));
   }
-  const meta::ObjectPtr machine = nodes.Get({"", node});
+  const meta::ObjectPtr machine = place.nodes->Get({"", node});
   if (machine == nullptr) return base::NotFound(fmt::format("there is no node \"{}\"", node));
   SLUICE_ASSIGN_OR_RETURN(const auto decoded, common::Decode<v1alpha1::Site>(*object));
-  if (InOtherCluster(*decoded) || !Selects(*decoded, machine->ToJson())) {
+  if (!Selects(*decoded, machine->ToJson())) {
     return base::PermissionDenied(
         fmt::format("Site \"{}\" does not select node \"{}\"", site, node));
   }
   return base::OkStatus();
 }
 
-Roster RosterOf(runtime::Manager& manager) {
+Roster RosterOf(runtime::Manager& manager, const SiteClusters* clusters) {
   const runtime::StoreOptions managed{.ns = "", .label_selector = common::kManagedSelector};
   return {manager.StoreOf(common::kSites), manager.StoreOf(common::kNamespaces, managed),
-          manager.StoreOf(common::kNodes)};
+          manager.StoreOf(common::kNodes), clusters};
 }
 
 }  // namespace sluice::site

@@ -198,33 +198,41 @@ TEST_F(SiteTest, AgentsDialTheControllerWhereTheSiteSaysItIs) {
   EXPECT_THAT(arguments(), Not(Contains(HasSubstr("sluice.svc"))));
 }
 
-TEST_F(SiteTest, ASiteThatNamesAnotherClusterSaysThatItIsNotServed) {
-  const json served = Status();
-  auto site = std::make_shared<v1alpha1::Site>(*in_.site);
-  site->mutable_spec()->mutable_cluster()->mutable_kubeconfig_secret_ref()->set_name("tucson");
-  for (const json& condition : served["conditions"]) {  // it was served before the field was set
-    v1alpha1::Condition& out = *site->mutable_status()->add_conditions();
-    out.set_type(condition["type"]);
-    out.set_status(condition["status"]);
-  }
-  in_.site = site;
-  const Derived derived = DeriveConfig(in_, {});
-  EXPECT_EQ(derived.status.code(), base::Code::kFailedPrecondition) << "nothing is published";
-  const json status = BuildStatus(in_, derived, observed_, kNow);
-  EXPECT_EQ(ConditionOf(status, "ClusterServed")["status"], "False");
-  EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "OtherCluster");
-  EXPECT_THAT(ConditionOf(status, "Ready")["message"], HasSubstr("spec.cluster names another"));
-  EXPECT_EQ(status["conditions"].size(), 2u) << "the others were about this cluster";
+TEST_F(SiteTest, ASiteElsewhereSaysWhetherItsClusterCanBeWorkedIn) {
+  in_.elsewhere = true;
+  EXPECT_EQ(ConditionOf(Status(), "ClusterServed")["status"], "True");
+  EXPECT_EQ(ConditionOf(Status(), "Ready")["status"], "True");
+
+  // Away: what was seen last stays, and Ready says what is wrong first.
+  in_.cluster_status = base::Unavailable("no route to it").WithReason("Unreachable");
+  json status = Status();
+  EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "Unreachable");
+  EXPECT_THAT(ConditionOf(status, "Ready")["message"], HasSubstr("what runs there goes on"));
+  EXPECT_EQ(ConditionOf(status, "NodesMatched")["status"], "True");
   ASSERT_EQ(status["blockedBy"].size(), 1u);
   EXPECT_EQ(status["blockedBy"][0]["gate"], "ClusterServed");
 
-  // And once the field is taken back it is as it was.
-  site = std::make_shared<v1alpha1::Site>(*in_.site);
-  site->mutable_spec()->clear_cluster();
-  site->mutable_status()->mutable_conditions(0)->set_type("ClusterServed");
-  in_.site = site;
+  // Never seen: nothing is said of nodes that nobody knows.
+  in_.nodes.clear();
+  in_.nodes_known = false;
+  status = Status();
+  EXPECT_EQ(ConditionOf(status, "NodesMatched"), nullptr);
+  EXPECT_EQ(status["blockedBy"].size(), 1u);
+
+  in_.elsewhere = false;
   EXPECT_EQ(ConditionOf(Status(), "ClusterServed"), nullptr);
-  EXPECT_EQ(ConditionOf(Status(), "Ready")["status"], "True");
+}
+
+TEST_F(SiteTest, WhatIsMadeElsewhereNamesNoOwnerThatIsNotThere) {
+  in_.elsewhere = true;
+  for (const WantedObject& each : WantedObjects(in_, options_)) {
+    const json object = json::parse(each.json);
+    EXPECT_FALSE(object["metadata"].contains("ownerReferences")) << each.resource.kind;
+    EXPECT_EQ(object["metadata"]["annotations"][kSiteUidAnnotation], in_.object->uid());
+  }
+  for (const WantedObject& each : WantedObjectives(in_)) {
+    EXPECT_TRUE(json::parse(each.json)["metadata"].contains("ownerReferences"));
+  }
 }
 
 TEST_F(SiteTest, MemoryIsWrittenAsTheServerWritesItBack) {

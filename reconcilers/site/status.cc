@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kMaxMismatches = 16;
 constexpr std::string_view kDeleting = "Deleting";
-constexpr std::string_view kClusterServed = "ClusterServed";  // there only while it is False
+constexpr std::string_view kClusterServed = "ClusterServed";  // of Sites elsewhere only
 
 bool IsOurs(std::string_view condition) {
   for (const std::string_view ours :
@@ -46,12 +46,14 @@ Part ClassPart(const Inputs& in) {
           in.class_status.message(), "whoever applies the SiteClass"};
 }
 
-Part ClusterPart() {
-  return {kClusterServed, types::kFalse, "OtherCluster",
-          "spec.cluster names another cluster, and only the cluster that the Site itself is in is "
-          "served: nothing is run for it. Install Sluice in that cluster and apply the Site there, "
-          "without spec.cluster",
-          "whoever applies the Site"};
+// Of a Site in another cluster.
+Part ClusterPart(const Inputs& in) {
+  if (in.cluster_status.ok()) return {kClusterServed, types::kTrue, "Reachable", "", ""};
+  const std::string& reason = in.cluster_status.reason();
+  return {kClusterServed, types::kFalse, reason.empty() ? "Unreachable" : reason,
+          in.cluster_status.message() + "; what runs there goes on",
+          reason == "EndpointMissing" ? "whoever applies the Site"
+                                      : "whoever keeps the cluster or its kubeconfig's Secret"};
 }
 
 Part NodesPart(const Inputs& in) {
@@ -228,8 +230,9 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
   }
   std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
                              AgentsPart(observed), ConfiguredPart(derived, observed)};
-  // Alone: what the other parts would say is about this cluster.
-  if (InOtherCluster(*in.site)) parts = {ClusterPart()};
+  // Alone while nothing is known of that cluster.
+  if (in.elsewhere && !in.nodes_known) parts.clear();
+  if (in.elsewhere) parts.insert(parts.begin(), ClusterPart(in));
   FillConditions(parts, in, now, status);
   return types::ToJson(status);
 }

@@ -7,6 +7,7 @@
 #include "controller/base/time_format.h"
 #include "controller/meta/owner.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/limits.h"
 #include "reconcilers/site/objects.h"
 
@@ -62,6 +63,7 @@ base::StatusOr<Pending> EndAgents(client::Client& api, const meta::Object& daemo
 }  // namespace
 
 bool IsControlledBy(const meta::Object& object, const meta::Object& site) {
+  if (IsElsewhere(site)) return object.Annotation(kSiteUidAnnotation) == std::string(site.uid());
   const auto owner = meta::ControllerOf(object);
   return owner && owner->RefersTo(common::kSites) && owner->uid == site.uid();
 }

@@ -16,7 +16,8 @@
 
 namespace sluice::site {
 
-// Whether `site` is the controller of `object`, by uid.
+// Whether `object` was made for this very Site: it is its controller, or, where the Site is in
+// another cluster, named by uid in an annotation.
 bool IsControlledBy(const meta::Object& object, const meta::Object& site);
 
 // The object as the API server has it; null when it has none. Errors: the client's.

@@ -27,6 +27,7 @@
 #include "reconcilers/governance/register.h"
 #include "reconcilers/incident/receiver.h"
 #include "reconcilers/promotion/register.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/register.h"
 #include "reconcilers/site/roster.h"
 #include "reconcilers/siteclass/register.h"
@@ -169,6 +170,7 @@ Status Run(const Options& options, std::stop_token stop) {
 
   // The plane's roster needs the Manager's caches, the Manager's on_lead the plane.
   std::unique_ptr<runtime::Manager> manager;
+  std::unique_ptr<site::SiteClusters> clusters;
   AgentPlane plane(
       {.ns = ns,
        .identity = identity,
@@ -180,8 +182,9 @@ Status Run(const Options& options, std::stop_token stop) {
         return "system:serviceaccount:" + site::NamespaceOf(site) + ":" + site::kAgentName;
       },
       [&](const agents::AgentIdentity& agent) {
-        return site::RosterOf(*manager).Has(agent.site, agent.node);
-      });
+        return site::RosterOf(*manager, clusters.get()).Has(agent.site, agent.node);
+      },
+      [&](const std::string& site) { return clusters->ReviewClient(site); });
   plane.OnFenced([&] {
     fenced = true;
     end.request_stop();
@@ -207,11 +210,20 @@ Status Run(const Options& options, std::stop_token stop) {
   plane.Register(*manager);
   audit.Register(*manager);
   common::SecretReader secrets(*client, manager->StoreOf(common::kSecrets, {.ns = ns}), ns, clock);
+  clusters = std::make_unique<site::SiteClusters>(
+      site::SiteClusters::Deps{.sites = manager->StoreOf(common::kSites),
+                               .secrets = secrets,
+                               .clock = clock,
+                               .registry = registry,
+                               .leading = [&] { return manager->leading(); }});
   const siteclass::Deps class_deps{manager->fenced_client(), clock};
-  const site::Deps site_deps{
-      manager->fenced_client(), plane.publisher(), plane.fleet(), secrets, clock, [&] {
-        return AgentOptionsOf(options, ns, plane.TrustPem());
-      }};
+  const site::Deps site_deps{manager->fenced_client(),
+                             plane.publisher(),
+                             plane.fleet(),
+                             secrets,
+                             clock,
+                             [&] { return AgentOptionsOf(options, ns, plane.TrustPem()); },
+                             clusters.get()};
   const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
   const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
   const stageplan::Deps plan_deps{manager->fenced_client(), clock};
@@ -240,6 +252,7 @@ Status Run(const Options& options, std::stop_token stop) {
   if (alerts) alerts->Stop();
   audit.Stop();
   plane.Stop();
+  clusters->Stop();
   client->Stop();
   if (result.ok() && fenced) {
     return base::Aborted("the agents' record was taken over by another; to be started again");

@@ -57,8 +57,13 @@ StatusOr<agents::ReviewedToken> ClusterTokenReviewer::Review(const std::string& 
                                                              base::MonoTime deadline) {
   const std::string account = account_of_(site);
   if (clock_.Mono() >= deadline) return base::DeadlineExceeded("no time left to review the token");
+  std::shared_ptr<client::Client> other;
+  if (client_of_) {
+    SLUICE_ASSIGN_OR_RETURN(other, client_of_(site));
+  }
+  client::Client& client = other != nullptr ? *other : client_;
   const auto answer =
-      client_.Raw("POST", "/apis/authentication.k8s.io/v1/tokenreviews", TokenReviewBody(token));
+      client.Raw("POST", "/apis/authentication.k8s.io/v1/tokenreviews", TokenReviewBody(token));
   // The body is never part of an error: it holds the token.
   if (!answer.ok()) return base::Unavailable("TokenReview: " + answer.status().ToString());
   SLUICE_ASSIGN_OR_RETURN(auto reviewed, ReadTokenReview(*answer));

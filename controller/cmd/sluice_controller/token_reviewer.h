@@ -1,9 +1,10 @@
-// TokenReview of the cluster this controller runs in, for enrolling agents.
+// TokenReview of the cluster that a site's agents run in, for enrolling them.
 //
 // Thread rule: any thread. The client's own time limit bounds a call; `deadline` is checked before.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "controller/base/clock.h"
@@ -19,13 +20,22 @@ std::string TokenReviewBody(const std::string& token);
 // What the answer says. Errors: Unauthenticated (why), DataLoss (not a TokenReview).
 base::StatusOr<agents::ReviewedToken> ReadTokenReview(const std::string& answer);
 
+// Who answers for a site's cluster; nullptr: the cluster this controller runs in. Errors:
+// Unavailable.
+using ClientOfSite =
+    std::function<base::StatusOr<std::shared_ptr<client::Client>>(const std::string& site)>;
+
 class ClusterTokenReviewer final : public agents::TokenReviewer {
  public:
   // `account_of(site)`: the service account a site's agents run under, as
   // "system:serviceaccount:NS:NAME", whether or not there is such a site.
   ClusterTokenReviewer(client::Client& client, base::Clock& clock,
-                       std::function<std::string(const std::string& site)> account_of)
-      : client_(client), clock_(clock), account_of_(std::move(account_of)) {}
+                       std::function<std::string(const std::string& site)> account_of,
+                       ClientOfSite client_of = nullptr)
+      : client_(client),
+        clock_(clock),
+        account_of_(std::move(account_of)),
+        client_of_(std::move(client_of)) {}
 
   base::StatusOr<agents::ReviewedToken> Review(const std::string& site, const std::string& token,
                                                base::MonoTime deadline) override;
@@ -34,6 +44,7 @@ class ClusterTokenReviewer final : public agents::TokenReviewer {
   client::Client& client_;
   base::Clock& clock_;
   const std::function<std::string(const std::string&)> account_of_;
+  const ClientOfSite client_of_;
 };
 
 }  // namespace sluice::controller_main
