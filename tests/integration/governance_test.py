@@ -238,6 +238,11 @@ class Governance(unittest.TestCase):
                    PATIENCE)
         self.assertEqual(self.counted(own)["message"], "whoever asks cannot answer")
         self.sluice("agenda")
+        calendar = self.folder / "calendar.yaml"
+        calendar.write_text(self.sluice("agenda", "--print-calendar", show=False)
+                            .replace("weekly triage", "our triage"))
+        self.assertRegex(self.sluice("agenda", "--calendar", str(calendar), show=False),
+                         re.compile(r"^our triage, .*\n  incident/inc-7  Severity1, Open", re.MULTILINE))
         self.vote(decision, BOB, "--disagree")
         self.held("go", "Refused", f"refused by {BOB} (Decide)")
         self.stop()  # what was refused stays refused whoever looks next

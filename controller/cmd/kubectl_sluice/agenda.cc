@@ -11,6 +11,7 @@
 #include "controller/cmd/kubectl_sluice/json_at.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/gates/decimal.h"
+#include "reconcilers/gates/limits.h"
 #include "reconcilers/gates/readiness.h"
 
 namespace sluice::kubectl {
@@ -178,21 +179,81 @@ void AddFreezes(const AgendaObjects& objects, base::Duration ahead, WallTime now
   }
 }
 
+// Everything that is measured, those with the least budget first.
+void AddObjectives(const AgendaObjects& objects, Meeting& meeting) {
+  std::vector<std::pair<gates::Decimal, std::string>> left;
+  for (const meta::ObjectPtr& object : objects.objectives) {
+    const auto budget = gates::Decimal::Parse(At(object->ToJson(), "/status/budgetRemaining"));
+    if (budget.ok()) {
+      left.emplace_back(*budget, std::string(object->name()));
+    } else {
+      meeting.items.push_back({fmt::format("slo/{}", object->name()), "is not measured", "", ""});
+    }
+  }
+  std::sort(left.begin(), left.end());
+  for (const auto& [budget, name] : left) {
+    meeting.items.push_back({"slo/" + name, "budget left: " + budget.Percent(), "", ""});
+  }
+}
+
+void AddPromotions(const AgendaObjects& objects, Meeting& meeting) {
+  for (const meta::ObjectPtr& object : objects.promotions) {
+    const json promotion = object->ToJson();
+    if (!At(promotion, "/status/outcome").empty()) continue;
+    std::string holds;
+    for (const json& blocker : ListAt(promotion, "/status/blockedBy")) {
+      holds += fmt::format("{}{} ({})", holds.empty() ? "" : ", ", blocker.value("gate", ""),
+                           blocker.value("cause", ""));
+    }
+    meeting.items.push_back({fmt::format("promotion/{}", object->name()),
+                             fmt::format("to {}: {}", At(promotion, "/spec/to"),
+                                         holds.empty() ? "nothing holds it" : "held by " + holds),
+                             At(promotion, "/spec/requestedBy"), ""});
+  }
+}
+
+void AddTopic(Topic topic, const AgendaObjects& objects, base::Duration ahead, WallTime now,
+              Meeting& meeting) {
+  switch (topic) {
+    case Topic::kIncidents:
+      return AddIncidents(objects, meeting);
+    case Topic::kBudgets:
+      return AddBudgets(objects, meeting);
+    case Topic::kObjectives:
+      return AddObjectives(objects, meeting);
+    case Topic::kBlindGates:
+      return AddBlindGates(objects, meeting);
+    case Topic::kPromotions:
+      return AddPromotions(objects, meeting);
+    case Topic::kEvidence:
+      return AddEvidence(objects, ahead, now, meeting);
+    case Topic::kDecisions:
+      return AddDecisions(objects, meeting);
+    case Topic::kExemptions:
+      return AddExemptions(objects, ahead, now, meeting);
+    case Topic::kFreezes:
+      return AddFreezes(objects, ahead, now, meeting);
+  }
+}
+
 }  // namespace
 
-std::vector<Meeting> BuildAgenda(const AgendaObjects& objects, base::Duration ahead, WallTime now) {
-  std::vector<Meeting> out = {
-      {"weekly triage", {}}, {"release readiness", {}}, {"decision council", {}}};
-  AddIncidents(objects, out[0]);
-  AddBudgets(objects, out[0]);
-  AddBlindGates(objects, out[0]);
-  AddEvidence(objects, ahead, now, out[1]);
-  AddDecisions(objects, out[2]);
-  AddExemptions(objects, ahead, now, out[2]);
-  AddFreezes(objects, ahead, now, out[2]);
-  for (Meeting& meeting : out) {
+std::vector<Meeting> BuildAgenda(const AgendaObjects& objects,
+                                 const std::vector<PlannedMeeting>& calendar,
+                                 std::optional<base::Duration> ahead, WallTime now) {
+  std::vector<Meeting> out;
+  for (const PlannedMeeting& planned : calendar) {
+    Meeting meeting{.name = planned.name, .now = false, .next = {}, .items = {}};
+    meeting.now = planned.when.At(now).closed;  // a window that is "closed" is a meeting that is on
+    const auto horizon = std::chrono::duration_cast<WallTime::duration>(gates::kScheduleHorizon);
+    const auto starts = planned.when.Starts(now, now + horizon, 1);
+    if (!starts.empty()) meeting.next = starts.front();
+    for (const Topic topic : planned.topics) {
+      AddTopic(topic, objects, ahead.value_or(planned.ahead), now, meeting);
+    }
     std::stable_sort(meeting.items.begin(), meeting.items.end(),
-                     [](const AgendaItem& a, const AgendaItem& b) { return a.due < b.due; });
+                     [](const AgendaItem& x, const AgendaItem& y) { return x.due < y.due; });
+    out.push_back(std::move(meeting));
   }
   return out;
 }
@@ -200,7 +261,14 @@ std::vector<Meeting> BuildAgenda(const AgendaObjects& objects, base::Duration ah
 std::string RenderAgenda(const std::vector<Meeting>& meetings, WallTime now) {
   std::string out;
   for (const Meeting& meeting : meetings) {
-    out += fmt::format("{}{}\n", meeting.name, meeting.items.empty() ? ": nothing" : "");
+    out += meeting.name;
+    if (meeting.now) {
+      out += ", now";
+    } else if (meeting.next) {
+      out += fmt::format(", in {} ({})", base::HumanDuration(*meeting.next - now),
+                         base::FormatRfc3339(*meeting.next));
+    }
+    out += meeting.items.empty() ? ": nothing\n" : "\n";
     for (const AgendaItem& item : meeting.items) {
       out += fmt::format("  {}  {}", item.object, item.what);
       const auto due = base::ParseRfc3339(item.due);
@@ -226,7 +294,10 @@ std::string AgendaJson(const std::vector<Meeting>& meetings) {
       if (!item.due.empty()) each["due"] = item.due;
       items.push_back(std::move(each));
     }
-    out.push_back({{"meeting", meeting.name}, {"items", std::move(items)}});
+    nlohmann::ordered_json each = {{"meeting", meeting.name}, {"now", meeting.now}};
+    if (meeting.next) each["next"] = base::FormatRfc3339(*meeting.next);
+    each["items"] = std::move(items);
+    out.push_back(std::move(each));
   }
   return out.dump(2) + "\n";
 }

@@ -1,10 +1,12 @@
 // What the next meetings have to decide, gathered from all objects. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "controller/base/clock.h"
+#include "controller/cmd/kubectl_sluice/calendar.h"
 #include "controller/meta/object.h"
 #include "reconcilers/gates/objects/people.h"
 
@@ -22,17 +24,19 @@ struct AgendaItem {
   std::string due;     // RFC 3339; empty: now
 };
 
-// The meetings of the review calendar, in their order: weekly triage (incidents, budgets, blind
-// gates), release readiness (missing and ageing evidence), decision council (voices that are
-// missing, exemptions and freezes that end). A meeting with nothing to decide is there, and empty.
+// A meeting of the calendar. One with nothing to decide is there, and empty.
 struct Meeting {
   std::string name;
-  std::vector<AgendaItem> items;  // the earliest due first
+  bool now = false;                    // it is on
+  std::optional<base::WallTime> next;  // its next start; none: there is no other
+  std::vector<AgendaItem> items;       // the earliest due first
 };
 
-// `ahead`: what ends or goes stale within this time is on the agenda.
-std::vector<Meeting> BuildAgenda(const AgendaObjects& objects, base::Duration ahead,
-                                 base::WallTime now);
+// In the calendar's order. `ahead`: what ends or goes stale within this time is on every agenda,
+// instead of what the meeting says.
+std::vector<Meeting> BuildAgenda(const AgendaObjects& objects,
+                                 const std::vector<PlannedMeeting>& calendar,
+                                 std::optional<base::Duration> ahead, base::WallTime now);
 
 std::string RenderAgenda(const std::vector<Meeting>& meetings, base::WallTime now);
 std::string AgendaJson(const std::vector<Meeting>& meetings);

@@ -29,9 +29,16 @@ meta::ObjectPtr Object(const std::string& kind, const std::string& name, const j
                                   {"status", status}});
 }
 
+std::vector<PlannedMeeting> Usual() { return ReadCalendar(DefaultCalendar()).value(); }
+
 TEST(Agenda, AQuietWeekHasMeetingsWithNothingToDecide) {
-  EXPECT_EQ(RenderAgenda(BuildAgenda({}, hours(24 * 14), kNow), kNow),
-            "weekly triage: nothing\nrelease readiness: nothing\ndecision council: nothing\n");
+  EXPECT_EQ(RenderAgenda(BuildAgenda({}, Usual(), std::nullopt, kNow), kNow),
+            "weekly triage, in 6 d (2026-12-07T10:00:00Z): nothing\n"
+            "design review, now: nothing\n"
+            "release readiness, in 1 d (2026-12-02T10:00:00Z): nothing\n"
+            "decision council, in 2 d (2026-12-03T10:00:00Z): nothing\n"
+            "monthly review, in 3 d (2026-12-04T10:00:00Z): nothing\n"
+            "quarterly review, in 38 d (2027-01-08T10:00:00Z): nothing\n");
 }
 
 TEST(Agenda, EachMeetingHasWhatItMustDecide) {
@@ -74,23 +81,41 @@ TEST(Agenda, EachMeetingHasWhatItMustDecide) {
       Object("FreezeWindow", "year-end",
              {{"reason", "Year's end."},
               {"once", {{"from", "2026-12-10T00:00:00Z"}, {"to", "2027-01-04T00:00:00Z"}}}})};
-  const std::string text = RenderAgenda(BuildAgenda(objects, hours(24 * 14), kNow), kNow);
+  objects.promotions = {Object("Promotion", "phoenix-7-walk",
+                               {{"to", "Walk"}, {"requestedBy", "ana"}},
+                               {{"blockedBy", {{{"gate", "soak"}, {"cause", "Soaking"}}}}})};
+  const std::string text = RenderAgenda(BuildAgenda(objects, Usual(), std::nullopt, kNow), kNow);
   EXPECT_EQ(text,
-            "weekly triage\n"
+            "weekly triage, in 6 d (2026-12-07T10:00:00Z)\n"
             "  incident/inc-7  Severity1, Open: Reads fail.  (bo)\n"
             "  slo/phoenix-read-availability  budget in caution: 20 % left, caution below 25 %\n"
-            "release readiness\n"
+            "design review, now\n"
+            "  promotion/phoenix-7-walk  to Walk: held by soak (Soaking)  (ana)\n"
+            "release readiness, in 1 d (2026-12-02T10:00:00Z)\n"
             "  readinessreview/phoenix-walk  drill is missing: not verified  (cleo)\n"
             "  readinessreview/phoenix-walk  docs goes stale  in 1 d  (ana)\n"
-            "decision council\n"
+            "decision council, in 2 d (2026-12-03T10:00:00Z)\n"
             "  exemption/deal  ends, and hides phoenix-7-walk/availability: GateFailed  in 1 d  "
             "(ana)\n"
             "  decision/walk  May phoenix enter Walk?  in 2 d  (Decide: 0 of 1 (group council))\n"
+            "  freezewindow/year-end  closes: Year's end.  in 8 d 14 h\n"
+            "monthly review, in 3 d (2026-12-04T10:00:00Z)\n"
+            "  slo/phoenix-read-availability  budget left: 20 %\n"
+            "  slo/phoenix-read-latency  budget left: 90 %\n"
+            "  exemption/deal  ends, and hides phoenix-7-walk/availability: GateFailed  in 1 d  "
+            "(ana)\n"
+            "quarterly review, in 38 d (2027-01-08T10:00:00Z)\n"
+            "  slo/phoenix-read-availability  budget left: 20 %\n"
+            "  slo/phoenix-read-latency  budget left: 90 %\n"
+            "  readinessreview/phoenix-walk  drill is missing: not verified  (cleo)\n"
+            "  readinessreview/phoenix-walk  docs goes stale  in 1 d  (ana)\n"
             "  freezewindow/year-end  closes: Year's end.  in 8 d 14 h\n");
-  EXPECT_EQ(json::parse(AgendaJson(BuildAgenda(objects, hours(24 * 14), kNow)))[2]["items"].size(),
-            3U);
+  const json as_json = json::parse(AgendaJson(BuildAgenda(objects, Usual(), std::nullopt, kNow)));
+  EXPECT_EQ(as_json[3]["items"].size(), 3U);
+  EXPECT_EQ(as_json[3]["next"], "2026-12-03T10:00:00Z");
+  EXPECT_EQ(as_json[1]["now"], true);
   // A shorter look ahead has less on it.
-  EXPECT_EQ(BuildAgenda(objects, hours(1), kNow)[1].items.size(), 1U);
+  EXPECT_EQ(BuildAgenda(objects, Usual(), hours(1), kNow)[2].items.size(), 1U);
 }
 
 TEST(Ask, ADecisionIsFilledInFromTheOpenPromotion) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controller/base/file.h"
 #include "controller/cmd/kubectl_sluice/agenda.h"
 #include "controller/cmd/kubectl_sluice/answer.h"
 #include "controller/cmd/kubectl_sluice/ask.h"
@@ -177,17 +178,27 @@ base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& option
   return options.output == Output::kYaml ? YamlOf(out.dump()) : text;
 }
 
+// Before the cluster is asked: a file that is wrong is told at once.
+base::StatusOr<std::vector<PlannedMeeting>> CalendarOf(const Options& options) {
+  if (options.calendar.empty()) return ReadCalendar(DefaultCalendar());
+  SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(options.calendar, 1 << 20));
+  auto calendar = ReadCalendar(text);
+  if (!calendar.ok()) return calendar.status().Annotate(options.calendar);
+  return calendar;
+}
+
 }  // namespace
 
 base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options,
                                    base::WallTime now) {
+  SLUICE_ASSIGN_OR_RETURN(const auto calendar, CalendarOf(options));
   AgendaObjects objects;
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList promotions, api.List(common::kPromotions, {}));
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
   objects.promotions = std::move(promotions.items);
   objects.objectives = std::move(objectives.items);
   SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
-  const auto meetings = BuildAgenda(objects, options.within, now);
+  const auto meetings = BuildAgenda(objects, calendar, options.within, now);
   return options.output == Output::kJson ? AgendaJson(meetings) : RenderAgenda(meetings, now);
 }
 
@@ -195,7 +206,8 @@ base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
                                     base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
   SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
-  return DecisionManifest(options.site, promotions.items, user, options.within, now);
+  return DecisionManifest(options.site, promotions.items, user,
+                          options.within.value_or(std::chrono::hours(24 * 14)), now);
 }
 
 base::StatusOr<std::string> CastVote(client::Client& api, const Options& options) {

@@ -11,6 +11,7 @@
 #include "controller/client/client.h"
 #include "controller/client/config.h"
 #include "controller/cmd/kubectl_sluice/audit_command.h"
+#include "controller/cmd/kubectl_sluice/calendar.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/options.h"
 #include "controller/cmd/kubectl_sluice/slo_command.h"
@@ -74,6 +75,7 @@ sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
 // What needs no cluster.
 sluice::base::StatusOr<std::string> Read(const Options& options, bool& good) {
   if (options.command == Command::kSloImport) return sluice::kubectl::SloImport(options);
+  if (options.command == Command::kAgenda) return std::string(sluice::kubectl::DefaultCalendar());
   auto answer = options.command == Command::kAuditReplay
                     ? sluice::kubectl::AuditReplay(options)
                     : sluice::kubectl::AuditVerify(options, nullptr);
@@ -84,6 +86,7 @@ sluice::base::StatusOr<std::string> Read(const Options& options, bool& good) {
 
 bool IsLocal(const Options& options) {
   return options.command == Command::kAuditReplay || options.command == Command::kSloImport ||
+         (options.command == Command::kAgenda && options.print_calendar) ||
          (options.command == Command::kAuditVerify && !sluice::kubectl::NeedsCheckpoint(options));
 }
 

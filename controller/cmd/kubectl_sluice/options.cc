@@ -68,6 +68,8 @@ Status SetFlag(const std::string& name, const std::string& value, Options& optio
     options.groups.push_back(value);
   } else if (name == "--comment") {
     options.comment = value;
+  } else if (name == "--calendar") {
+    options.calendar = value;
   } else if (name == "--within") {
     const auto within = base::ParseDuration(value);
     if (!within.ok() || *within < std::chrono::hours(1) || *within > std::chrono::hours(24 * 366)) {
@@ -90,7 +92,7 @@ bool TakesValue(const std::string& name) {
   return name == "--kubeconfig" || name == "--context" || name == "-o" || name == "--output" ||
          name == "--request-timeout" || name == "-n" || name == "--namespace" ||
          name == "--checkpoint" || name == "--ca" || name == "--subject" || name == "--role" ||
-         name == "--group" || name == "--comment" || name == "--within";
+         name == "--group" || name == "--comment" || name == "--within" || name == "--calendar";
 }
 
 // "verify FILE…", "replay FILE…"
@@ -246,6 +248,10 @@ base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
       options.partial = true;
       continue;
     }
+    if (name == "--print-calendar") {
+      options.print_calendar = true;
+      continue;
+    }
     std::string value;
     const auto equals = name.find('=');
     const bool inline_value = equals != std::string::npos;
@@ -336,13 +342,16 @@ std::string HelpText(const std::string& topic) {
   }
   if (topic == "agenda") {
     return std::string(
-               "Show what the next meetings have to decide: open incidents, budgets in caution "
-               "and\n"
-               "blind gates (weekly triage), missing and ageing evidence (release readiness), "
-               "voices\n"
-               "that are missing, exemptions and freezes that end (decision council).\n\n"
+               "Show what the next meetings have to decide: weekly triage, design review, release\n"
+               "readiness, decision council, monthly and quarterly review, or those of a calendar\n"
+               "of your own. A calendar says when each meets, what it is about and how far it "
+               "looks\n"
+               "ahead.\n\n"
                "Usage:\n  kubectl sluice agenda [flags]\n\n"
-               "  --within TIME               what ends until then is shown (default 14d)\n\n") +
+               "  --calendar FILE             your meetings, as YAML\n"
+               "  --print-calendar            print the default calendar, to begin yours from\n"
+               "  --within TIME               what ends until then, instead of what each meeting "
+               "says\n\n") +
            kFlags;
   }
   if (topic == "propose") {

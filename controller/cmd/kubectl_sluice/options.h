@@ -33,14 +33,17 @@ struct Options {
   // Of why: the object that was named instead of a site; empty: none.
   std::string tenant;
   std::string promotion;
-  std::string decision;                // of vote
-  std::string role = "Decide";         // of vote
-  bool disagree = false;               // of vote
-  std::vector<std::string> groups;     // of vote: those the voter speaks for
-  std::string comment;                 // of vote
-  std::chrono::hours within{24 * 14};  // agenda: what ends until then; propose: open that long
-  std::string shell;                   // of completion: bash, zsh or fish
-  std::string subject;                 // of slo import: Site/NAME for documents that name none
+  std::string decision;             // of vote
+  std::string role = "Decide";      // of vote
+  bool disagree = false;            // of vote
+  std::vector<std::string> groups;  // of vote: those the voter speaks for
+  std::string comment;              // of vote
+  // agenda: what ends until then (default: as the calendar says); propose: open that long (14d)
+  std::optional<std::chrono::hours> within;
+  std::string calendar;         // agenda: a file; empty: the default calendar
+  bool print_calendar = false;  // agenda: the default calendar instead
+  std::string shell;            // of completion: bash, zsh or fish
+  std::string subject;          // of slo import: Site/NAME for documents that name none
   // Of audit and slo: files (or names of objectives). Of audit: a checkpoint's ConfigMap as JSON,
   // the authority's certificate, and whether the files are a part of the log on purpose.
   std::vector<std::string> files;
