@@ -108,6 +108,25 @@ class ApiObjects(unittest.TestCase):
             {"onFail": "Hold", "onNoData": "Hold", "onError": "Hold", "validForSeconds": 300,
              "waivable": "ByExemption"})
 
+    def test_the_cluster_of_a_site_cannot_change_and_its_other_fields_can(self):
+        text = (TESTDATA / "site/valid-remote.yaml").read_text()
+        made = self.server.call("POST", GROUP + "sites", text, YAML)
+        self.assertEqual(made.code, 201, made.message)
+        name = made.body["metadata"]["name"]
+        try:
+            def patch(spec):
+                return self.server.call("PATCH", f"{GROUP}sites/{name}", {"spec": spec},
+                                        "application/merge-patch+json")
+
+            for spec in ({"cluster": None},
+                         {"cluster": {"kubeconfigSecretRef": {"name": "another"}}}):
+                answer = patch(spec)
+                self.assertEqual(answer.code, 422, spec)
+                self.assertIn("cluster: cannot change", answer.message)
+            self.assertEqual(patch({"region": "us-east-1"}).code, 200)
+        finally:
+            self.server.call("DELETE", f"{GROUP}sites/{name}")
+
     def test_the_examples_and_the_shipped_plan_are_taken(self):
         files = sorted((ROOT / "docs/examples").glob("*.yaml"))
         for folder in ("plans", "readiness"):
