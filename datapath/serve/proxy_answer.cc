@@ -8,6 +8,7 @@
 #include "datapath/http1/writer.h"
 #include "datapath/s3/documents.h"
 #include "datapath/s3/range.h"
+#include "datapath/s3/xml.h"
 #include "datapath/serve/collect.h"
 #include "datapath/serve/lists.h"
 #include "datapath/serve/proxy.h"
@@ -31,6 +32,47 @@ bool Contradicts(const http1::Response& response) {
 
 // Answers that are read whole before they go out: errors, and XML that names the object.
 constexpr std::size_t kMaxCollectedBytes = 1 << 20;
+
+// Of an origin's own words in an error.
+constexpr std::size_t kMaxToldBytes = 256;
+struct OriginsWords {
+  std::string code;     // empty: nothing that may be told
+  std::string message;  // empty: not to be told
+};
+bool IsCodeWord(std::string_view word) {
+  return !word.empty() && word.size() <= 64 && std::ranges::all_of(word, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  });
+}
+
+// Clients act on codes that only the origin knows (EntityTooSmall, InvalidPart ...). What it says
+// of its own state, and its names, are not told.
+OriginsWords WordsOf(int status, std::string_view xml, const MountEntry& mount) {
+  auto said = s3::ParseErrorXml(xml);
+  if (status == 429 || status >= 500 || !said.ok() || !IsCodeWord(said->code)) return {};
+  const auto tells = [&](const std::string& name) {
+    return !name.empty() && said->message.find(name) != std::string::npos;
+  };
+  const bool discreet = said->message.size() <= kMaxToldBytes && !tells(mount.origin_bucket) &&
+                        !tells(mount.origin_prefix);
+  return {std::move(said->code), discreet ? std::move(said->message) : std::string()};
+}
+
+std::string ErrorDocument(std::string_view code, std::string_view message, std::string_view path,
+                          std::string_view request_id) {
+  std::string body(2048 + 6 * (path.size() + message.size()), '\0');
+  s3::XmlWriter xml{std::span<char>(body)};
+  xml.Declaration();
+  xml.Open("Error");
+  xml.Element("Code", code);
+  xml.Element("Message", message);
+  xml.Element("Resource", path);
+  xml.Element("RequestId", request_id);
+  xml.Element("HostId", "");
+  xml.Close("Error");
+  body.resize(xml.text().size());
+  return body;
+}
 
 // Lines of an origin's answer that are the client's business.
 bool IsForwarded(std::string_view name) {
@@ -172,8 +214,21 @@ void Proxy::FinishCollected() {
 
 void Proxy::AnswerCollected() {
   Connection& c = connection_;
+  if (status_ == 401 || status_ == 403) return Fail({ErrorCode::kAccessDenied, {}});
   if (status_ >= 400) {
-    return Fail({ErrorCodeOfAnswer(status_, collected_), {}});
+    const s3::Error known{ErrorCodeOfAnswer(status_, collected_), {}};
+    const OriginsWords said = WordsOf(status_, collected_, *c.mount_);
+    if (said.code.empty()) return Fail(known);
+    exchange_.reset();
+    if (body_.done() && body_.end() > 0) c.BodyWasRead(body_.end());
+    http1::HeadWriter head(c.scratch_->out);
+    head.StatusLine(status_).Header("Content-Type", "application/xml");
+    c.outcome_ = OutcomeOf(status_);
+    return c.SendAnswer(head,
+                        ErrorDocument(said.code, said.message.empty() ? known.text() : said.message,
+                                      c.scratch_->parser.request().path,
+                                      {c.request_id_.data(), c.request_id_.size()}),
+                        true);
   }
   if (status_ == 304) return Fail({ErrorCode::kNotModified, {}});
   std::string body;
@@ -183,6 +238,11 @@ void Proxy::AnswerCollected() {
     if (!renamed.ok())
       return Fail({ErrorCode::kInternalError, "The origin's answer could not be read."});
     body = std::move(renamed).value();
+    // A completed upload's Location is a whole URL; what was renamed has its path.
+    constexpr std::string_view kLocation = "<Location>";
+    if (const std::size_t at = body.find("<Location>/"); at != std::string::npos)
+      body.insert(at + kLocation.size(),
+                  "http://" + std::string(c.scratch_->parser.request().host));
   }
   const bool no_content = status_ == 204;
   if (!body_.done()) c.keep_alive_ = false;

@@ -94,5 +94,30 @@ TEST_F(ServerWritesTest, AChecksumBehindTheBodyReachesTheOriginBehindTheBody) {
   EXPECT_EQ(Get("b").status, 404);
 }
 
+TEST_F(ServerWritesTest, AnOriginsErrorIsToldInItsWordsButNeitherItsNamesNorItsViewOfUs) {
+  StartServer();
+  const auto deleted = [&](int status, const std::string& code, const std::string& message) {
+    origin_.SetTamper([=](const origin::Request&, Reply& reply) {
+      reply.status = status;
+      reply.headers.clear();
+      reply.body = "<Error><Code>" + code + "</Code><Message>" + message + "</Message></Error>";
+      reply.content_length = reply.body.size();
+    });
+    TestClient client = NewClient();
+    client.SendRaw(Head("DELETE", "/data/a"));
+    return client.Receive();
+  };
+  const auto tells = [](const Answer& answer, int status, std::string_view text) {
+    EXPECT_EQ(answer.status, status) << answer.body;
+    EXPECT_NE(answer.body.find(text), std::string::npos) << answer.body;
+  };
+  tells(deleted(409, "OperationAborted", "Not &lt;now&gt;."), 409,
+        "<Code>OperationAborted</Code><Message>Not &lt;now&gt;.</Message>");
+  const Answer named = deleted(400, "EntityTooSmall", "no room for in/a");
+  tells(named, 400, "<Code>EntityTooSmall</Code><Message>Invalid Request</Message>");
+  tells(deleted(403, "InvalidAccessKeyId", "who is LAKE?"), 403, "<Code>AccessDenied</Code>");
+  tells(deleted(400, "Not a word", "x"), 400, "<Code>InvalidRequest</Code>");
+}
+
 }  // namespace
 }  // namespace sluice::serve
