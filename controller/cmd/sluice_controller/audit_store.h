@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "controller/client/client.h"
+#include "controller/client/config_map_record.h"
 #include "reconcilers/audit/checkpoint.h"
 
 namespace sluice::controller_main {
@@ -14,17 +14,14 @@ inline constexpr const char* kAuditHeadName = "sluice-audit-head";
 
 class ConfigMapCheckpointStore final : public audit::CheckpointStore {
  public:
-  ConfigMapCheckpointStore(client::Reader& reader, client::Writer& writer, std::string ns)
-      : reader_(reader), writer_(writer), key_{std::move(ns), kAuditHeadName} {}
+  ConfigMapCheckpointStore(client::Reader& reader, client::Writer& writer, std::string ns);
 
   base::StatusOr<std::optional<Versioned>> Read() override;
   base::StatusOr<std::string> Write(const audit::Checkpoint& checkpoint,
                                     const std::string& expected) override;
 
  private:
-  client::Reader& reader_;
-  client::Writer& writer_;
-  const meta::Key key_;
+  client::ConfigMapRecord record_;
 };
 
 }  // namespace sluice::controller_main
