@@ -1,38 +1,16 @@
-// Each row of GATES.md's table, and the rules below it.
+// One gate: verdict and causes for each kind of evidence, latching, and what the plan does about
+// it.
 #include "reconcilers/gates/evaluate.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include "controller/base/time_format.h"
-#include "reconcilers/gates/gate_cases.h"
+#include "reconcilers/gates/verdicts_for_test.h"
 
 namespace sluice::gates {
 namespace {
 
 using namespace cases;  // NOLINT: the builders are this file's vocabulary
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-GateResult Eval(const Gate& gate, const Evidence& evidence,
-                const std::optional<GateResult>& previous = std::nullopt,
-                const Context& context = {}) {
-  return EvaluateGate(gate, evidence, previous, context, evidence.observed_at);
-}
-
-std::vector<Cause> Causes(const GateResult& result) {
-  std::vector<Cause> out;
-  for (const CauseDetail& c : result.causes) out.push_back(c.cause);
-  return out;
-}
-
-#define EXPECT_VERDICT(result, wanted_verdict, ...)      \
-  do {                                                   \
-    const GateResult& r = (result);                      \
-    EXPECT_EQ(r.verdict, wanted_verdict) << r.message(); \
-    EXPECT_THAT(Causes(r), ElementsAre(__VA_ARGS__));    \
-  } while (false)
 
 TEST(Evaluate, PassesABudgetThatIsLeftAndSaysUntilWhen) {
   const GateResult result = Eval(SloGate(), Fresh(SloGate(), {"0.00018"}));
@@ -313,156 +291,6 @@ TEST(Evaluate, APassIsLostToWorseEvidenceAtOnce) {
   Evidence stale = Fresh(gate, {"0"});
   stale.freshness = {Nothing()};
   EXPECT_EQ(Eval(gate, stale, passed).cause(), Cause::kStaleData);
-}
-
-class Exemptions : public ::testing::Test {
- protected:
-  Exemptions() {
-    gate_.waivable = true;
-    context_.exemptions = {
-        {.name = "deal-42", .gates = {"burn"}, .also = {}, .expires_at = kNow + minutes(2)}};
-  }
-  Gate gate_ = BurnGate();
-  Context context_;
-  const Evidence failing_ = Fresh(BurnGate(), {"0.02", "0.03"});
-};
-
-TEST_F(Exemptions, StandInForAFailedGateAndShowWhatTheyHide) {
-  const GateResult result = Eval(gate_, failing_, std::nullopt, context_);
-  EXPECT_VERDICT(result, Verdict::kPass, Cause::kExempted, Cause::kGateFailed);
-  EXPECT_EQ(result.raw_verdict, Verdict::kFail);
-  EXPECT_EQ(result.raw_cause, Cause::kGateFailed);
-  EXPECT_THAT(result.message(), HasSubstr("deal-42"));
-  EXPECT_EQ(result.valid_until, kNow + minutes(2));
-}
-
-TEST_F(Exemptions, AreOverAtTheInstantTheyExpire) {
-  context_.exemptions[0].expires_at = kNow;
-  EXPECT_EQ(Eval(gate_, failing_, std::nullopt, context_).verdict, Verdict::kFail);
-  context_.exemptions[0].expires_at = kNow + std::chrono::nanoseconds(1);
-  EXPECT_EQ(Eval(gate_, failing_, std::nullopt, context_).verdict, Verdict::kPass);
-}
-
-TEST_F(Exemptions, CoverOnlyGatesThatAreNamedAndWaivable) {
-  gate_.waivable = false;
-  EXPECT_EQ(Eval(gate_, failing_, std::nullopt, context_).verdict, Verdict::kFail);
-  gate_.waivable = true;
-  context_.exemptions[0].gates = {"other"};
-  EXPECT_EQ(Eval(gate_, failing_, std::nullopt, context_).verdict, Verdict::kFail);
-}
-
-TEST_F(Exemptions, CoverBlindnessOnlyWhenTheDecisionNamesItAndMisconfigurationNever) {
-  Evidence blind = failing_;
-  for (WindowEvidence& w : blind.windows) w.value = Broken("timeout");
-  EXPECT_EQ(Eval(gate_, blind, std::nullopt, context_).cause(), Cause::kProviderError);
-  context_.exemptions[0].also = {Cause::kProviderError};
-  EXPECT_EQ(Eval(gate_, blind, std::nullopt, context_).cause(), Cause::kExempted);
-  context_.exemptions[0].also = {Cause::kMisconfigured, Cause::kStaleData, Cause::kBudgetExhausted};
-  Evidence wrong = failing_;
-  wrong.windows[0].value.series = 2;
-  EXPECT_EQ(Eval(gate_, wrong, std::nullopt, context_).cause(), Cause::kMisconfigured);
-  Evidence stale = failing_;
-  stale.freshness = {Nothing()};
-  EXPECT_VERDICT(Eval(gate_, stale, std::nullopt, context_), Verdict::kFail, Cause::kGateFailed,
-                 Cause::kStaleData);
-}
-
-TEST_F(Exemptions, LeaveTheLatchStandingWhenTheyEnd) {
-  const GateResult exempted = Eval(gate_, failing_, std::nullopt, context_);
-  const GateResult after = Eval(gate_, Fresh(gate_, {"0", "0"}), exempted);
-  EXPECT_VERDICT(after, Verdict::kFail, Cause::kGateFailed);
-}
-
-TEST(EvaluateStage, PassesOnlyWhenEveryGatePassesAndOneWasAsked) {
-  const std::vector<Gate> gates = {SoakGate(), SloGate()};
-  std::vector<Evidence> evidence = {Soaked(SoakGate().soak), Fresh(SloGate(), {"0"})};
-  EXPECT_TRUE(Evaluate(gates, evidence, {}, {}, kNow).passed);
-  evidence[0] = Soaked(minutes(1));
-  EXPECT_FALSE(Evaluate(gates, evidence, {}, {}, kNow).passed);
-  EXPECT_FALSE(Evaluate({}, {}, {}, {}, kNow).passed);
-}
-
-TEST(EvaluateStage, AGateWithoutEvidenceIsPendingAndKeepsWhatHeldIt) {
-  const StageResult first = Evaluate({SloGate()}, {}, {}, {}, kNow);
-  ASSERT_EQ(first.gates.size(), 1U);
-  EXPECT_EQ(first.gates[0].cause(), Cause::kPending);
-  const GateResult failed = Eval(SloGate(), Fresh(SloGate(), {"0.002"}));
-  const StageResult kept = Evaluate({SloGate()}, {}, {failed}, {}, kNow + seconds(5));
-  EXPECT_EQ(kept.gates[0], failed);
-}
-
-TEST(EvaluateStage, FreezesAndTheAuditLogHoldTheWholeStep) {
-  Context context;
-  context.freezes = {{"golden-run", "a golden run", kNow + minutes(10), {ChangeClass::kP0}},
-                     {"night", "at night", kNow + minutes(20), {}},
-                     {"over", "over", kNow, {}}};
-  context.audit_writable = false;
-  const std::vector<Evidence> evidence = {Fresh(SloGate(), {"0"})};
-  StageResult result = Evaluate({SloGate()}, evidence, {}, context, kNow);
-  ASSERT_EQ(result.gates.size(), 3U);
-  EXPECT_FALSE(result.passed);
-  EXPECT_EQ(result.gates[0].cause(), Cause::kAuditUnavailable);
-  EXPECT_EQ(result.gates[1].cause(), Cause::kFrozen);
-  EXPECT_THAT(result.gates[1].message(), HasSubstr("night"));
-  EXPECT_EQ(result.gates[1].unblocked_by, "time: " + base::FormatRfc3339(kNow + minutes(20)));
-  EXPECT_EQ(result.gates[2].cause(), Cause::kMet);
-  context = {.freezes = {{"golden-run", "a golden run", kNow + minutes(10), {ChangeClass::kP0}}},
-             .change_class = ChangeClass::kP0};
-  EXPECT_TRUE(Evaluate({SloGate()}, evidence, {}, context, kNow).passed);
-}
-
-TEST(EvaluateStage, ShowsTheMostSevereBlockerFirst) {
-  const std::vector<Gate> gates = {SoakGate(), SloGate(), BurnGate()};
-  Evidence blind = Fresh(BurnGate(), {"0", "0"});
-  for (WindowEvidence& w : blind.windows) w.value = Broken("timeout");
-  const StageResult result =
-      Evaluate(gates, {Soaked(minutes(1)), Fresh(SloGate(), {"0.002"}), blind}, {}, {}, kNow);
-  std::vector<Cause> order;
-  for (const GateResult* blocker : Blockers(result)) order.push_back(blocker->cause());
-  EXPECT_THAT(order, ElementsAre(Cause::kBudgetExhausted, Cause::kProviderError, Cause::kSoaking));
-}
-
-TEST(EvaluateStage, WhatHoldsTheStepStandsSinceItBeganAndStartsAnewWithAnotherCause) {
-  Context frozen;
-  frozen.freezes = {{"weekend", "Weekend.", kNow + minutes(10), {}, ""}};
-  const std::vector<Evidence> evidence = {Fresh(SloGate(), {"0"})};
-  const StageResult first = Evaluate({SloGate()}, evidence, {}, frozen, kNow);
-  const StageResult again = Evaluate({SloGate()}, evidence, first.gates, frozen, kNow + seconds(9));
-  EXPECT_EQ(again.gates[0].since, kNow) << "the same hold";
-  Context broken;
-  broken.freezes = {{"weekend", "", {}, {}, "no time zone Mars/Base"}};
-  const StageResult other = Evaluate({SloGate()}, evidence, first.gates, broken, kNow + seconds(9));
-  EXPECT_EQ(other.gates[0].since, kNow + seconds(9)) << "the same name, another cause";
-  // Another result with the same cause is not this hold either.
-  GateResult elsewhere = first.gates[0];
-  elsewhere.gate = "elsewhere";
-  const StageResult fresh = Evaluate({SloGate()}, evidence, {elsewhere}, frozen, kNow + seconds(9));
-  EXPECT_EQ(fresh.gates[0].since, kNow + seconds(9));
-}
-
-TEST(EvaluateStage, APassThatEndsNowIsNoPass) {
-  Gate gate = SloGate();
-  const std::vector<Evidence> evidence = {Fresh(gate, {"0"})};
-  gate.valid_for = base::Duration(0);
-  const StageResult ended = Evaluate({gate}, evidence, {}, {}, kNow);
-  EXPECT_EQ(ended.gates[0].verdict, Verdict::kPass);
-  EXPECT_FALSE(ended.passed) << "a time at a boundary is past it";
-  gate.valid_for = std::chrono::nanoseconds(1);
-  EXPECT_TRUE(Evaluate({gate}, evidence, {}, {}, kNow).passed);
-}
-
-TEST(EvaluateStage, AGateNamedTwiceIsMisconfigured) {
-  const StageResult result =
-      Evaluate({SloGate(), SloGate()}, {Fresh(SloGate(), {"0"})}, {}, {}, kNow);
-  EXPECT_FALSE(result.passed);
-  EXPECT_EQ(result.gates[1].cause(), Cause::kMisconfigured);
-}
-
-TEST(EvaluateStage, AbortsWhenAGateSaysSo) {
-  Gate gate = BurnGate();
-  gate.on_fail = Reaction::kAbort;
-  EXPECT_TRUE(Evaluate({gate}, {Fresh(gate, {"0.02", "0.03"})}, {}, {}, kNow).abort);
-  EXPECT_FALSE(Evaluate({gate}, {Fresh(gate, {"0.02", "0"})}, {}, {}, kNow).abort);
 }
 
 }  // namespace
