@@ -2,8 +2,9 @@
 //
 // An SLO becomes one object an objective (NAME, or NAME-1, NAME-2 … of several). Its subject is the
 // annotation `sluice.dev/subject: Site/phoenix`, or the option's. `sluice.dev/min-events`,
-// `sluice.dev/caution-below`, `sluice.dev/freeze-below`, `sluice.dev/budget-exceptions` (P0, Security
-// or both with a comma, or None) and `sluice.dev/alert-labels` are ours too. A query counts over
+// `sluice.dev/caution-below`, `sluice.dev/freeze-below`, `sluice.dev/budget-exceptions` (P0,
+// Security or both with a comma, or None) and `sluice.dev/alert-labels` are ours too. A query
+// counts over
 // `$window` (`{{.window}}` is taken for it); a counter's plain selector becomes
 // sum(rate(selector[$window])). An alert condition's lookbackWindow is the long window, its
 // alertAfter the short one.

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "reconcilers/gates/decimal.h"
+#include "reconcilers/openslo/annotations.h"
 #include "reconcilers/openslo/check.h"
 #include "reconcilers/openslo/convert.h"
 #include "reconcilers/openslo/limits.h"
+#include "reconcilers/openslo/query.h"
 
 namespace sluice::openslo {
 
@@ -31,13 +32,6 @@ std::string Lower(std::string text) {
   return text;
 }
 
-void ReplaceAll(std::string& text, std::string_view what, std::string_view by) {
-  for (std::size_t at = text.find(what); at != std::string::npos;
-       at = text.find(what, at + by.size())) {
-    text.replace(at, what.size(), by);
-  }
-}
-
 // One SLO with everything it refers to.
 class SloImport {
  public:
@@ -57,8 +51,7 @@ class SloImport {
                    {"budgetingMethod", Text(spec_, "budgetingMethod")},
                    {"window", Window()}};
     if (!Text(spec_, "description").empty()) common["description"] = Text(spec_, "description");
-    Annotations(common);
-    AlertLabels(common);
+    ReadAnnotations(metadata_, common, problems_);
     Policies(common);
     Refer("Service", Text(spec_, "service"));
     const json& objectives = At(spec_, "objectives");
@@ -135,56 +128,6 @@ class SloImport {
       return {};
     }
     return Length(Text(window, "duration"), "spec.timeWindow[0].duration");
-  }
-
-  void Annotations(json& spec) {
-    const json& annotations = At(metadata_, "annotations");
-    if (const std::string events = Text(annotations, "sluice.dev/min-events"); !events.empty()) {
-      const auto number = Decimal::Parse(events);
-      if (!number.ok() || number->IsNegative() || Decimal::FromInt(number->Floor()) != *number) {
-        problems_.Add("metadata.annotations[sluice.dev/min-events]", "must be a whole number");
-      } else {
-        spec["minEvents"] = number->Floor();
-      }
-    }
-    if (const std::string line = Text(annotations, "sluice.dev/caution-below"); !line.empty()) {
-      spec["budgetPolicy"]["cautionBelow"] = line;
-    }
-    if (const std::string line = Text(annotations, "sluice.dev/freeze-below"); !line.empty()) {
-      spec["budgetPolicy"]["freezeBelow"] = line;
-    }
-    if (const std::string names = Text(annotations, "sluice.dev/budget-exceptions");
-        !names.empty()) {
-      json list = json::array();
-      for (std::size_t at = 0; at <= names.size();) {
-        const std::size_t end = std::min(names.find(',', at), names.size());
-        list.push_back(names.substr(at, end - at));
-        at = end + 1;
-      }
-      for (const json& name : list) {
-        if (name != "P0" && name != "Security" && (name != "None" || list.size() != 1)) {
-          problems_.Add("metadata.annotations[sluice.dev/budget-exceptions]",
-                        "must be P0 and Security, either of them, or None");
-          return;
-        }
-      }
-      spec["budgetPolicy"]["exceptions"] = std::move(list);
-    }
-  }
-
-  void AlertLabels(json& spec) {
-    const std::string text = Text(At(metadata_, "annotations"), "sluice.dev/alert-labels");
-    if (text.empty()) return;
-    const json labels = json::parse(text, nullptr, false);
-    const bool good =
-        labels.is_object() &&
-        std::all_of(labels.begin(), labels.end(), [](const json& l) { return l.is_string(); });
-    if (!good) {
-      problems_.Add("metadata.annotations[sluice.dev/alert-labels]",
-                    "must be a JSON object of texts: labels of the generated alerts");
-      return;
-    }
-    spec["labels"] = labels;
   }
 
   void Policies(json& spec) {
@@ -267,23 +210,11 @@ class SloImport {
                     fmt::format("\"{}\" is not measured: only Prometheus is", type));
       return {};
     }
-    const std::string field = at + ".metricSource.spec.query";
-    std::string query = Text(At(source, "spec"), "query");
-    for (const char* variable : {"{{.window}}", "{{ .window }}"})
-      ReplaceAll(query, variable, "$window");
-    if (query.empty()) problems_.Add(field, "is required: the PromQL");
-    if (query.size() > kMaxQueryBytes) problems_.Add(field, "is too long");
-    if (!windowed || query.empty() || query.find("$window") != std::string::npos) return query;
-    static const std::regex plain(R"((sum\()?([a-zA-Z_:][\w:]*(\{[^{}]*\})?)(\))?)");
-    std::smatch match;
-    if (counter && query.size() <= kMaxQueryBytes && std::regex_match(query, match, plain) &&
-        match[1].matched == match[4].matched) {
-      return fmt::format("sum(rate({}[$window]))", match[2].str());
+    auto query = PrometheusQuery(Text(At(source, "spec"), "query"), windowed, counter);
+    for (const std::string& rule : query.rules) {
+      problems_.Add(at + ".metricSource.spec.query", rule);
     }
-    problems_.Add(field,
-                  "must count over $window, as in sum(rate(metric[$window])), or be a "
-                  "counter's plain selector");
-    return query;
+    return std::move(query.promql);
   }
 
   void Objective(const json& objective, const json& indicator, const std::string& at, json& spec) {
