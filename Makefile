@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath lint \
+.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath bench-scale lint \
   generate images clean
 
 help: ## List the targets
@@ -55,6 +55,11 @@ bench-controller: setup ## Our controller runtime beside Go's, in one run (BENCH
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target widget_controller
 	@tests/bench/controller/run
+
+bench-scale: setup ## 5,000 and 15,000 agents on one controller (BENCH=short: 500); build/bench/scale.json
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sluice-controller agents_load
+	@tests/bench/agents/scale
 
 generate: ## Regenerate CRDs and reference pages from api/v1alpha1
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS) --target generate
