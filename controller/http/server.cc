@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
+#include <atomic>
 #include <charconv>
 #include <condition_variable>
 #include <deque>
@@ -107,9 +108,10 @@ class ServerImpl final : public Server {
     }
     thread_ = std::thread([this] {
       if (!server_->listen_after_bind()) base::log::Error("HTTP server ended", {{"port", port_}});
+      ended_ = true;
     });
-    // stop() before the accept loop runs would be lost; the loop starts at once.
-    while (!server_->is_running()) std::this_thread::yield();
+    // The socket listens: who connects before the accept loop runs waits in its backlog. Nor is the
+    // loop waited for here, which on a busy core costs a start tens of milliseconds.
     return base::OkStatus();
   }
 
@@ -117,6 +119,8 @@ class ServerImpl final : public Server {
 
   void Stop() override {
     if (!thread_.joinable()) return;
+    // stop() before the accept loop runs would be lost.
+    while (!server_->is_running() && !ended_) std::this_thread::yield();
     server_->stop();
     thread_.join();
   }
@@ -170,6 +174,7 @@ class ServerImpl final : public Server {
   std::map<std::string, Handler> handlers_;
   const std::unique_ptr<httplib::Server> server_;
   std::thread thread_;
+  std::atomic<bool> ended_{false};  // the accept loop, by itself or by Stop
 };
 
 }  // namespace

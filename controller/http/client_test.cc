@@ -1,0 +1,211 @@
+#include "controller/http/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "controller/http/testing/clients.h"
+
+namespace sluice::http {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Code;
+using testing::Answer;
+using testing::AnswerAll;
+using testing::Chunk;
+using testing::ClientFor;
+using testing::Imposter;
+using testing::ImposterConnection;
+using testing::kChunkedHead;
+using testing::TestCa;
+
+TEST(HttpClient, SendsHeadersThatLiveElsewhere) {
+  Imposter imposter(AnswerAll);
+  const HeaderView views[] = {{"B", "2"}, {"C", "3"}};
+  const auto client = ClientFor(imposter.url());
+  ASSERT_TRUE(client->Do({.headers = {{"A", "1"}}, .more_headers = views}).ok());
+  const auto headers = imposter.requests().at(0).headers;
+  EXPECT_EQ(FindHeader(headers, "A"), "1");
+  EXPECT_EQ(FindHeader(headers, "B"), "2");
+  EXPECT_EQ(FindHeader(headers, "C"), "3");
+  const HeaderView bad[] = {{"B", "2\r\nD: 4"}};
+  EXPECT_EQ(client->Do({.more_headers = bad}).status().code(), Code::kInvalidArgument);
+}
+
+// A connection given back moments ago is used again without a look at it.
+TEST(HttpClient, AWriteOnAConnectionClosedMomentsAgoIsSentOnceAtMost) {
+  std::atomic<int> posts{0};
+  Imposter imposter([&posts](ImposterConnection& c) {
+    while (c.ReadRequest()) {
+      ++posts;
+      c.Send(Answer(200, "ok"));
+      if (c.index() % 2 == 0) return;  // closes without having said so
+    }
+  });
+  const auto client = ClientFor(imposter.url());
+  int answered = 0;
+  for (int i = 0; i < 50; ++i) {
+    const auto answer = client->Do({.method = "POST", .body = "x"});
+    answered += answer.ok();
+    EXPECT_EQ(answer.ok() ? "ConnectionCut" : answer.status().reason(), "ConnectionCut");
+  }
+  EXPECT_EQ(answered, posts.load()) << "each that was taken was answered, each once";
+}
+
+TEST(HttpClient, KeepsItsConnection) {
+  Imposter imposter(AnswerAll);
+  const auto client = ClientFor(imposter.url() + "/prefix/");
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = client->Do({.method = "POST", .target = "/a?b=c", .body = "body"});
+    ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+    EXPECT_EQ(answer->body, "ok");
+  }
+  EXPECT_EQ(imposter.connections(), 1);
+  EXPECT_EQ(imposter.requests().at(2).target, "/prefix/a?b=c");
+  EXPECT_EQ(imposter.requests().at(2).body, "body");
+}
+
+TEST(HttpClient, RetriesAReadOnAKeptConnectionThatTheServerClosed) {
+  // The server reads the second request and closes without an answer.
+  Imposter imposter([](ImposterConnection& c) {
+    if (c.ReadRequest()) c.Send(Answer(200, "ok"));
+    if (c.index() == 0) c.ReadRequest();
+  });
+  const auto client = ClientFor(imposter.url());
+  ASSERT_TRUE(client->Do({}).ok());
+  EXPECT_TRUE(client->Do({}).ok());
+  EXPECT_EQ(imposter.connections(), 2);
+}
+
+TEST(HttpClient, NeverRepeatsAWriteByItself) {
+  Imposter imposter([](ImposterConnection& c) {
+    if (c.ReadRequest()) c.Send(Answer(200, "ok"));
+    if (c.index() == 0) c.ReadRequest();
+  });
+  const auto client = ClientFor(imposter.url());
+  ASSERT_TRUE(client->Do({}).ok());
+  const auto answer = client->Do({.method = "POST", .body = "x"});
+  EXPECT_EQ(answer.status().code(), Code::kUnavailable);
+  EXPECT_EQ(imposter.requests().size(), 2u);
+}
+
+TEST(HttpClient, StreamsPiecesAsTheyCome) {
+  std::promise<void> first_seen;
+  Imposter imposter([&](ImposterConnection& c) {
+    c.ReadRequest();
+    c.Send(std::string(kChunkedHead) + Chunk("one"));
+    first_seen.get_future().wait();  // nothing more until the client saw the first piece
+    c.Send(Chunk("two") + Chunk(""));
+    c.WaitForClose();
+  });
+  const auto client = ClientFor(imposter.url());
+  std::vector<std::string> pieces;
+  const auto answer = client->Do({}, [&](std::string_view piece) {
+    if (pieces.empty()) first_seen.set_value();
+    pieces.emplace_back(piece);
+    return base::OkStatus();
+  });
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_THAT(pieces, ::testing::ElementsAre("one", "two"));
+  EXPECT_EQ(answer->body, "");
+}
+
+TEST(HttpClient, AnErrorOfTheSinkEndsTheCall) {
+  Imposter imposter(AnswerAll);
+  const auto answer =
+      ClientFor(imposter.url())->Do({}, [](std::string_view) { return base::Aborted("enough"); });
+  EXPECT_EQ(answer.status(), base::Aborted("enough"));
+}
+
+TEST(HttpClient, ASilentServerHitsTheReadLimitAndASlowOneTheTotal) {
+  Imposter imposter([](ImposterConnection& c) {
+    const auto request = c.ReadRequest();
+    if (request && request->target == "/drip") {
+      c.Send(kChunkedHead);
+      while (c.Send(Chunk("x"))) std::this_thread::yield();
+    }
+    c.WaitForClose();
+  });
+  const auto client = ClientFor(imposter.url());
+  EXPECT_EQ(client->Do({.read_timeout = 30ms}).status().reason(), "Read");
+  const auto slow = client->Do({.target = "/drip", .read_timeout = 5s, .total_timeout = 60ms});
+  EXPECT_EQ(slow.status().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(slow.status().reason(), "Total");
+}
+
+TEST(HttpClient, AStopTokenCallsOffAWaitingCall) {
+  std::stop_source source;
+  Imposter imposter([&](ImposterConnection& c) {
+    c.ReadRequest();
+    source.request_stop();
+    c.WaitForClose();
+  });
+  const auto answer = ClientFor(imposter.url())->Do({.stop = source.get_token()});
+  EXPECT_EQ(answer.status().code(), Code::kCancelled);
+}
+
+TEST(HttpClient, StopEndsCallsUnderWayAndLaterOnes) {
+  std::unique_ptr<Client> client;
+  Imposter imposter([&](ImposterConnection& c) {
+    c.ReadRequest();
+    client->Stop();
+    c.WaitForClose();
+  });
+  client = ClientFor(imposter.url());
+  EXPECT_EQ(client->Do({}).status().code(), Code::kCancelled);
+  EXPECT_EQ(client->Do({}).status().code(), Code::kCancelled);
+  EXPECT_EQ(imposter.requests().size(), 1u);
+}
+
+TEST(HttpClient, BoundsTheBodyItKeeps) {
+  Imposter imposter([](ImposterConnection& c) {
+    while (c.ReadRequest()) c.Send(Answer(200, std::string(1000, 'x')));
+  });
+  const auto answer = ClientFor(imposter.url())->Do({.max_body_bytes = 999});
+  EXPECT_EQ(answer.status().code(), Code::kResourceExhausted);
+}
+
+TEST(HttpClient, RefusesInjectionThroughTargetOrHeader) {
+  Imposter imposter(AnswerAll);
+  const auto client = ClientFor(imposter.url());
+  EXPECT_EQ(client->Do({.target = "/a b"}).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(client->Do({.headers = {{"A", "b\r\nC: d"}}}).status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(imposter.requests().empty());
+}
+
+TEST(HttpClient, ARefusedConnectionSaysSo) {
+  int port = 0;
+  {
+    Imposter gone(AnswerAll);
+    port = gone.port();
+  }
+  const auto answer = ClientFor("http://127.0.0.1:" + std::to_string(port))->Do({});
+  EXPECT_EQ(answer.status().reason(), "ConnectionRefused") << answer.status().ToString();
+}
+
+TEST(HttpClient, ATunnelThroughAProxyCarriesTls) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "DNS:api.test");
+  // The proxy plays the server too: after CONNECT it would forward; here it refuses by name.
+  Imposter proxy([](ImposterConnection& c) {
+    while (auto request = c.ReadRequest()) {
+      c.Send(request->target == "api.test:443" ? Answer(403, "") : Answer(500, ""));
+    }
+  });
+  auto client = Client::New({.base_url = "https://api.test",
+                             .tls = {.ca_pem = ca.cert_pem()},
+                             .proxy_url = "http://u:p@127.0.0.1:" + std::to_string(proxy.port())});
+  ASSERT_TRUE(client.ok());
+  const auto answer = (*client)->Do({});
+  EXPECT_EQ(answer.status().reason(), "Proxy");
+  EXPECT_NE(answer.status().message().find("403"), std::string::npos);
+  EXPECT_EQ(proxy.requests().at(0).method, "CONNECT");
+  EXPECT_EQ(FindHeader(proxy.requests().at(0).headers, "Proxy-Authorization"), "Basic dTpw");
+}
+
+}  // namespace
+}  // namespace sluice::http

@@ -1,0 +1,99 @@
+#include <gtest/gtest.h>
+
+#include "controller/http/client.h"
+#include "controller/http/testing/clients.h"
+
+namespace sluice::http {
+namespace {
+
+using base::Code;
+using testing::Answer;
+using testing::AnswerAll;
+using testing::ClientFor;
+using testing::Imposter;
+using testing::ImposterConnection;
+using testing::ImposterTls;
+using testing::TestCa;
+
+TEST(HttpClientTls, VerifiesNameAndIssuer) {
+  TestCa ca;
+  TestCa other;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1,DNS:api.test");
+  Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto ask = [&](TlsOptions tls) {
+    return ClientFor(imposter.url(), std::move(tls))->Do({});
+  };
+
+  EXPECT_TRUE(ask({.ca_pem = ca.cert_pem()}).ok());
+  EXPECT_TRUE(ask({.ca_pem = ca.cert_pem(), .server_name = "api.test"}).ok());
+  EXPECT_TRUE(ask({.insecure_skip_verify = true}).ok());
+  EXPECT_EQ(ask({.ca_pem = other.cert_pem()}).status().reason(), "CertificateInvalid");
+  EXPECT_EQ(ask({.ca_pem = ca.cert_pem(), .server_name = "evil.test"}).status().reason(),
+            "CertificateInvalid");
+  EXPECT_EQ(ask({}).status().reason(), "CertificateInvalid");
+}
+
+TEST(HttpClientTls, ShowsItsClientCertificate) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  const TestCa::Issued user = ca.Issue("user", "DNS:user");
+  Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ca.cert_pem()});
+  EXPECT_FALSE(ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()})->Do({}).ok());
+  const auto client = ClientFor(imposter.url(), {ca.cert_pem(), user.cert_pem, user.key_pem});
+  EXPECT_TRUE(client->Do({}).ok());
+  EXPECT_TRUE(client->Do({}).ok());  // session tickets do not spoil the kept connection
+  EXPECT_EQ(imposter.connections(), 2);
+}
+
+TEST(HttpClientTls, ACutAfterTheRequestIsNoFailedHandshake) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  Imposter imposter(
+      [](ImposterConnection& c) {
+        c.ReadRequest();
+        c.Cut();
+      },
+      ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto client = ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()});
+  EXPECT_EQ(client->Do({.method = "POST"}).status().reason(), "ConnectionCut");
+  EXPECT_EQ(imposter.requests().size(), 1u);
+}
+
+TEST(HttpClientTls, RotationReplacesKeptConnectionsAndABadTextChangesNothing) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto client = ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()});
+  ASSERT_TRUE(client->Do({}).ok());
+  EXPECT_EQ(client->SetTls({.ca_pem = "garbage"}).code(), Code::kInvalidArgument);
+  ASSERT_TRUE(client->Do({}).ok());
+  EXPECT_EQ(imposter.connections(), 1);
+  ASSERT_TRUE(client->SetTls({.ca_pem = ca.cert_pem()}).ok());
+  ASSERT_TRUE(client->Do({}).ok());
+  EXPECT_EQ(imposter.connections(), 2);
+}
+
+TEST(HttpClientTls, ANewConnectionResumesTheSessionUntilARotation) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  const TestCa::Issued user = ca.Issue("user", "DNS:user");
+  Imposter imposter(
+      [](ImposterConnection& c) {
+        if (c.ReadRequest()) c.Send(Answer(200, "ok", "Connection: close\r\n"));
+      },
+      ImposterTls{server.cert_pem, server.key_pem, ca.cert_pem()});
+  const TlsOptions tls{ca.cert_pem(), user.cert_pem, user.key_pem};
+  const auto client = ClientFor(imposter.url(), tls);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client->Do({}).ok());
+  ASSERT_TRUE(client->SetTls(tls).ok());
+  ASSERT_TRUE(client->Do({}).ok());
+  const auto requests = imposter.requests();
+  ASSERT_EQ(requests.size(), 4u);
+  EXPECT_FALSE(requests[0].resumed);
+  EXPECT_TRUE(requests[1].resumed);
+  EXPECT_TRUE(requests[2].resumed);
+  EXPECT_FALSE(requests[3].resumed) << "new roots and keys have to be tried";
+}
+
+}  // namespace
+}  // namespace sluice::http
