@@ -1,0 +1,52 @@
+// The pages a Manager serves.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "controller/runtime/manager_for_test.h"
+#include "controller/testing/status_matchers.h"
+#include "controller/testing/wait.h"
+
+namespace sluice::runtime {
+namespace {
+
+using testing_kit::WaitUntil;
+
+TEST_F(ManagerTest, ReadyzNamesTheCheckThatFails) {
+  Make();
+  manager->NewController("widget", kWidgets, reconciler);
+  std::atomic<bool> good{false};
+  manager->AddReadyCheck("agents", [&] {
+    return good ? base::OkStatus() : base::Unavailable("port 9443 is not served");
+  });
+  Run();
+  int status = 0;
+  ASSERT_TRUE(WaitUntil([&] {
+    return manager->health_port() != 0 &&
+           Page(manager->health_port(), "/readyz").find("[+]caches ok") != std::string::npos;
+  }));
+  const std::string page = Page(manager->health_port(), "/readyz", &status);
+  EXPECT_EQ(status, 503);
+  EXPECT_THAT(page, testing::HasSubstr("[-]agents failed: port 9443 is not served"));
+  EXPECT_EQ(Page(manager->health_port(), "/readyz/caches", &status), "ok");
+  EXPECT_EQ(status, 200);
+  Page(manager->health_port(), "/readyz/nothing", &status);
+  EXPECT_EQ(status, 404);
+  good = true;
+  EXPECT_EQ(Page(manager->health_port(), "/healthz"), "ok");
+  EXPECT_THAT(
+      Page(manager->metrics_port(), "/metrics"),
+      testing::HasSubstr("controller_runtime_max_concurrent_reconciles{controller=\"widget\"} 1"));
+}
+
+TEST_F(ManagerTest, AnAddressThatCannotBeServedEndsTheRunWithOneClearError) {
+  options.health_address = "nonsense";
+  Make();
+  manager->NewController("widget", kWidgets, reconciler);
+  Run();
+  runner.join();
+  EXPECT_FALSE(result.ok());
+  EXPECT_THAT(result.message(), testing::HasSubstr("health address"));
+}
+
+}  // namespace
+}  // namespace sluice::runtime
