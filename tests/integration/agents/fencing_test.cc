@@ -9,8 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const AgentIdentity kN1{"phoenix", "n1"};
-
 class FencingTest : public ::testing::Test {
  protected:
   // An agent that knows both replicas by address, in whatever order they come up.

@@ -21,8 +21,6 @@ using std::chrono::seconds;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-const AgentIdentity kN1{"phoenix", "n1"};
-
 // A client that is not our agent: it says what it likes under a certificate of its choice.
 struct Rogue {
   Rogue(const CertificateAuthority& authority, const AgentIdentity& identity, base::WallTime from,

@@ -26,6 +26,9 @@
 
 namespace sluice::agents::testing {
 
+// The node most tests play with.
+inline const AgentIdentity kN1{"phoenix", "n1"};
+
 bool Eventually(const std::function<bool()>& true_at_last,
                 std::chrono::milliseconds within = std::chrono::seconds(20));
 
