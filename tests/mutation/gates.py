@@ -96,7 +96,7 @@ class Builder:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/debug")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, by --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--files", nargs="*", default=FILES)
