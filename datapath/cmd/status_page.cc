@@ -155,7 +155,7 @@ std::string DescribeAgent(const PageAnswer& ready, std::string_view metrics) {
   const Sums limit = SumBy(metrics, "sluice_agent_memory_limit_bytes", "");
   if (!used.empty() && !limit.empty())
     AddLine("memory", fmt::format("{} of {}", Bytes(Total(used)), Bytes(Total(limit))), &page);
-  show("origin answers", "sluice_agent_origin_requests_total", "result", Count);
+  show("origin answers", "sluice_agent_origin_requests_total", "outcome", Count);
   show("throttled", "sluice_agent_throttled_total", "reason", Count);
   const Sums stale = SumBy(metrics, "sluice_agent_stale_served_total", "");
   if (Total(stale) > 0)

@@ -21,6 +21,8 @@ constexpr std::string_view kMetrics =
     "sluice_agent_requests_total{site=\"a\",tenant=\"u\",operation=\"GetObject\",outcome="
     "\"throttled\"} 0\n"
     "sluice_agent_requests_totally_other{outcome=\"ok\"} 9\n"
+    "sluice_agent_origin_requests_total{site=\"a\",origin=\"lake\",operation=\"GetObject\",outcome="
+    "\"ok\"} 7\n"
     "sluice_agent_sent_bytes_total{tenant=\"t\",source=\"dram\"} 1.5e+09\n"
     "sluice_agent_memory_used_bytes 1048576\n"
     "sluice_agent_memory_limit_bytes 2097152\n"
@@ -31,6 +33,7 @@ TEST(DescribeAgent, SumsWhatMattersAndLeavesOutWhatIsZero) {
   const std::string page = DescribeAgent({200, "ok\n"}, kMetrics);
   EXPECT_NE(page.find("ready            yes\n"), std::string::npos) << page;
   EXPECT_NE(page.find("requests         ok 42\n"), std::string::npos) << page;
+  EXPECT_NE(page.find("origin answers   ok 7\n"), std::string::npos) << page;
   EXPECT_NE(page.find("bytes sent from  dram 1.4 GiB\n"), std::string::npos) << page;
   EXPECT_NE(page.find("memory           1.0 MiB of 2.0 MiB\n"), std::string::npos) << page;
   EXPECT_NE(page.find("corrupt          3 chunks"), std::string::npos) << page;
