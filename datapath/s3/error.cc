@@ -80,11 +80,16 @@ ErrorCode ErrorCodeFromName(std::string_view name) {
 
 std::string_view WriteErrorXml(const Error& error, const ErrorContext& context,
                                std::span<char> out) {
+  return WriteErrorXml(Describe(error.code).code, error.text(), context, out);
+}
+
+std::string_view WriteErrorXml(std::string_view code, std::string_view message,
+                               const ErrorContext& context, std::span<char> out) {
   XmlWriter xml(out);
   xml.Declaration();
   xml.Open("Error");
-  xml.Element("Code", Describe(error.code).code);
-  xml.Element("Message", error.text());
+  xml.Element("Code", code);
+  xml.Element("Message", message);
   if (!context.region.empty()) xml.Element("Region", context.region);
   if (!context.resource.empty()) xml.Element("Resource", context.resource);
   xml.Element("RequestId", context.request_id);

@@ -80,5 +80,8 @@ struct ErrorContext {
 // resource always do).
 std::string_view WriteErrorXml(const Error& error, const ErrorContext& context,
                                std::span<char> out);
+// With a code and message that are somebody else's; the message needs six times its length more.
+std::string_view WriteErrorXml(std::string_view code, std::string_view message,
+                               const ErrorContext& context, std::span<char> out);
 
 }  // namespace sluice::s3

@@ -8,7 +8,6 @@
 #include "datapath/http1/writer.h"
 #include "datapath/s3/documents.h"
 #include "datapath/s3/range.h"
-#include "datapath/s3/xml.h"
 #include "datapath/serve/collect.h"
 #include "datapath/serve/lists.h"
 #include "datapath/serve/proxy.h"
@@ -56,22 +55,6 @@ OriginsWords WordsOf(int status, std::string_view xml, const MountEntry& mount) 
   const bool discreet = said->message.size() <= kMaxToldBytes && !tells(mount.origin_bucket) &&
                         !tells(mount.origin_prefix);
   return {std::move(said->code), discreet ? std::move(said->message) : std::string()};
-}
-
-std::string ErrorDocument(std::string_view code, std::string_view message, std::string_view path,
-                          std::string_view request_id) {
-  std::string body(2048 + 6 * (path.size() + message.size()), '\0');
-  s3::XmlWriter xml{std::span<char>(body)};
-  xml.Declaration();
-  xml.Open("Error");
-  xml.Element("Code", code);
-  xml.Element("Message", message);
-  xml.Element("Resource", path);
-  xml.Element("RequestId", request_id);
-  xml.Element("HostId", "");
-  xml.Close("Error");
-  body.resize(xml.text().size());
-  return body;
 }
 
 // Lines of an origin's answer that are the client's business.
@@ -221,14 +204,17 @@ void Proxy::AnswerCollected() {
     if (said.code.empty()) return Fail(known);
     exchange_.reset();
     if (body_.done() && body_.end() > 0) c.BodyWasRead(body_.end());
+    const std::string_view text = said.message.empty() ? known.text() : said.message;
+    const s3::ErrorContext context{.resource = c.scratch_->parser.request().path,
+                                   .request_id = {c.request_id_.data(), c.request_id_.size()},
+                                   .host_id = {},
+                                   .region = {}};
+    std::string body(2048 + 6 * (context.resource.size() + text.size()), '\0');
+    body.resize(s3::WriteErrorXml(said.code, text, context, std::span<char>(body)).size());
     http1::HeadWriter head(c.scratch_->out);
     head.StatusLine(status_).Header("Content-Type", "application/xml");
     c.outcome_ = OutcomeOf(status_);
-    return c.SendAnswer(head,
-                        ErrorDocument(said.code, said.message.empty() ? known.text() : said.message,
-                                      c.scratch_->parser.request().path,
-                                      {c.request_id_.data(), c.request_id_.size()}),
-                        true);
+    return c.SendAnswer(head, std::move(body), true);
   }
   if (status_ == 304) return Fail({ErrorCode::kNotModified, {}});
   std::string body;

@@ -18,7 +18,6 @@ namespace sluice::audit {
 namespace {
 
 using std::chrono::hours;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -362,44 +361,6 @@ TEST(AuditRetentionOnDisk, RotatesAndRetiresRealFiles) {
   EXPECT_TRUE(disk->Remove(options.directory + "/never-there").ok());
   EXPECT_EQ(disk->Size(options.directory + "/never-there").status().code(), base::Code::kNotFound);
   std::filesystem::remove_all(folder);
-}
-
-TEST(AuditCheckpoint, KeepsWhatIsRetiredAndItsOldFormWhileNothingIs) {
-  Checkpoint plain{{3, 57, std::string(64, 'a')}, base::WallTime(std::chrono::seconds(1)), "s", {}};
-  EXPECT_THAT(SignedText(plain), HasSubstr("head v1\n"));
-  EXPECT_EQ(Encode(plain).count("retiredSeq"), 0U);
-  Checkpoint cut = plain;
-  cut.retired = {2, 40, std::string(64, 'b')};
-  EXPECT_THAT(SignedText(cut), HasSubstr("head v2\n"));
-  EXPECT_THAT(SignedText(cut), HasSubstr("\n2\n40\n" + std::string(64, 'b')));
-  const auto read = Decode(Encode(cut));
-  ASSERT_TRUE(read.ok());
-  EXPECT_EQ(read->retired, cut.retired);
-  for (const char* key : {"retiredEpoch", "retiredSeq", "retiredHash"}) {
-    auto data = Encode(cut);
-    data[key] = "x";
-    EXPECT_THAT(Decode(data).status().message(), HasSubstr(key));
-  }
-  cut.retired.seq = 58;
-  EXPECT_FALSE(Decode(Encode(cut)).ok()) << "more than there ever was";
-}
-
-TEST(AuditVerifyFiles, AFileWithoutALineIsANoticeWhereTheChainGoesOnAroundIt) {
-  Head head;
-  const auto line = [&](const char* type, std::int64_t epoch) {
-    const Head before = head;
-    return *FormatLine({type, "s", "a", "{}"}, epoch, base::WallTime{}, before, head) + "\n";
-  };
-  std::vector<FileText> files = {
-      {"1", line(kOpened, 1)}, {"2", ""}, {"3", "{\"seq\":"}, {"4", line(kOpened, 4)}};
-  Verification v = Verify(files, {});
-  EXPECT_TRUE(v.ok());
-  EXPECT_THAT(v.notices, SizeIs(2));
-  files.push_back({"5", ""});
-  EXPECT_FALSE(Verify(files, {}).ok()) << "nothing proves that it had no line";
-  EXPECT_TRUE(Verify(files, {.anchor = head, .partial = false}).ok());
-  files.erase(files.begin());
-  EXPECT_FALSE(Verify(files, {.anchor = head, .partial = false}).ok());
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 const base::WallTime kNow{std::chrono::seconds(1'800'000'000)};
 
@@ -286,6 +287,24 @@ TEST(AuditFile, NamesSortInTheOrderOfTheChain) {
   EXPECT_LT(FileName(9, 1000), FileName(10, 1001));
   EXPECT_FALSE(IsFileName("audit-3-57.jsonl"));
   EXPECT_FALSE(IsFileName("lost+found"));
+}
+
+TEST(AuditVerifyFiles, AFileWithoutALineIsANoticeWhereTheChainGoesOnAroundIt) {
+  Head head;
+  const auto line = [&](const char* type, std::int64_t epoch) {
+    const Head before = head;
+    return *FormatLine({type, "s", "a", "{}"}, epoch, base::WallTime{}, before, head) + "\n";
+  };
+  std::vector<FileText> files = {
+      {"1", line(kOpened, 1)}, {"2", ""}, {"3", "{\"seq\":"}, {"4", line(kOpened, 4)}};
+  Verification v = Verify(files, {});
+  EXPECT_TRUE(v.ok());
+  EXPECT_THAT(v.notices, SizeIs(2));
+  files.push_back({"5", ""});
+  EXPECT_FALSE(Verify(files, {}).ok()) << "nothing proves that it had no line";
+  EXPECT_TRUE(Verify(files, {.anchor = head, .partial = false}).ok());
+  files.erase(files.begin());
+  EXPECT_FALSE(Verify(files, {.anchor = head, .partial = false}).ok());
 }
 
 }  // namespace
