@@ -132,12 +132,14 @@ StatusOr<WallTime> ParseRfc3339(std::string_view text) {
   const auto offset = ParseOffset(text);
   if (!offset.ok()) return bad(offset.status().message());
   if (!text.empty()) return bad("text after the time zone");
-  // Nanoseconds hold the years 1678 to 2261; time is kept in microseconds until it is known to fit.
-  const auto since = std::chrono::sys_days(date).time_since_epoch() + hours(hour) +
-                     minutes(minute) + seconds(second) -
-                     std::chrono::duration_cast<seconds>(*offset);
-  if (year < 1678 || year > 2261) return bad("year out of range");
-  return WallTime(std::chrono::duration_cast<WallTime::duration>(since) +
+  // Nanoseconds hold the years 1678 to 2261, in UTC; seconds are kept until it is known to fit.
+  const std::chrono::sys_seconds since = std::chrono::sys_days(date) + hours(hour) +
+                                         minutes(minute) + seconds(second) -
+                                         std::chrono::duration_cast<seconds>(*offset);
+  constexpr auto kFirst = std::chrono::sys_days(std::chrono::year(1678) / 1 / 1);
+  constexpr auto kEnd = std::chrono::sys_days(std::chrono::year(2262) / 1 / 1);
+  if (since < kFirst || since >= kEnd) return bad("year out of range");
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(since.time_since_epoch()) +
                   std::chrono::duration_cast<WallTime::duration>(fraction));
 }
 

@@ -1,6 +1,7 @@
 #include "controller/leader/lease.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/time_format.h"
@@ -12,6 +13,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kMaxLeaseSeconds = 3600;
+// leaseTransitions is an int32; the API server refuses more.
+constexpr std::int64_t kMaxTransitions = std::numeric_limits<std::int32_t>::max();
 
 std::string Text(const json& object, const char* name) {
   const auto found = object.find(name);
@@ -30,6 +33,14 @@ const json& Child(const json& object, const char* name) {
   return found != object.end() && found->is_object() ? *found : kNone;
 }
 
+// The member to write to; what is there instead of an object is replaced.
+json& ObjectAt(json& parent, const char* name) {
+  if (!parent.is_object()) parent = json::object();
+  json& child = parent[name];
+  if (!child.is_object()) child = json::object();
+  return child;
+}
+
 }  // namespace
 
 const meta::Resource& LeaseResource() {
@@ -45,7 +56,8 @@ Record ReadRecord(const json& lease) {
       std::clamp<std::int64_t>(Number(spec, "leaseDurationSeconds"), 0, kMaxLeaseSeconds));
   record.acquire_time = Text(spec, "acquireTime");
   record.renew_time = Text(spec, "renewTime");
-  record.transitions = std::max<std::int64_t>(0, Number(spec, "leaseTransitions"));
+  record.transitions =
+      std::clamp<std::int64_t>(Number(spec, "leaseTransitions"), 0, kMaxTransitions);
   record.resource_version = Text(Child(lease, "metadata"), "resourceVersion");
   return record;
 }
@@ -64,19 +76,18 @@ Decision Decide(const Record& record, base::MonoTime seen_at, base::MonoTime now
 }
 
 json WithHold(json lease, const meta::Key& key, const Terms& terms, base::WallTime now) {
-  if (!lease.is_object()) lease = json::object();
   const Record before = ReadRecord(lease);
+  json& spec = ObjectAt(lease, "spec");
+  json& metadata = ObjectAt(lease, "metadata");
+  metadata["namespace"] = key.ns;
+  metadata["name"] = key.name;
   lease["apiVersion"] = "coordination.k8s.io/v1";
   lease["kind"] = "Lease";
-  lease["metadata"]["namespace"] = key.ns;
-  lease["metadata"]["name"] = key.name;
-  if (!lease.contains("spec") || !lease["spec"].is_object()) lease["spec"] = json::object();
-  json& spec = lease["spec"];
   const std::string stamp = base::FormatRfc3339Micro(now);
   if (before.holder != terms.identity || before.acquire_time.empty()) {
     spec["acquireTime"] = stamp;
     const bool first = before.resource_version.empty();
-    spec["leaseTransitions"] = first ? 0 : before.transitions + 1;
+    spec["leaseTransitions"] = first ? 0 : std::min(before.transitions + 1, kMaxTransitions);
   }
   spec["holderIdentity"] = terms.identity;
   spec["leaseDurationSeconds"] =
@@ -86,7 +97,7 @@ json WithHold(json lease, const meta::Key& key, const Terms& terms, base::WallTi
 }
 
 json Released(json lease, base::WallTime now) {
-  json& spec = lease["spec"];
+  json& spec = ObjectAt(lease, "spec");
   spec["holderIdentity"] = "";
   spec["leaseDurationSeconds"] = 1;
   spec["renewTime"] = base::FormatRfc3339Micro(now);

@@ -89,15 +89,33 @@ build_cached() {
   flock -u 9
 }
 
+# go_build OUT PACKAGES...: go build that tells how far it is; it would be silent for minutes.
+go_build() {
+  local out=$1 total count=0 start=$SECONDS line
+  shift
+  say "$name: fetching modules"
+  total=$(go list -deps "$@" 2> >(grep -v '^go: downloading' >&2) | wc -l)
+  go build -v -ldflags "$ldflags" -o "$out" "$@" 2>&1 | while IFS= read -r line; do
+    case $line in
+      *[[:space:]]*) echo "$line" >&2 ;;  # what the compiler has to say; a package is one word
+      *)
+        count=$((count + 1))
+        [ $((count % 200)) != 0 ] ||
+          say "$name: $count of at most $total packages, $((SECONDS - start)) s"
+        ;;
+    esac
+  done
+}
+
 # One module and one build: what the programs share (Kubernetes' client alone is a fifth of it all)
 # is compiled once, and one is linked while another is compiled.
 build_programs() {
-  go build -ldflags "$ldflags" -o "$1/" tool ./...
+  go_build "$1/" tool ./...
   "${CC:-cc}" -Os -static -Wall -Wextra -o "$1/pause" "$here/pause.c"
 }
 
 build_rival() {
-  go build -ldflags "$ldflags" -o "$1/controller-runtime-widget" .
+  go_build "$1/controller-runtime-widget" .
 }
 
 install_programs() {
