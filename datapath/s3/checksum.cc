@@ -2,6 +2,8 @@
 
 #include <isa-l/crc.h>
 #include <openssl/evp.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <array>
 #include <limits>
@@ -51,12 +53,46 @@ std::string BigEndian(std::uint64_t value, int bytes) {
   return out;
 }
 
+const EVP_MD* DigestOf(ChecksumKind kind) {
+  switch (kind) {
+    case ChecksumKind::kSha1:
+      return EVP_sha1();
+    case ChecksumKind::kSha512:
+      return EVP_sha512();
+    case ChecksumKind::kMd5:
+      return EVP_md5();
+    default:
+      return nullptr;
+  }
+}
+
+struct ChecksumRow {
+  std::string_view name;
+  std::size_t bytes;
+};
+constexpr ChecksumRow kChecksums[] = {
+    {"crc32", 4},   {"crc32c", 4}, {"crc64nvme", 8}, {"sha1", 20},   {"sha256", 32},
+    {"sha512", 64}, {"md5", 16},   {"xxhash64", 8},  {"xxhash3", 8}, {"xxhash128", 16}};
+static_assert(std::size(kChecksums) == static_cast<std::size_t>(ChecksumKind::kXxhash128) + 1);
+
 }  // namespace
 
 struct Checksum::Digest {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  ~Digest() { EVP_MD_CTX_free(context); }
+  EVP_MD_CTX* context = nullptr;
+  XXH64_state_t* xxh64 = nullptr;
+  XXH3_state_t* xxh3 = nullptr;
+  ~Digest() {
+    EVP_MD_CTX_free(context);
+    XXH64_freeState(xxh64);
+    XXH3_freeState(xxh3);
+  }
 };
+
+std::optional<ChecksumKind> ChecksumOfName(std::string_view name) {
+  for (std::size_t i = 0; i < std::size(kChecksums); ++i)
+    if (http1::EqualsIgnoreCase(name, kChecksums[i].name)) return static_cast<ChecksumKind>(i);
+  return std::nullopt;
+}
 
 std::optional<ChecksumKind> ChecksumOfHeader(std::string_view name) {
   using http1::EqualsIgnoreCase;
@@ -64,23 +100,27 @@ std::optional<ChecksumKind> ChecksumOfHeader(std::string_view name) {
   if (EqualsIgnoreCase(name, "content-md5")) return ChecksumKind::kMd5;
   if (name.size() <= kPrefix.size() || !EqualsIgnoreCase(name.substr(0, kPrefix.size()), kPrefix))
     return std::nullopt;
-  const std::string_view rest = name.substr(kPrefix.size());
-  if (EqualsIgnoreCase(rest, "crc32")) return ChecksumKind::kCrc32;
-  if (EqualsIgnoreCase(rest, "crc32c")) return ChecksumKind::kCrc32c;
-  if (EqualsIgnoreCase(rest, "crc64nvme")) return ChecksumKind::kCrc64Nvme;
-  if (EqualsIgnoreCase(rest, "sha1")) return ChecksumKind::kSha1;
-  if (EqualsIgnoreCase(rest, "sha256")) return ChecksumKind::kSha256;
-  return std::nullopt;
+  return ChecksumOfName(name.substr(kPrefix.size()));
 }
+
+std::size_t DigestBytes(ChecksumKind kind) { return kChecksums[static_cast<int>(kind)].bytes; }
 
 Checksum::Checksum(ChecksumKind kind) : kind_(kind) {
   if (kind == ChecksumKind::kSha256) sha256_.emplace();
   if (kind == ChecksumKind::kCrc32c) crc_ = 0xffffffff;
-  if (kind == ChecksumKind::kSha1 || kind == ChecksumKind::kMd5) {
+  if (const EVP_MD* algorithm = DigestOf(kind)) {
     digest_ = std::make_unique<Digest>();
-    SLUICE_CHECK(EVP_DigestInit_ex(digest_->context,
-                                   kind == ChecksumKind::kMd5 ? EVP_md5() : EVP_sha1(),
-                                   nullptr) == 1);
+    digest_->context = EVP_MD_CTX_new();
+    SLUICE_CHECK(EVP_DigestInit_ex(digest_->context, algorithm, nullptr) == 1);
+  } else if (kind == ChecksumKind::kXxhash64) {
+    digest_ = std::make_unique<Digest>();
+    digest_->xxh64 = XXH64_createState();
+    SLUICE_CHECK(XXH64_reset(digest_->xxh64, 0) == XXH_OK);
+  } else if (kind == ChecksumKind::kXxhash3 || kind == ChecksumKind::kXxhash128) {
+    digest_ = std::make_unique<Digest>();
+    digest_->xxh3 = XXH3_createState();
+    SLUICE_CHECK((kind == ChecksumKind::kXxhash3 ? XXH3_64bits_reset(digest_->xxh3)
+                                                 : XXH3_128bits_reset(digest_->xxh3)) == XXH_OK);
   }
 }
 Checksum::~Checksum() = default;
@@ -96,7 +136,17 @@ void Checksum::Update(std::string_view bytes) {
     case ChecksumKind::kSha256:
       sha256_->Update(bytes);
       return;
+    case ChecksumKind::kXxhash64:
+      SLUICE_CHECK(XXH64_update(digest_->xxh64, bytes.data(), bytes.size()) == XXH_OK);
+      return;
+    case ChecksumKind::kXxhash3:
+      SLUICE_CHECK(XXH3_64bits_update(digest_->xxh3, bytes.data(), bytes.size()) == XXH_OK);
+      return;
+    case ChecksumKind::kXxhash128:
+      SLUICE_CHECK(XXH3_128bits_update(digest_->xxh3, bytes.data(), bytes.size()) == XXH_OK);
+      return;
     case ChecksumKind::kSha1:
+    case ChecksumKind::kSha512:
     case ChecksumKind::kMd5:
       SLUICE_CHECK(EVP_DigestUpdate(digest_->context, bytes.data(), bytes.size()) == 1);
       return;
@@ -124,7 +174,16 @@ std::string Checksum::Base64() {
       return base::Base64Encode(BigEndian(crc_, 8));
     case ChecksumKind::kSha256:
       return base::Base64Encode(View(sha256_->Finish()));
+    case ChecksumKind::kXxhash64:
+      return base::Base64Encode(BigEndian(XXH64_digest(digest_->xxh64), 8));
+    case ChecksumKind::kXxhash3:
+      return base::Base64Encode(BigEndian(XXH3_64bits_digest(digest_->xxh3), 8));
+    case ChecksumKind::kXxhash128: {
+      const XXH128_hash_t sum = XXH3_128bits_digest(digest_->xxh3);
+      return base::Base64Encode(BigEndian(sum.high64, 8) + BigEndian(sum.low64, 8));
+    }
     case ChecksumKind::kSha1:
+    case ChecksumKind::kSha512:
     case ChecksumKind::kMd5:
       break;
   }

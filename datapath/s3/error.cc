@@ -90,6 +90,8 @@ std::string_view WriteErrorXml(std::string_view code, std::string_view message,
   xml.Open("Error");
   xml.Element("Code", code);
   xml.Element("Message", message);
+  if (!context.range.empty()) xml.Element("RangeRequested", context.range);
+  if (context.object_bytes) xml.Element("ActualObjectSize", *context.object_bytes);
   if (!context.region.empty()) xml.Element("Region", context.region);
   if (!context.resource.empty()) xml.Element("Resource", context.resource);
   xml.Element("RequestId", context.request_id);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,9 +76,13 @@ struct ErrorContext {
   std::string_view request_id;
   std::string_view host_id;
   std::string_view region;  // with AuthorizationHeaderMalformed: the region to sign for
+  // With InvalidRange: what was asked for of how much. The CRT's clients read an object of no bytes
+  // by ranges and know it by its size here.
+  std::string_view range = {};
+  std::optional<std::uint64_t> object_bytes = {};
 };
 // The XML document, written into `out`; empty when it does not fit (2 KiB and six times the
-// resource always do).
+// resource and the range always do).
 std::string_view WriteErrorXml(const Error& error, const ErrorContext& context,
                                std::span<char> out);
 // With a code and message that are somebody else's; the message needs six times its length more.

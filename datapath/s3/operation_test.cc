@@ -164,6 +164,15 @@ TEST(Error, WritesTheXmlThatClientsParse) {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>The "
             "specified key does not exist.</Message><Resource>/b/&lt;k&gt;&amp;</Resource>"
             "<RequestId>4F</RequestId><HostId>node-1</HostId></Error>");
+  ErrorContext range{.resource = "/b/k", .request_id = "4F", .host_id = {}, .region = {}};
+  range.range = "bytes=0-9";
+  range.object_bytes = 0;
+  EXPECT_EQ(
+      WriteErrorXml({ErrorCode::kInvalidRange, {}}, range, buffer),
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InvalidRange</Code><Message>The "
+      "requested range is not satisfiable</Message><RangeRequested>bytes=0-9</RangeRequested>"
+      "<ActualObjectSize>0</ActualObjectSize><Resource>/b/k</Resource><RequestId>4F</RequestId>"
+      "<HostId></HostId></Error>");
   char small[32];
   EXPECT_EQ(WriteErrorXml({ErrorCode::kNoSuchKey, {}}, {"/b/k"}, small), "");
   for (int i = 1; i < static_cast<int>(ErrorCode::kCount); ++i) {

@@ -7,6 +7,8 @@ namespace {
 
 using http1::HeaderId;
 constexpr Error kWrongLength{ErrorCode::kIncompleteBody, {}};
+constexpr Error kNoChecksum{ErrorCode::kInvalidRequest,
+                            "The value of an x-amz-checksum- header or trailer is invalid."};
 
 bool ParseLength(std::string_view text, std::uint64_t* value) {
   if (text.empty() || text.size() > 18) return false;
@@ -24,23 +26,6 @@ std::string Lower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
   }
   return out;
-}
-
-std::size_t DigestBytes(ChecksumKind kind) {
-  switch (kind) {
-    case ChecksumKind::kCrc32:
-    case ChecksumKind::kCrc32c:
-      return 4;
-    case ChecksumKind::kCrc64Nvme:
-      return 8;
-    case ChecksumKind::kMd5:
-      return 16;
-    case ChecksumKind::kSha1:
-      return 20;
-    case ChecksumKind::kSha256:
-      break;
-  }
-  return 32;
 }
 
 bool IsDigest(ChecksumKind kind, std::string_view text) {
@@ -76,27 +61,46 @@ Error PayloadReader::Start(const http1::Request& request, const Auth& auth, cons
 }
 
 Error PayloadReader::AddPromises(const http1::Request& request) {
+  int sums = 0;  // besides Content-MD5
+  std::optional<ChecksumKind> named;
+  bool odd_name = false;
+  Error error;
   for (const http1::Header& header : request.headers) {
+    if (http1::EqualsIgnoreCase(header.name, "x-amz-sdk-checksum-algorithm")) {
+      named = ChecksumOfName(header.value);
+      odd_name = !named;
+    }
     const auto kind = ChecksumOfHeader(header.name);
     if (!kind) continue;
-    if (!IsDigest(*kind, header.value)) return {ErrorCode::kInvalidDigest, {}};
-    promises_.push_back({Lower(header.name), Checksum(*kind), std::string(header.value), 0});
+    const bool content_md5 = http1::EqualsIgnoreCase(header.name, "content-md5");
+    if (!content_md5) ++sums;
+    if (!IsDigest(*kind, header.value))
+      error = content_md5 ? Error{ErrorCode::kInvalidDigest, {}} : kNoChecksum;
+    else
+      promises_.push_back({Lower(header.name), *kind, std::string(header.value), 0});
   }
-  Error error;
   http1::ForEachListElement(request.headers.Get(HeaderId::kAmzTrailer), [&](std::string_view name) {
     const auto kind = ChecksumOfHeader(name);
-    if (!kind || *kind == ChecksumKind::kMd5 || !aws_chunked_) {
+    ++sums;
+    if (!kind || http1::EqualsIgnoreCase(name, "content-md5") || !aws_chunked_) {
       error = {ErrorCode::kInvalidRequest,
                "The value specified in the x-amz-trailer header is not supported"};
     } else {
-      promises_.push_back(
-          {Lower(name), Checksum(*kind), {}, (DigestBytes(*kind) + 2) / 3 * 4});  // base64
+      promises_.push_back({Lower(name), *kind, {}, (DigestBytes(*kind) + 2) / 3 * 4});  // base64
     }
   });
-  if (promises_.size() > 4)
-    error = {ErrorCode::kInvalidRequest, "Expecting a single x-amz-checksum- header."};
+  if (sums > 1)
+    return {ErrorCode::kInvalidRequest,
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."};
+  if (error) return error;
+  const auto other = [&](const Promise& promise) {
+    return promise.name != "content-md5" && promise.kind != named;
+  };
+  if (odd_name || (named && std::ranges::any_of(promises_, other)))
+    return {ErrorCode::kInvalidRequest,
+            "Value for x-amz-sdk-checksum-algorithm header is invalid."};
   hold_last_ |= !promises_.empty();
-  return error;
+  return {};
 }
 
 PayloadReader::Step PayloadReader::Next(std::string_view in) {
@@ -164,6 +168,7 @@ Error PayloadReader::Verify() {
       if (at == std::string::npos) return {ErrorCode::kMalformedTrailer, {}};
       at += wanted.size() + (at == 0 && trailers[0] != '\n' ? 0 : 1);
       promise.expected = trailers.substr(at, trailers.find('\n', at) - at);
+      if (!IsDigest(promise.kind, promise.expected)) return kNoChecksum;
     }
     if (promise.sum.Base64() != promise.expected) return {ErrorCode::kBadDigest, {}};
   }

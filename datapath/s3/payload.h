@@ -44,10 +44,17 @@ class PayloadReader {
 
  private:
   struct Promise {
+    Promise(std::string header, ChecksumKind algorithm, std::string value, std::size_t in_trailer)
+        : name(std::move(header)),
+          kind(algorithm),
+          sum(algorithm),
+          expected(std::move(value)),
+          trailer_value_bytes(in_trailer) {}
     std::string name;  // header or trailer, lower case
+    ChecksumKind kind;
     Checksum sum;
-    std::string expected;                 // empty until the trailer is read
-    std::size_t trailer_value_bytes = 0;  // 0: a header's
+    std::string expected;             // empty until the trailer is read
+    std::size_t trailer_value_bytes;  // 0: a header's
   };
   Error AddPromises(const http1::Request& request);
   Step Give(std::string_view data, std::size_t consumed);

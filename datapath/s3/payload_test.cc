@@ -207,6 +207,42 @@ TEST(PayloadReader, VerifiesUnsignedTrailersOfEveryKind) {
   }
 }
 
+TEST(PayloadReader, VerifiesTheChecksumsThatNewerClientsOffer) {
+  const std::pair<std::string, std::string> sums[] = {
+      {"sha512",
+       "1xakGIVptoqxtt+sF45XARTN8Oo6HMDjFIbD5BJBvGp2Qk6MN6sm8Jb8he+"
+       "YhsjLY0GH9P3f9kX7CZ8f9UxrjA=="},
+      {"md5", "esZsDxSN6VGbi9JkMSxNZA=="},
+      {"xxhash64", "GGCUDikCgi0="},
+      {"xxhash3", "WkDcP9RMBS8="},
+      {"xxhash128", "Kq/YOGmlnDE/55jA7aptxg=="}};
+  for (const auto& [name, value] : sums) {
+    const std::string head = Head("Content-Length: 7\r\nx-amz-sdk-checksum-algorithm: " + name +
+                                  "\r\nx-amz-checksum-" + name + ": " + value + "\r\n");
+    EXPECT_EQ(Upload(head).Read("abcdefg", 4), "abcdefg") << name;
+    EXPECT_EQ(Upload(head).Read("abcdeff", 7), "abcdef!BadDigest") << name;
+  }
+}
+
+TEST(PayloadReader, RefusesChecksumsThatCannotBeMeantWithTheCodesOfS3) {
+  const auto start = [](const std::string& headers) {
+    return Upload(Head("Content-Length: 9\r\n" + headers)).start.code;
+  };
+  const std::string crc = "x-amz-checksum-crc32: y/Q5Jg==\r\n";
+  EXPECT_EQ(start(crc), ErrorCode::kNone);
+  EXPECT_EQ(start(crc + "Content-MD5: JfnnlDI7RTiF9RgfG2JNCw==\r\n"), ErrorCode::kNone);
+  EXPECT_EQ(start(crc + "x-amz-checksum-crc32c: 4waSgw==\r\n"), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(start("x-amz-checksum-crc32: \r\n"), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(start("x-amz-checksum-crc32: y/Q5Jg=\r\n"), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(start("x-amz-checksum-sha1: y/Q5Jg==\r\n"), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(start(crc + "x-amz-sdk-checksum-algorithm: CRC32\r\n"), ErrorCode::kNone);
+  EXPECT_EQ(start(crc + "x-amz-sdk-checksum-algorithm: SHA1\r\n"), ErrorCode::kInvalidRequest);
+  EXPECT_EQ(start(crc + "x-amz-sdk-checksum-algorithm: none\r\n"), ErrorCode::kInvalidRequest);
+  const std::string body = "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:invalid\r\n\r\n";
+  EXPECT_EQ(Upload(UnsignedTrailer("x-amz-checksum-crc32", body.size())).Read(body, 100),
+            "12345678!InvalidRequest");
+}
+
 TEST(PayloadReader, VerifiesASignedHashAndContentMd5) {
   const std::string head = Head("Content-Length: 5\r\nContent-MD5: XUFAKrxLKna5cZ2REBfFkg==\r\n");
   EXPECT_EQ(Upload(head).Read("hello", 2), "hello");

@@ -290,15 +290,19 @@ void Connection::OnBroken(const base::Status&) { Close(); }
 
 void Connection::SendError(const s3::Error& error, std::string_view region) {
   const http1::Request& request = scratch_->parser.request();
-  const s3::ErrorContext context{.resource = request.path,
-                                 .request_id = {request_id_.data(), request_id_.size()},
-                                 .host_id = {},
-                                 .region = region};
+  s3::ErrorContext context{.resource = request.path,
+                           .request_id = {request_id_.data(), request_id_.size()},
+                           .host_id = {},
+                           .region = region};
   const int status = error.http_status();
+  if (object_ && status == 416) {
+    context.range = request.headers.Get(http1::HeaderId::kRange);
+    context.object_bytes = object_->meta().size;
+  }
   const bool bodiless = error.code == s3::ErrorCode::kNotModified;
   std::string body;
   if (!bodiless) {
-    body.resize(2048 + 6 * request.path.size());
+    body.resize(2048 + 6 * (request.path.size() + context.range.size()));
     body.resize(s3::WriteErrorXml(error, context, std::span<char>(body)).size());
   }
   http1::HeadWriter head(scratch_->out);

@@ -29,6 +29,13 @@ void AddHeader(const http1::Header& line, origin::Request* request) {
     value = s3::WithoutAwsChunked(value);
     if (value.empty()) return;
   }
+  // Repeated lines are one value to S3, and are signed as one.
+  const auto same = std::ranges::find_if(
+      request->headers, [&name](const auto& known) { return known.first == name; });
+  if (same != request->headers.end()) {
+    same->second += "," + value;
+    return;
+  }
   request->headers.emplace_back(std::move(name), std::move(value));
 }
 
@@ -57,8 +64,15 @@ void Proxy::Start() {
   const Operation operation = s.target.operation;
   const bool covers = operation == Operation::kPutObject || operation == Operation::kUploadPart;
   if (const s3::Error error = body_.Start(covers)) return Fail(error);
-  if (!body_.done()) request_.stream_bytes = body_.length();
-  if (!body_.done() && !body_.payload().trailer_name().empty()) FrameUpload();
+  if (!body_.done()) {
+    request_.stream_bytes = body_.length();
+    if (!body_.payload().trailer_name().empty()) {
+      FrameUpload();
+    } else if (!c.HasBody()) {  // nothing will come: what is promised of nothing is checked now
+      if (const ClientBody::Step step = body_.Next(); step.state == ClientBody::State::kError)
+        return Fail(step.error);
+    }
+  }
   if (!Writes()) return BeginExchange();
   // The exchange begins when no restart can bring back what is about to be overwritten.
   c.worker_.lists().ForgetMount(*c.mount_);

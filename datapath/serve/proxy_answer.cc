@@ -29,6 +29,13 @@ bool Contradicts(const http1::Response& response) {
          (response.has_content_length && response.content_length != last - first + 1);
 }
 
+// The part of an object that has no bytes, as some origins answer it: "206, bytes 0--1/0". HTTP has
+// no range of nothing.
+bool IsPartOfNothing(const http1::Response& response) {
+  return response.status == 206 && response.has_content_length && response.content_length == 0 &&
+         response.headers.Get(HeaderId::kContentRange).ends_with("/0");
+}
+
 // Answers that are read whole before they go out: errors, and XML that names the object.
 constexpr std::size_t kMaxCollectedBytes = 1 << 20;
 
@@ -83,10 +90,12 @@ void Proxy::OnHead(const http1::Response& response) {
            : OriginMetrics::Operation::kWrite,
       OriginResultOf(status_));
   if (!body_.done()) c.keep_alive_ = false;  // the rest of the body is not read
+  const bool of_nothing = IsPartOfNothing(response);
+  if (of_nothing) status_ = 200;
   if (status_ == 206 && !c.head_only_ && Contradicts(response))
     return Fail({ErrorCode::kServiceUnavailable, "The origin's answer contradicts itself."});
   for (const http1::Header& line : response.headers) {
-    if (!IsForwarded(line.name)) continue;
+    if (!IsForwarded(line.name) || (of_nothing && line.id == HeaderId::kContentRange)) continue;
     head_lines_ += fmt::format("{}: {}\r\n", line.name, line.value);
   }
   mode_ = read && status_ < 400 ? Mode::kStream : Mode::kCollect;

@@ -94,6 +94,37 @@ TEST_F(ServerWritesTest, AChecksumBehindTheBodyReachesTheOriginBehindTheBody) {
   EXPECT_EQ(Get("b").status, 404);
 }
 
+TEST_F(ServerWritesTest, AnUploadOfNothingIsCheckedAndKeepsTheConnection) {
+  StartServer();
+  TestClient client = NewClient();
+  for (int i = 0; i < 2; ++i) {
+    client.SendRaw(Head("PUT", "/data/a", {{"x-amz-checksum-crc32", "AAAAAA=="}}, {}, 0));
+    const Answer answer = client.Receive();
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_FALSE(answer.headers.contains("Connection"));
+  }
+  EXPECT_EQ(Get(client, "a").status, 200);
+  client.SendRaw(Head("PUT", "/data/b", {{"x-amz-checksum-crc32", "AAAAAQ=="}}, {}, 0));
+  EXPECT_EQ(client.Receive().status, 400);
+  EXPECT_EQ(Get(client, "b").status, 404);
+}
+
+TEST_F(ServerWritesTest, RepeatedMetadataReachesTheOriginAsOneValue) {
+  StartServer();
+  std::string head =
+      Head("PUT", "/data/a", {{"x-amz-meta-key", "one,two"}, {"x-amz-meta-other", "x"}}, {}, 3);
+  const std::string line = "x-amz-meta-key: one,two\r\n";  // signed alike in two lines
+  ASSERT_NE(head.find(line), std::string::npos) << head;
+  head.replace(head.find(line), line.size(), "x-amz-meta-key: one\r\nx-amz-meta-key: two\r\n");
+  TestClient client = NewClient();
+  client.SendRaw(head + "abc");
+  EXPECT_EQ(client.Receive().status, 200) << head;
+  std::vector<std::string> sent;
+  for (const auto& [name, value] : origin_.upload_headers())
+    if (name.starts_with("x-amz-meta-")) sent.push_back(name + ": " + value);
+  EXPECT_EQ(sent, (std::vector<std::string>{"x-amz-meta-key: one,two", "x-amz-meta-other: x"}));
+}
+
 TEST_F(ServerWritesTest, AnOriginsErrorIsToldInItsWordsButNeitherItsNamesNorItsViewOfUs) {
   StartServer();
   const auto deleted = [&](int status, const std::string& code, const std::string& message) {

@@ -11,6 +11,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "datapath/net/event_loop.h"
 #include "datapath/s3/range.h"
@@ -69,9 +71,15 @@ class ScriptOrigin {
     std::lock_guard lock(mutex_);
     bytes_sent_ += bytes;
   }
-  void StoreUpload(const std::string& key, std::string body) {
+  void StoreUpload(const origin::Request& request, std::string body) {
     std::lock_guard lock(mutex_);
-    objects_[key] = {fmt::format("\"put-{}\"", ++uploads_), std::move(body)};
+    objects_[request.key] = {fmt::format("\"put-{}\"", ++uploads_), std::move(body)};
+    upload_headers_ = request.headers;
+  }
+  // Of the last upload, as the origin got them.
+  std::vector<std::pair<std::string, std::string>> upload_headers() const {
+    std::lock_guard lock(mutex_);
+    return upload_headers_;
   }
 
   Reply Answer(const origin::Request& request) {
@@ -137,6 +145,7 @@ class ScriptOrigin {
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   std::map<std::string, Object> objects_;
+  std::vector<std::pair<std::string, std::string>> upload_headers_;
   Tamper tamper_;
   bool held_ = false;
   int gets_ = 0;
@@ -199,7 +208,7 @@ class ScriptUpstream final : public serve::Upstream {
 
     void Begin() {
       if (!decided_ && request_.stream_bytes.has_value()) {
-        origin_.StoreUpload(request_.key, uploaded_);
+        origin_.StoreUpload(request_, uploaded_);
       } else if (!decided_) {
         reply_ = origin_.Answer(request_);
       }
