@@ -44,6 +44,13 @@ class JsonScanner {
     return PeekPastSpace();
   }
   bool SkipValue();
+  // Skips a value whose text is known already, as a kept object's metadata is, without reading it.
+  bool SkipKnown(std::string_view value) {
+    Peek();
+    if (value.empty() || value.data() != at_) return SkipValue();
+    at_ += value.size();
+    return true;
+  }
   // Skips one value and gives its text.
   bool ReadRaw(std::string_view* text);
   bool ReadString(JsonString* value);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "controller/meta/json_scanner.h"
 #include "controller/meta/names.h"
@@ -130,6 +131,20 @@ TEST(JsonScanner, AgreesWithNlohmannOnStringsOfEveryLength) {
       JsonScanner cut(std::string_view(text).substr(0, text.size() - 1));
       EXPECT_FALSE(cut.SkipValue());
     }
+  }
+}
+
+TEST(JsonScanner, PassesOverAValueItIsToldAndReadsWhatIsAnother) {
+  const std::string_view text = R"([ {"a":1},2])";
+  for (const std::string_view value : {text.substr(2, 7), std::string_view(R"({"a":1})"), {}}) {
+    JsonScanner scanner(text);
+    std::int64_t after = 0;
+    bool first = true;
+    EXPECT_TRUE(scanner.Elements([&] {
+      return std::exchange(first, false) ? scanner.SkipKnown(value) : scanner.ReadInt64(&after);
+    }));
+    EXPECT_TRUE(scanner.AtEnd());
+    EXPECT_EQ(after, 2);
   }
 }
 
@@ -288,7 +303,8 @@ TEST(Semantic, ContainsComparesByWhatIsWanted) {
 }
 
 TEST(Semantic, ListsMergedByAKeyOfTheCallersKindMayHoldOthersEntries) {
-  const json live = json::parse(R"({"blockedBy":[{"gate":"soak"},{"gate":"nodes","cause":"NoNodes"}]})");
+  const json live =
+      json::parse(R"({"blockedBy":[{"gate":"soak"},{"gate":"nodes","cause":"NoNodes"}]})");
   const json ours = json::parse(R"({"blockedBy":[{"gate":"nodes","cause":"NoNodes"}]})");
   constexpr std::string_view kGate[] = {"gate"};
   EXPECT_FALSE(Contains(live, ours)) << "a list without a known key is one value";

@@ -87,7 +87,7 @@ bool KeyLess(const std::pair<JsonString, JsonString>& a,
 
 }  // namespace
 
-base::Status ReadWidget(std::string_view json, Widget* widget) {
+base::Status ReadWidget(std::string_view json, Widget* widget, std::string_view metadata) {
   Widget fresh;
   fresh.spec.tags.swap(widget->spec.tags);  // for their memory
   fresh.spec.params.swap(widget->spec.params);
@@ -98,6 +98,7 @@ base::Status ReadWidget(std::string_view json, Widget* widget) {
   const bool whole = scanner.Members([&](const JsonString& key) {
     if (key.raw == "spec" && scanner.Peek() == '{') return ReadSpec(scanner, &widget->spec);
     if (key.raw == "status" && scanner.Peek() == '{') return ReadStatus(scanner, widget);
+    if (key.raw == "metadata") return scanner.SkipKnown(metadata);
     return scanner.SkipValue();
   });
   return whole ? base::OkStatus() : base::InvalidArgument("widget: a field is not of its type");

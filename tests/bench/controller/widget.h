@@ -36,8 +36,9 @@ struct Widget {
   std::int64_t observed_generation = 0;
 };
 
-// Replaces what *widget held. Errors: InvalidArgument when a field is not of its type.
-base::Status ReadWidget(std::string_view json, Widget* widget);
+// Replaces what *widget held; `metadata`, when given, is that member's text inside `json`. Errors:
+// InvalidArgument when a field is not of its type.
+base::Status ReadWidget(std::string_view json, Widget* widget, std::string_view metadata = {});
 
 // 16 hex digits. Sorts widget.spec.params by key.
 std::string Observed(std::string_view salt, Widget& widget);

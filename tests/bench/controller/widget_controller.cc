@@ -50,7 +50,7 @@ class WidgetReconciler final : public reconcile::Reconciler {
     const meta::ObjectPtr object = widgets_.Get(key);
     if (object == nullptr) return reconcile::Result::Done();
     thread_local Widget widget;  // its vectors are used again
-    if (auto status = ReadWidget(object->json(), &widget); !status.ok()) {
+    if (auto status = ReadWidget(object->json(), &widget, object->metadata_json()); !status.ok()) {
       return reconcile::Result::Terminal(std::move(status));
     }
     const std::string observed = Observed(salt_, widget);

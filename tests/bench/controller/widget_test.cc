@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "controller/meta/object.h"
+
 namespace sluice::bench {
 namespace {
 
@@ -33,6 +35,18 @@ TEST(Widget, ParamsAreSortedAndEscapesMeanWhatTheyStandFor) {
 
 TEST(Widget, AnotherSaltGivesAnotherHash) {
   EXPECT_NE(HashOf(R"({"spec":{}})", "a"), HashOf(R"({"spec":{}})", "b"));
+}
+
+TEST(Widget, MetadataThatIsKnownIsPassedOver) {
+  const std::string json =
+      R"({"metadata":{"name":"a","labels":{"spec":"{"}},"spec":{"title":"t"}})";
+  const auto object = meta::Object::Parse(json);
+  ASSERT_TRUE(object.ok());
+  Widget known, read;
+  ASSERT_TRUE(ReadWidget((*object)->json(), &known, (*object)->metadata_json()).ok());
+  ASSERT_TRUE(ReadWidget(json, &read).ok());
+  EXPECT_TRUE(known.spec.title.Is("t"));
+  EXPECT_EQ(Observed("s", known), Observed("s", read));
 }
 
 TEST(Widget, AFieldOfAnotherTypeIsAnError) {
