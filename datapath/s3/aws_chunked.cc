@@ -7,7 +7,8 @@
 namespace sluice::s3 {
 namespace {
 
-constexpr Error kMalformed{ErrorCode::kInvalidRequest, "The aws-chunked body is not well-formed."};
+// S3 has no other word for framing that breaks off or is none.
+constexpr Error kMalformed{ErrorCode::kIncompleteBody, "The request body terminated unexpectedly"};
 constexpr Error kBadTrailer{ErrorCode::kMalformedTrailer, {}};
 constexpr std::string_view kSignatureName = "chunk-signature=";
 constexpr std::string_view kTrailerSignatureName = "x-amz-trailer-signature";

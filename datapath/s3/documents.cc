@@ -1,7 +1,11 @@
 #include "datapath/s3/documents.h"
 
+#include <array>
+#include <charconv>
+
 #include "datapath/s3/limits.h"
 #include "datapath/s3/operation.h"
+#include "datapath/s3/uri.h"
 #include "datapath/s3/xml.h"
 #include "datapath/s3/xml_read.h"
 
@@ -177,15 +181,54 @@ base::StatusOr<std::string> RenameObject(std::string_view xml, std::string_view 
   return std::move(renamer.out);
 }
 
-std::string WriteBuckets(std::string_view owner, const std::vector<NamedBucket>& buckets) {
+Error ReadBucketPage(const Query& query, std::string_view region, BucketPage* page) {
+  std::array<char, 2 * kMaxBucketBytes> room;
+  const auto read = [&](std::string_view name, std::string* value) {
+    const QueryParam* const parameter = query.Find(name);
+    if (parameter == nullptr) return true;
+    const auto decoded = Decode(parameter->value, UriPart::kQuery, room);
+    if (decoded) *value = *decoded;
+    return decoded.has_value();
+  };
+  std::string max, bucket_region;
+  if (!read("prefix", &page->prefix) || !read("bucket-region", &bucket_region))
+    return {ErrorCode::kInvalidArgument, {}};
+  if (!read("continuation-token", &page->after) ||
+      (!page->after.empty() && !IsBucketName(page->after)))
+    return {ErrorCode::kInvalidArgument, "The continuation token provided is incorrect"};
+  page->elsewhere = !bucket_region.empty() && bucket_region != region;
+  if (query.Find("max-buckets") == nullptr) return {};
+  if (!read("max-buckets", &max)) max.clear();
+  const auto [end, error] = std::from_chars(max.data(), max.data() + max.size(), page->max_buckets);
+  if (error != std::errc() || end != max.data() + max.size() || page->max_buckets < 1 ||
+      page->max_buckets > 10000)
+    return {ErrorCode::kInvalidArgument,
+            "Argument max-buckets must be an integer between 1 and 10000"};
+  return {};
+}
+
+std::string WriteBuckets(std::string_view owner, const BucketPage& page,
+                         const std::vector<NamedBucket>& buckets) {
   std::string out(kDeclaration);
   out.append("<ListAllMyBucketsResult").append(kNamespace).append(">");
   out += "<Owner>" + Element("ID", owner) + Element("DisplayName", owner) + "</Owner><Buckets>";
+  std::size_t told = 0;
+  std::string_view last;
+  bool more = false;
   for (const NamedBucket& bucket : buckets) {
+    if (page.elsewhere || bucket.name <= page.after || !bucket.name.starts_with(page.prefix))
+      continue;
+    more = told == page.max_buckets;
+    if (more) break;
+    ++told;
+    last = bucket.name;
     out += "<Bucket>" + Element("Name", bucket.name) + Element("CreationDate", bucket.created) +
            "</Bucket>";
   }
-  return out + "</Buckets></ListAllMyBucketsResult>";
+  out += "</Buckets>";
+  if (more) out += Element("ContinuationToken", last);
+  if (!page.prefix.empty()) out += Element("Prefix", page.prefix);
+  return out + "</ListAllMyBucketsResult>";
 }
 
 std::string WriteLocation(std::string_view region) {

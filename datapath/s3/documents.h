@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "controller/base/status.h"
+#include "datapath/s3/error.h"
+#include "datapath/s3/query.h"
 
 namespace sluice::s3 {
 
@@ -50,7 +52,17 @@ struct NamedBucket {
   std::string name;
   std::string created;  // RFC 3339
 };
-std::string WriteBuckets(std::string_view owner, const std::vector<NamedBucket>& buckets);
+// What ListBuckets was asked for, and the page of `names` (sorted) that answers it.
+struct BucketPage {
+  std::string prefix;
+  std::string after;  // continuation-token: the last name before this page
+  std::size_t max_buckets = 10000;
+  bool elsewhere = false;  // bucket-region is another than this one: nothing is there
+};
+// Errors: InvalidArgument.
+Error ReadBucketPage(const Query& query, std::string_view region, BucketPage* page);
+std::string WriteBuckets(std::string_view owner, const BucketPage& page,
+                         const std::vector<NamedBucket>& buckets);
 // An empty constraint for us-east-1, as S3 has it.
 std::string WriteLocation(std::string_view region);
 

@@ -162,8 +162,44 @@ TEST(Documents, RenameKeepsTheRestOfADocument) {
   EXPECT_FALSE(RenameObject("<a><b></a>", "b", "k").ok());
 }
 
+// The names told for a query, then the token of the next page; or "!Code".
+std::string BucketsFor(const std::string& text) {
+  Query query;
+  EXPECT_FALSE(query.Parse(text));
+  BucketPage page;
+  if (const Error error = ReadBucketPage(query, "us-east-1", &page))
+    return "!" + std::string(Describe(error.code).code);
+  const std::string xml = WriteBuckets(
+      "t", page, {{"data-a", "now"}, {"data-b", "now"}, {"data-c", "now"}, {"other", "now"}});
+  std::string told;
+  const auto take = [&](std::string_view name) {
+    const std::string open = "<" + std::string(name) + ">";
+    for (std::size_t at = xml.find(open); at != std::string::npos; at = xml.find(open, at + 1)) {
+      const std::size_t begin = at + open.size();
+      told += xml.substr(begin, xml.find('<', begin) - begin) + " ";
+    }
+  };
+  take("Name");
+  take("ContinuationToken");
+  return told;
+}
+
+TEST(Documents, BucketsAreToldInPagesAsAskedFor) {
+  EXPECT_EQ(BucketsFor(""), "data-a data-b data-c other ");
+  EXPECT_EQ(BucketsFor("prefix=data-"), "data-a data-b data-c ");
+  EXPECT_EQ(BucketsFor("prefix=none"), "");
+  EXPECT_EQ(BucketsFor("max-buckets=2"), "data-a data-b data-b ");
+  EXPECT_EQ(BucketsFor("max-buckets=2&continuation-token=data-b"), "data-c other ");
+  EXPECT_EQ(BucketsFor("max-buckets=2&prefix=data-&continuation-token=data-b"), "data-c ");
+  EXPECT_EQ(BucketsFor("bucket-region=us-east-1&max-buckets=10000"), "data-a data-b data-c other ");
+  EXPECT_EQ(BucketsFor("bucket-region=eu-west-1"), "");
+  for (const char* bad : {"max-buckets=0", "max-buckets=10001", "max-buckets=-3",
+                          "max-buckets=", "max-buckets=2x", "continuation-token=a%2Fb"})
+    EXPECT_EQ(BucketsFor(bad), "!InvalidArgument") << bad;
+}
+
 TEST(Documents, BucketsAndLocations) {
-  EXPECT_NE(WriteBuckets("t", {{"data", "2026-01-01T00:00:00Z"}})
+  EXPECT_NE(WriteBuckets("t", {}, {{"data", "2026-01-01T00:00:00Z"}})
                 .find("<Bucket><Name>data</Name><CreationDate>2026-01-01T00:00:00Z"),
             std::string::npos);
   EXPECT_NE(WriteLocation("eu-west-1").find(">eu-west-1</LocationConstraint>"), std::string::npos);

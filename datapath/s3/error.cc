@@ -20,7 +20,7 @@ constexpr std::array<ErrorInfo, static_cast<std::size_t>(ErrorCode::kCount)> kEr
     {"EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed object size."},
     {"ExpiredToken", 400, "The provided token has expired."},
     {"IncompleteBody", 400,
-     "You did not provide the number of bytes specified by the Content-Length HTTP header."},
+     "You did not provide the number of bytes specified by the Content-Length HTTP header"},
     {"InternalError", 500, "We encountered an internal error. Please try again."},
     {"InvalidAccessKeyId", 403,
      "The AWS Access Key Id you provided does not exist in our records."},

@@ -54,7 +54,8 @@ Error PayloadReader::Start(const http1::Request& request, const Auth& auth, cons
       hold_last_ = true;
     }
   }
-  if (checksums_cover_body) {
+  judges_ = checksums_cover_body;
+  if (judges_) {
     if (Error error = AddPromises(request)) return error;
   }
   return {};
@@ -159,6 +160,10 @@ Error PayloadReader::Verify() {
       !base::ConstantTimeEqual(ToHex(sha256_->Finish(), &hex),
                                std::string_view(expected_sha256_.data(), expected_sha256_.size())))
     return {ErrorCode::kContentSha256Mismatch, {}};
+  const auto announced = std::ranges::count_if(
+      promises_, [](const Promise& promise) { return promise.trailer_value_bytes > 0; });
+  if (judges_ && std::ranges::count(chunks_.trailers(), '\n') > announced)
+    return {ErrorCode::kMalformedTrailer, {}};
   for (Promise& promise : promises_) {
     if (promise.expected.empty()) {
       const std::string& trailers = chunks_.trailers();

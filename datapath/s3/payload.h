@@ -65,6 +65,7 @@ class PayloadReader {
   http1::BodyReader body_;
   AwsChunkedDecoder chunks_;
   bool aws_chunked_ = false;
+  bool judges_ = false;  // checksums are of this body
   bool chunks_done_ = false;
   bool hold_last_ = false;
   bool verified_ = false;

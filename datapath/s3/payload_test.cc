@@ -106,7 +106,7 @@ TEST(PayloadReader, RefusesAChunkThatWasChangedReplayedOrLeftOut) {
   EXPECT_EQ(ending(replayed), "!SignatureDoesNotMatch");
   std::string unsigned_end = good;
   unsigned_end.replace(good.find("0;chunk-signature=b6"), 82, "0");
-  EXPECT_EQ(ending(unsigned_end), "!InvalidRequest");
+  EXPECT_EQ(ending(unsigned_end), "!IncompleteBody");
   EXPECT_EQ(ending(good.substr(0, good.size() - 86)), "?");
 }
 
@@ -241,6 +241,11 @@ TEST(PayloadReader, RefusesChecksumsThatCannotBeMeantWithTheCodesOfS3) {
   const std::string body = "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:invalid\r\n\r\n";
   EXPECT_EQ(Upload(UnsignedTrailer("x-amz-checksum-crc32", body.size())).Read(body, 100),
             "12345678!InvalidRequest");
+  // A trailer that the head did not announce.
+  const std::string more =
+      "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\nx-more:1\r\n\r\n";
+  EXPECT_EQ(Upload(UnsignedTrailer("x-amz-checksum-crc32", more.size())).Read(more, 100),
+            "12345678!MalformedTrailerError");
 }
 
 TEST(PayloadReader, VerifiesASignedHashAndContentMd5) {
@@ -267,9 +272,9 @@ TEST(PayloadReader, RefusesLengthsThatDisagree) {
   EXPECT_EQ(read("A\r\n123456789A\r\n0\r\n" + trailer), "!IncompleteBody");
   EXPECT_EQ(read("9\r\n123456789\r\n0\r\n" + trailer + "x"), "12345678!IncompleteBody");
   EXPECT_EQ(read("9\r\n123456789\r\n0\r\n"), "12345678!IncompleteBody");
-  EXPECT_EQ(read("g\r\n"), "!InvalidRequest");
-  EXPECT_EQ(read("fffffffffff\r\n"), "!InvalidRequest");
-  EXPECT_EQ(read("9\r\n123456789x\r\n"), "12345678!InvalidRequest");
+  EXPECT_EQ(read("g\r\n"), "!IncompleteBody");
+  EXPECT_EQ(read("fffffffffff\r\n"), "!IncompleteBody");
+  EXPECT_EQ(read("9\r\n123456789x\r\n"), "12345678!IncompleteBody");
   EXPECT_EQ(read("0\r\n" + std::string(5000, 'x') + ":y\r\n\r\n"), "!MalformedTrailerError");
   EXPECT_EQ(Upload(Head("Transfer-Encoding: chunked\r\n")).start.code,
             ErrorCode::kMissingContentLength);

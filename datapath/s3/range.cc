@@ -62,7 +62,9 @@ RangeAnswer Resolve(const RangeSpec& spec, std::uint64_t object_bytes) {
   if (spec.form == Form::kNone) return {RangeKind::kWhole, 0, object_bytes};
   if (spec.form == Form::kSuffix) {
     const std::uint64_t length = std::min(spec.suffix, object_bytes);
-    if (length == 0) return {RangeKind::kUnsatisfiable, 0, 0};
+    if (spec.suffix == 0) return {RangeKind::kUnsatisfiable, 0, 0};
+    // The last bytes of nothing are all of it (RFC 9110, 14.1.2), and no part has a form for them.
+    if (length == 0) return {RangeKind::kWhole, 0, 0};
     return {RangeKind::kPart, object_bytes - length, length};
   }
   if (spec.first >= object_bytes) return {RangeKind::kUnsatisfiable, 0, 0};

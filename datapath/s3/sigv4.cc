@@ -98,9 +98,11 @@ Error ReadHeaderAuth(const http1::Request& request, std::string_view header, Aut
   }
   if (header.substr(0, 10) == "AWS4-ECDSA")
     return {ErrorCode::kNotImplemented, "SigV4A is not implemented."};
-  if (header.substr(0, kAlgorithm.size()) != kAlgorithm || header.size() <= kAlgorithm.size() ||
-      header[kAlgorithm.size()] != ' ')
-    return Malformed(*auth, "The authorization mechanism must be AWS4-HMAC-SHA256.");
+  if (header.substr(0, kAlgorithm.size()) != kAlgorithm)
+    return {ErrorCode::kInvalidArgument, "Unsupported Authorization Type"};
+  if (header.size() <= kAlgorithm.size() || header[kAlgorithm.size()] != ' ')
+    return {ErrorCode::kInvalidArgument,
+            "Authorization header is invalid -- one and only one ' ' (space) required."};
   std::string_view rest = header.substr(kAlgorithm.size());
   std::string_view credential;
   for (std::string_view name, value; TakeField(&rest, &name, &value);) {

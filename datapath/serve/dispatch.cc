@@ -121,12 +121,16 @@ void Connection::DispatchBucket() {
 }
 
 void Connection::AnswerListBuckets() {
+  const std::string& region = directory_->config().s3_region;
+  s3::BucketPage page;
+  if (const s3::Error error = s3::ReadBucketPage(scratch_->query, region, &page))
+    return SendError(error);
   std::vector<s3::NamedBucket> buckets;
   for (const std::string_view name : directory_->Buckets(*tenant_))
     buckets.push_back({std::string(name), "1970-01-01T00:00:00.000Z"});  // mounts have no birthday
   http1::HeadWriter head(scratch_->out);
   head.StatusLine(200).Header("Content-Type", "application/xml");
-  SendAnswer(head, s3::WriteBuckets(tenant_->name, buckets), true);
+  SendAnswer(head, s3::WriteBuckets(tenant_->name, page, buckets), true);
 }
 
 void Connection::AnswerHeadBucket() {

@@ -105,6 +105,9 @@ class Writes(Rig):
 
     def test_buckets_are_the_mounts(self):
         self.assertEqual([b["Name"] for b in self.falcon.list_buckets()["Buckets"]], ["falcons"])
+        self.assertEqual(self.falcon.list_buckets(Prefix="fal")["Buckets"][0]["Name"], "falcons")
+        self.assertEqual(self.falcon.list_buckets(Prefix="hawk").get("Buckets", []), [])
+        self.refused("InvalidArgument", self.falcon.list_buckets, MaxBuckets=20000)
         self.falcon.head_bucket(Bucket="falcons")
         self.falcon.get_bucket_location(Bucket="falcons")
         self.refused("AccessDenied", self.falcon.delete_bucket, Bucket="falcons")
