@@ -30,10 +30,11 @@ test: setup ## The quick whole: unit, sanitizers, short fuzzing, integration, en
 test-full: setup ## The long forms: thread sanitizer, long fuzzing, every fault point, churn
 	@tests/run full
 
-test-clients: setup ## Every S3 client we can get, Java and JavaScript among them, against the agent
+test-clients: setup ## Every S3 client and suite we can get, Java, JavaScript and Rust among them, against the agent
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target sluice-agent
 	@build/venv/bin/python3 tests/clients/run all
+	@build/venv/bin/python3 tests/clients/full_flow
 
 unit: ## Unit tests alone (release)
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
