@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <cstring>
 
 #include "controller/base/file.h"
+#include "controller/base/time_format.h"
+#include "datapath/net/certificates.h"
 #include "datapath/serve/limits.h"
 
 namespace sluice::cmd {
@@ -129,15 +132,58 @@ Finding CheckDisk(const std::string& path, std::uint64_t bytes) {
   return {Level::kOk, fmt::format("disk {}: O_DIRECT, room", path), ""};
 }
 
+Finding CheckCertificate(const control::CertificateFiles& files, base::WallTime now) {
+  const std::string what = "certificate " + files.certificate_file;
+  const auto loaded = net::LoadCertificate({files.certificate_file, files.key_file});
+  if (!loaded.ok()) {
+    const bool access = loaded.status().code() == base::Code::kPermissionDenied;
+    const bool absent = loaded.status().code() == base::Code::kNotFound;
+    return {Level::kError, fmt::format("{}: {}", what, loaded.status().message()),
+            access ? "let the agent's user read it"
+            : absent
+                ? "put the file there, or correct its path"
+                : "put PEM there: the leaf, its chain behind it, and the key that belongs to it, "
+                  "without a pass phrase"};
+  }
+  const std::string end = base::FormatRfc3339(loaded->validity.not_after);
+  if (loaded->validity.not_after <= now)
+    return {Level::kError, fmt::format("{}: it has ended at {}", what, end),
+            "renew it; the agent takes the new files without a restart"};
+  if (loaded->validity.not_before > now)
+    return {
+        Level::kError,
+        fmt::format("{}: it begins at {}", what, base::FormatRfc3339(loaded->validity.not_before)),
+        "set the clocks right, or wait"};
+  if (loaded->validity.not_after - now < serve::kCertificateWarning)
+    return {Level::kWarning, fmt::format("{}: it ends at {}", what, end),
+            "renew it; the agent takes the new files without a restart"};
+  struct stat key {};
+  if (::stat(files.key_file.c_str(), &key) == 0 && (key.st_mode & S_IROTH) != 0)
+    return {Level::kWarning,
+            fmt::format("key {}: everybody on this machine may read it", files.key_file),
+            "chmod o-r, and give it to the agent's user"};
+  return {Level::kOk, fmt::format("{}: good until {}", what, end), ""};
+}
+
 }  // namespace
 
-std::vector<Finding> Preflight(const control::Config* config) {
+std::vector<Finding> CheckCertificates(const control::Listen& listener, base::WallTime now) {
+  std::vector<Finding> findings;
+  for (const control::CertificateFiles& files : listener.certificates)
+    findings.push_back(CheckCertificate(files, now));
+  return findings;
+}
+
+std::vector<Finding> Preflight(const control::Config* config, base::WallTime now) {
   std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckIoUring(),
                                    CheckCongestionControl()};
   if (config == nullptr) return findings;
   findings.push_back(CheckMemory(*config));
   findings.push_back(CheckContainer(*config));
   findings.push_back(CheckLockedMemory(*config));
+  for (const control::Listen& listener : config->listeners)
+    for (Finding& finding : CheckCertificates(listener, now))
+      findings.push_back(std::move(finding));
   for (const std::string& path : config->cache.disk_paths)
     findings.push_back(CheckDisk(path, config->cache.disk_bytes / config->cache.disk_paths.size()));
   return findings;

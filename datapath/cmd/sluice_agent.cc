@@ -85,7 +85,9 @@ int Check(const Flags& flags) {
     config = std::move(read).value();
   }
   int errors = 0;
-  fmt::print("{}", Render(Preflight(flags.config.empty() ? nullptr : &config), &errors));
+  fmt::print("{}",
+             Render(Preflight(flags.config.empty() ? nullptr : &config, base::RealClock().Wall()),
+                    &errors));
   return errors == 0 ? 0 : 1;
 }
 

@@ -157,6 +157,10 @@ std::string DescribeAgent(const PageAnswer& ready, std::string_view metrics) {
     AddLine("memory", fmt::format("{} of {}", Bytes(Total(used)), Bytes(Total(limit))), &page);
   show("origin answers", "sluice_agent_origin_requests_total", "outcome", Count);
   show("throttled", "sluice_agent_throttled_total", "reason", Count);
+  const Sums unreadable = SumBy(metrics, "sluice_agent_tls_listeners_unreadable", "");
+  if (Total(unreadable) > 0)
+    AddLine("certificates", "files that cannot be used; the former are shown (see /healthz)",
+            &page);
   const Sums stale = SumBy(metrics, "sluice_agent_stale_served_total", "");
   if (Total(stale) > 0)
     AddLine("stale", fmt::format("{} answers while an origin was away", Count(Total(stale))),

@@ -27,7 +27,8 @@ constexpr std::string_view kMetrics =
     "sluice_agent_memory_used_bytes 1048576\n"
     "sluice_agent_memory_limit_bytes 2097152\n"
     "sluice_agent_stale_served_total{site=\"a\"} 0\n"
-    "sluice_agent_cache_corrupt_chunks_total 3\n";
+    "sluice_agent_cache_corrupt_chunks_total 3\n"
+    "sluice_agent_tls_listeners_unreadable 1\n";
 
 TEST(DescribeAgent, SumsWhatMattersAndLeavesOutWhatIsZero) {
   const std::string page = DescribeAgent({200, "ok\n"}, kMetrics);
@@ -37,6 +38,7 @@ TEST(DescribeAgent, SumsWhatMattersAndLeavesOutWhatIsZero) {
   EXPECT_NE(page.find("bytes sent from  dram 1.4 GiB\n"), std::string::npos) << page;
   EXPECT_NE(page.find("memory           1.0 MiB of 2.0 MiB\n"), std::string::npos) << page;
   EXPECT_NE(page.find("corrupt          3 chunks"), std::string::npos) << page;
+  EXPECT_NE(page.find("certificates     files that cannot be used"), std::string::npos) << page;
   EXPECT_EQ(page.find("stale"), std::string::npos) << page;
 }
 

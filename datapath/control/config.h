@@ -57,8 +57,18 @@ struct Tenant {
   std::vector<Grant> grants;
 };
 
+struct CertificateFiles {
+  std::string certificate_file;  // PEM, absolute path: the leaf first, its chain behind it
+  std::string key_file;          // PEM, absolute path, not encrypted
+  friend bool operator==(const CertificateFiles&, const CertificateFiles&) = default;
+};
+
 struct Listen {
   std::string address;  // "0.0.0.0:9000", "127.0.0.1:0", "unix:/run/sluice/s3.sock"
+  // Not empty: TLS. Which one is shown depends on the name the client asks for; the first, when it
+  // asks for none or an unknown one. The files are read again when they change.
+  std::vector<CertificateFiles> certificates = {};
+  friend bool operator==(const Listen&, const Listen&) = default;
 };
 
 struct Cache {

@@ -62,6 +62,38 @@ TEST(ParseYaml, ReadsSecretsFromFilesWithoutTheirLastNewline) {
   EXPECT_EQ(config->origins[0].credentials.secret_access_key, "from-a-file");
 }
 
+const char* const kTlsListener =
+    "- address: 0.0.0.0:9443\n"
+    "  tls:\n"
+    "    certificates:\n"
+    "    - {certificateFile: /tls/a.pem, keyFile: /tls/a.key}\n"
+    "    - {certificateFile: /tls/b.pem, keyFile: /tls/b.key}\n";
+
+TEST(ParseYaml, ReadsAListenerWithItsCertificates) {
+  const std::string text = Replaced(Example(), "- unix:/run/sluice/s3.sock\n", kTlsListener);
+  const auto config = ParseYaml(text);
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_TRUE(config->listeners[0].certificates.empty());
+  EXPECT_EQ(config->listeners[1].address, "0.0.0.0:9443");
+  ASSERT_EQ(config->listeners[1].certificates.size(), 2u);
+  EXPECT_EQ(config->listeners[1].certificates[1].key_file, "/tls/b.key");
+}
+
+TEST(ParseYaml, NamesWhatIsWrongWithAListenersCertificates) {
+  const auto refused = [](const std::string& listener) {
+    const auto config = ParseYaml(Replaced(Example(), "- unix:/run/sluice/s3.sock\n", listener));
+    return std::string(config.status().message());
+  };
+  EXPECT_THAT(refused("- {address: \"0.0.0.0:9443\", tls: {certificates: []}}\n"),
+              HasSubstr("listeners[1].tls.certificates: there is none"));
+  EXPECT_THAT(refused("- {address: \"0.0.0.0:9443\", tsl: {}}\n"),
+              HasSubstr("listeners[1].tsl: unknown field"));
+  EXPECT_THAT(refused(Replaced(kTlsListener, "/tls/b.key", "b.key")),
+              HasSubstr("listeners[1].tls.certificates[1].keyFile: \"b.key\" is not an absolute"));
+  EXPECT_THAT(refused(Replaced(kTlsListener, "/tls/a.pem", "\"\"")),
+              HasSubstr("listeners[1].tls.certificates[0].certificateFile"));
+}
+
 struct BadYaml {
   const char* from;
   const char* to;

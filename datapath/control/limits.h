@@ -12,6 +12,7 @@ namespace sluice::control {
 inline constexpr std::size_t kMaxYamlBytes = 1 << 20;
 inline constexpr std::size_t kMaxSecretFileBytes = 64 << 10;
 inline constexpr std::size_t kMaxListeners = 16;
+inline constexpr std::size_t kMaxCertificates = 16;  // a listener
 inline constexpr std::size_t kMaxDiskPaths = 32;
 inline constexpr std::size_t kMaxOrigins = 64;
 inline constexpr std::size_t kMaxMounts = 1024;

@@ -76,6 +76,21 @@ Status CheckListen(std::string_view field, std::string_view address) {
                 "write an IP and a port (0.0.0.0:9000, [::]:9000) or unix:/path");
 }
 
+Status CheckCertificates(const std::string& field, const Listen& listener) {
+  SLUICE_RETURN_IF_ERROR(
+      AtMost(field + ".tls.certificates", listener.certificates.size(), kMaxCertificates));
+  for (std::size_t i = 0; i < listener.certificates.size(); ++i) {
+    const CertificateFiles& files = listener.certificates[i];
+    for (const auto& [name, path] : {std::pair("certificateFile", &files.certificate_file),
+                                     std::pair("keyFile", &files.key_file)}) {
+      if (path->starts_with('/')) continue;
+      return Refuse(fmt::format("{}.tls.certificates[{}].{}", field, i, name),
+                    fmt::format("\"{}\" is not an absolute path", *path), "start it with /");
+    }
+  }
+  return OkStatus();
+}
+
 Status CheckListeners(const Config& config) {
   if (config.listeners.empty()) {
     return Refuse("listeners", "there is none", "name at least one address, e.g. 127.0.0.1:9000");
@@ -89,6 +104,7 @@ Status CheckListeners(const Config& config) {
     if (!address.ends_with(":0") && !seen.insert(address).second) {
       return Refuse(field, fmt::format("\"{}\" is listed twice", address), "keep it once");
     }
+    SLUICE_RETURN_IF_ERROR(CheckCertificates(field, config.listeners[i]));
   }
   if (config.metrics.address.empty()) return OkStatus();
   SLUICE_RETURN_IF_ERROR(CheckListen("metrics", config.metrics.address));

@@ -253,12 +253,34 @@ void ReadTenant(Mapping& in, Tenant& out) {
   ReadList(in, "access", kMaxGrantsPerTenant, out.grants, &ReadGrant);
 }
 
+void ReadCertificate(Mapping& in, CertificateFiles& out) {
+  in.Text("certificateFile", out.certificate_file);
+  in.Text("keyFile", out.key_file);
+}
+
+// `address`, or a mapping of address and tls.
+void ReadListener(const YAML::Node& node, std::string path, Status& error, Listen& out) {
+  if (node.IsScalar()) {
+    out.address = node.Scalar();
+    return;
+  }
+  Mapping in(node, std::move(path), error);
+  in.Text("address", out.address);
+  in.Nested("tls", [&](Mapping& tls) {
+    ReadList(tls, "certificates", kMaxCertificates, out.certificates, &ReadCertificate);
+    if (out.certificates.empty())
+      tls.Fail("certificates", "there is none", "name at least one certificateFile and keyFile");
+  });
+  in.Finish();
+}
+
 void ReadConfig(Mapping& in, Config& out) {
   in.Text("site", out.site);
   in.Text("node", out.node);
   in.Text("s3Region", out.s3_region);
-  in.Texts("listeners", kMaxListeners,
-           [&](std::string address) { out.listeners.push_back({std::move(address)}); });
+  in.Each("listeners", kMaxListeners, [&](const YAML::Node& node, std::string path) {
+    ReadListener(node, std::move(path), in.error(), out.listeners.emplace_back());
+  });
   in.Text("metrics", out.metrics.address);
   in.Number32("threads", out.threads);
   in.Nested("cache", [&](Mapping& cache) { ReadCache(cache, out.cache); });

@@ -21,5 +21,7 @@ inline constexpr std::size_t kPagePipeBytes = 1 << 20;
 inline constexpr std::size_t kMaxResolveQueue = 256;
 inline constexpr std::size_t kMaxResolved = 1024;
 inline constexpr std::chrono::seconds kResolvedTtl{30};
+// A certificate with its chain, or a key.
+inline constexpr std::size_t kMaxPemFileBytes = 256 << 10;
 
 }  // namespace sluice::net

@@ -1,4 +1,4 @@
-// A non-blocking, bidirectional stream of bytes on one loop: TCP, a unix socket, later TLS over
+// A non-blocking, bidirectional stream of bytes on one loop: TCP, a unix socket, TLS over
 // either.
 //
 // How to use one: attach a handler; call Read()/Write()/SendFile() until they answer kBlocked, then

@@ -86,6 +86,22 @@ AgentMetrics::AgentMetrics(std::size_t threads, std::string site)
           {{"site", site_}})),
       aborted_bodies(registry_.CounterOf("sluice_agent_aborted_bodies_total",
                                          "Answers that broke off in mid-body.", {{"site", site_}})),
+      throttled_tls(registry_.CounterOf("sluice_agent_throttled_total",
+                                        "Requests and connections refused for want of room.",
+                                        {{"site", site_}, {"reason", "tls"}})),
+      tls_handshakes_done(registry_.CounterOf("sluice_agent_tls_handshakes_total",
+                                              "TLS handshakes with clients, by how they ended.",
+                                              {{"site", site_}, {"result", "done"}})),
+      tls_handshakes_failed(registry_.CounterOf("sluice_agent_tls_handshakes_total",
+                                                "TLS handshakes with clients, by how they ended.",
+                                                {{"site", site_}, {"result", "failed"}})),
+      tls_handshakes_too_slow(registry_.CounterOf("sluice_agent_tls_handshakes_total",
+                                                  "TLS handshakes with clients, by how they ended.",
+                                                  {{"site", site_}, {"result", "timeout"}})),
+      tls_reload_failures(registry_.CounterOf(
+          "sluice_agent_tls_reload_failures_total",
+          "Looks at certificate files that found none to use; the former were kept.",
+          {{"site", site_}})),
       nobody_(MakeTenant("none")) {}
 
 std::unique_ptr<TenantMetrics> AgentMetrics::MakeTenant(const std::string& name) {

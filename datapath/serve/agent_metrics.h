@@ -90,6 +90,11 @@ class AgentMetrics {
   Counter& stale_served;   // beyond the metadata TTL because the origin did not answer
   Counter& absent_served;  // NoSuchKey without asking the origin again
   Counter& aborted_bodies;
+  Counter& throttled_tls;  // TLS connections: too many, or too many that shake hands
+  Counter& tls_handshakes_done;
+  Counter& tls_handshakes_failed;    // refused by either side, or broken off
+  Counter& tls_handshakes_too_slow;  // given up at their deadline
+  Counter& tls_reload_failures;
   Registry& registry() { return registry_; }
   const std::string& site() const { return site_; }
 

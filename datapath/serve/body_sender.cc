@@ -202,10 +202,11 @@ BodySender::State BodySender::Pump(net::Stream& stream, std::string_view* head) 
 
 net::IoResult BodySender::SendByReference(net::Stream& stream, std::uint64_t offset,
                                           std::uint64_t count) {
-  pin_.MarkSentByReference();
   const bool more = count < left();
-  if (end_ - begin_ >= kPagesMinBytes && stream.sends_pages_by_reference() &&
-      stream.loop().page_pipe().usable())
+  if (!stream.sends_pages_by_reference())
+    return stream.SendPages({pin_.data() + offset, count}, more);
+  pin_.MarkSentByReference();
+  if (end_ - begin_ >= kPagesMinBytes && stream.loop().page_pipe().usable())
     return stream.SendPages({pin_.data() + offset, count}, more);
   return stream.SendFile(pin_.fd(), pin_.file_offset() + offset, count, more);
 }

@@ -17,9 +17,10 @@ constexpr std::string_view kNoRoomAnswer =
 
 }  // namespace
 
-Connection::Connection(Worker& worker, std::uint64_t id)
+Connection::Connection(Worker& worker, std::uint64_t id, TlsRoom::Slot tls)
     : worker_(worker),
       id_(id),
+      tls_(std::move(tls)),
       sender_(worker.cache(), worker.fetcher(), *this),
       retry_(worker.loop(), [this] { OnWake(); }) {}
 
@@ -29,7 +30,7 @@ Connection::~Connection() {
 
 void Connection::Begin(std::unique_ptr<net::Stream> stream) {
   stream_ = std::move(stream);
-  stream_->SetDeadline(kIdleDeadline);
+  stream_->SetDeadline(tls_.shaking() ? kHandshakeDeadline : kIdleDeadline);
 }
 
 bool Connection::idle() const { return state_ == State::kHead && !reading_head_; }
@@ -55,6 +56,12 @@ void Connection::Close() {
 }
 
 // ---- input ----
+
+void Connection::OnConnected() {
+  tls_.HandshakeIsOver();
+  worker_.metrics().tls_handshakes_done.Add();
+  stream_->SetDeadline(kIdleDeadline);
+}
 
 void Connection::OnReadable() {
   input_drained_ = false;
@@ -270,6 +277,7 @@ void Connection::OnWake() {
 void Connection::OnDeadline() {
   switch (state_) {
     case State::kHead:
+      if (tls_.shaking()) worker_.metrics().tls_handshakes_too_slow.Add();
       if (!reading_head_) return Close();
       return SendBadRequest({408, "the request's head did not arrive in time"});
     case State::kLoading:
@@ -284,7 +292,10 @@ void Connection::OnDeadline() {
   }
 }
 
-void Connection::OnBroken(const base::Status&) { Close(); }
+void Connection::OnBroken(const base::Status&) {
+  if (tls_.shaking()) worker_.metrics().tls_handshakes_failed.Add();
+  Close();
+}
 
 // ---- short answers ----
 

@@ -7,6 +7,7 @@
 //     │                                          ├──► kAnswer     a short answer is being sent
 //     │                                          └──► kJob      a Job: passed through, listed,
 //     deleted many └── answer sent, connection kept ◄──────────────┘
+//   a TLS handshake, if any, comes before the first head (kHead, tls_.shaking())
 //   any ──► kLinger (answer ended the connection; unread input is drained) ──► kClosed
 //
 // Invariants:
@@ -36,7 +37,8 @@ class Job;
 
 class Connection final : public net::StreamHandler, private BodySender::Waker {
  public:
-  Connection(Worker& worker, std::uint64_t id);
+  // `tls`: with a place, a handshake comes first.
+  Connection(Worker& worker, std::uint64_t id, TlsRoom::Slot tls);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -48,6 +50,7 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
   void Close();
   void OnWake();  // what a wake posted by PostWake() calls
 
+  void OnConnected() override;  // the handshake is done
   void OnReadable() override;
   void OnWritable() override;
   void OnDeadline() override;
@@ -126,6 +129,7 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
   Worker& worker_;
   const std::uint64_t id_;
   std::unique_ptr<net::Stream> stream_;
+  TlsRoom::Slot tls_;  // without a place: plain
   State state_ = State::kHead;
   std::unique_ptr<Scratch> scratch_;
   bool input_drained_ = false;  // the socket had nothing more when last read

@@ -13,6 +13,7 @@ inline constexpr std::size_t kReadBufferBytes = 32 << 10;  // one head (16 KiB) 
 inline constexpr std::size_t kAnswerBufferBytes = 20 << 10;
 inline constexpr int kMaxRequestsPerTurn = 16;  // pipelined on one connection before others run
 inline constexpr std::chrono::seconds kIdleDeadline{75};
+inline constexpr std::chrono::seconds kHandshakeDeadline{10};
 inline constexpr std::chrono::seconds kHeadDeadline{10};  // a head must be whole by then
 inline constexpr std::chrono::seconds kSendDeadline{60};  // without one byte taken by the client
 inline constexpr std::chrono::seconds kBodyDeadline{60};  // without one byte given by the client
@@ -23,6 +24,15 @@ inline constexpr std::chrono::seconds kLingerDeadline{2};
 inline constexpr std::size_t kMaxLingerBytes = 4 << 20;
 // Buffers of connections at rest that a loop keeps for the next.
 inline constexpr std::size_t kMaxIdleScratches = 64;
+
+// TLS: what OpenSSL keeps for a busy connection, counted in the pool while it is open; what of the
+// pool's buffers all of them may take, as a divisor; handshakes in progress; how often certificate
+// files are looked at; how long before its end a certificate is worth a warning.
+inline constexpr std::size_t kTlsConnectionBytes = 48 << 10;
+inline constexpr std::uint64_t kTlsShareDivisor = 2;
+inline constexpr std::uint64_t kMaxHandshakes = 1024;
+inline constexpr std::chrono::seconds kCertificateLook{10};
+inline constexpr std::chrono::hours kCertificateWarning{7 * 24};
 
 // What an answer may wait for.
 inline constexpr std::chrono::seconds kOriginDeadline{10};  // first byte of metadata or data

@@ -236,8 +236,8 @@ void Proxy::AnswerCollected() {
     // A completed upload's Location is a whole URL; what was renamed has its path.
     constexpr std::string_view kLocation = "<Location>";
     if (const std::size_t at = body.find("<Location>/"); at != std::string::npos)
-      body.insert(at + kLocation.size(),
-                  "http://" + std::string(c.scratch_->parser.request().host));
+      body.insert(at + kLocation.size(), (c.tls_ ? "https://" : "http://") +
+                                             std::string(c.scratch_->parser.request().host));
   }
   const bool no_content = status_ == 204;
   if (!body_.done()) c.keep_alive_ = false;

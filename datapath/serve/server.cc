@@ -1,5 +1,6 @@
 #include "datapath/serve/server.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <future>
 
@@ -37,6 +38,7 @@ base::Status Server::Start() {
                                       store::kPageBytes * store::kPageBytes,
                              .open = {}});
   SLUICE_ASSIGN_OR_RETURN(cache_, store::Cache::Open(cache, clock_));
+  tls_room_ = std::make_unique<TlsRoom>(cache_->pool());
   lists_ = std::make_unique<ListCache>(cache_->pool());
   resolver_ = std::make_unique<net::Resolver>(clock_);
 
@@ -74,25 +76,42 @@ base::Status Server::Listen() {
       std::filesystem::create_directories(std::filesystem::path(address.unix_path()).parent_path(),
                                           ignored);
     }
+    TlsFront* front = nullptr;
+    if (!listen.certificates.empty()) {
+      SLUICE_ASSIGN_OR_RETURN(auto opened, TlsFront::Open(listen, clock_, *metrics_));
+      front = opened.get();
+      fronts_.push_back(std::move(opened));
+    }
     auto listener = net::Listener::Listen(
         loop, address, {},
-        [this](net::UniqueFd socket, const net::Address& peer) { Deal(std::move(socket), peer); },
+        [this, front](net::UniqueFd socket, const net::Address& peer) {
+          Deal(std::move(socket), peer, front);
+        },
         [this](const base::Status& error) {
           metrics_->accept_errors.Add();
           base::log::Warn("connection was not accepted", {{"error", error}});
         });
     if (!listener.ok()) return listener.status();
-    base::log::Info("listening", {{"address", (*listener)->bound().ToString()}});
+    base::log::Info("listening",
+                    {{"address", (*listener)->bound().ToString()}, {"tls", front != nullptr}});
     listeners_.push_back(std::move(listener).value());
   }
   return base::OkStatus();
 }
 
 // Runs on the first loop. Prefers the loop with the fewest connections.
-void Server::Deal(net::UniqueFd socket, const net::Address& peer) {
+void Server::Deal(net::UniqueFd socket, const net::Address& peer, const TlsFront* front) {
   if (open_connections_.load() >= kMaxConnections) {
     metrics_->throttled_connections.Add();
     return;  // closed: the client sees at once that there is no room
+  }
+  TlsEntry tls;
+  if (front != nullptr) {
+    tls = {.server = front->current(), .slot = tls_room_->Take()};
+    if (!tls.slot) {
+      metrics_->throttled_tls.Add();
+      return;
+    }
   }
   open_connections_.fetch_add(1);
   metrics_->connections_accepted.Add();
@@ -104,10 +123,10 @@ void Server::Deal(net::UniqueFd socket, const net::Address& peer) {
   }
   LoopThread& target = *loops_[best];
   target.connections.fetch_add(1);
-  if (best == 0) return target.worker->Adopt(std::move(socket), peer);
-  target.loop->Post([worker = target.worker.get(), socket = std::move(socket), peer]() mutable {
-    worker->Adopt(std::move(socket), peer);
-  });
+  if (best == 0) return target.worker->Adopt(std::move(socket), peer, std::move(tls));
+  target.loop->Post(
+      [worker = target.worker.get(), socket = std::move(socket), peer,
+       tls = std::move(tls)]() mutable { worker->Adopt(std::move(socket), peer, std::move(tls)); });
 }
 
 void Server::ConnectionClosed(std::size_t worker) {
@@ -145,6 +164,7 @@ base::Status Server::Apply(control::ConfigPtr config) {
   const auto differs = [&](auto member) { return (*config).*member != (*first_).*member; };
   const bool restart = differs(&control::Config::threads) ||
                        config->cache.memory_bytes != first_->cache.memory_bytes ||
+                       config->listeners != first_->listeners ||
                        config->cache.disk_bytes != first_->cache.disk_bytes ||
                        config->cache.disk_paths != first_->cache.disk_paths ||
                        config->cache.chunk_bytes != first_->cache.chunk_bytes;
@@ -152,6 +172,7 @@ base::Status Server::Apply(control::ConfigPtr config) {
     base::log::Warn("configuration changes what only a restart can change",
                     {{"version", config->version}});
   if (!restart) needs_restart_.store(false);
+  for (auto& front : fronts_) static_cast<void>(front->Look());  // counted, logged and told inside
   epoch_.store(config->order.epoch);
   revision_.store(config->order.revision);
   base::log::Info("configuration in force", {{"version", config->version},
@@ -209,6 +230,8 @@ std::vector<net::Address> Server::bound() const {
 
 std::vector<std::string> Server::Problems() const {
   std::vector<std::string> problems;
+  for (const auto& front : fronts_)
+    for (std::string& problem : front->Problems()) problems.push_back(std::move(problem));
   if (!cache_->disk_healthy()) problems.push_back("the disk tier is out; serving without it");
   if (needs_restart()) problems.push_back("the configuration needs a restart to be in force whole");
   return problems;
@@ -274,6 +297,16 @@ void Server::RegisterGauges() {
         [this] { return static_cast<double>(open_connections_.load()); });
   watch("sluice_agent_ready", "1 while requests are served.", "gauge", {},
         [this] { return Ready() ? 1.0 : 0.0; });
+  watch("sluice_agent_tls_connections", "Client connections with TLS, shaking hands or done.",
+        "gauge", {}, [this] { return static_cast<double>(tls_room_->connections()); });
+  watch("sluice_agent_tls_handshakes_in_progress", "Client connections that shake hands.", "gauge",
+        {}, [this] { return static_cast<double>(tls_room_->handshakes()); });
+  watch("sluice_agent_tls_listeners_unreadable",
+        "Listeners whose certificate files could not be read when last looked at.", "gauge", {},
+        [this] {
+          return static_cast<double>(
+              std::ranges::count_if(fronts_, [](const auto& front) { return front->failing(); }));
+        });
   watch("sluice_agent_config_epoch", "Fencing epoch of the configuration in force.", "gauge", {},
         [this] { return static_cast<double>(epoch_.load()); });
   watch("sluice_agent_config_revision", "Revision of the configuration in force.", "gauge", {},

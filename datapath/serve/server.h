@@ -28,6 +28,8 @@
 #include "datapath/serve/agent_metrics.h"
 #include "datapath/serve/lists.h"
 #include "datapath/serve/origin_upstream.h"
+#include "datapath/serve/tls_front.h"
+#include "datapath/serve/tls_room.h"
 #include "datapath/serve/worker.h"
 #include "datapath/store/cache.h"
 
@@ -74,7 +76,7 @@ class Server final : private Homes {
   base::Status Start();
   base::Status Listen();
   void RegisterGauges();
-  void Deal(net::UniqueFd socket, const net::Address& peer);
+  void Deal(net::UniqueFd socket, const net::Address& peer, const TlsFront* front);
   void RunOnAll(const std::function<void(LoopThread&)>& task);  // waits
 
   // Homes:
@@ -86,10 +88,12 @@ class Server final : private Homes {
   const Hooks hooks_;
   std::unique_ptr<AgentMetrics> metrics_;
   std::unique_ptr<store::Cache> cache_;
+  std::unique_ptr<TlsRoom> tls_room_;
   std::unique_ptr<ListCache> lists_;
   std::unique_ptr<net::Resolver> resolver_;
   Circuits circuits_;
   std::vector<std::unique_ptr<LoopThread>> loops_;
+  std::vector<std::unique_ptr<TlsFront>> fronts_;          // of listeners with TLS
   std::vector<std::unique_ptr<net::Listener>> listeners_;  // of loops_[0]
 
   std::mutex apply_mutex_;  // one Apply() at a time

@@ -39,11 +39,15 @@ base::Status Worker::Configure(DirectoryPtr directory) {
   return base::OkStatus();
 }
 
-void Worker::Adopt(net::UniqueFd socket, const net::Address& peer) {
+void Worker::Adopt(net::UniqueFd socket, const net::Address& peer, TlsEntry tls) {
   const std::uint64_t id = next_connection_++;
-  auto connection = std::make_unique<Connection>(*this, id);
+  auto connection = std::make_unique<Connection>(*this, id, std::move(tls.slot));
+  // Under TLS the socket's events are the TLS stream's.
+  net::StreamHandler* const handler = tls.server == nullptr ? connection.get() : nullptr;
   auto stream = net::AdoptSocket(loop_, std::move(socket), peer,
-                                 net::SocketOptions{.congestion = ""}, connection.get());
+                                 net::SocketOptions{.congestion = ""}, handler);
+  if (stream.ok() && tls.server != nullptr)
+    stream = tls.server->Accept(std::move(stream).value(), connection.get());
   if (!stream.ok() || draining_) {
     if (!stream.ok()) {
       metrics_.accept_errors.Add();

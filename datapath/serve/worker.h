@@ -12,6 +12,7 @@
 
 #include "datapath/net/event_loop.h"
 #include "datapath/net/stream.h"
+#include "datapath/net/tls_server.h"
 #include "datapath/s3/operation.h"
 #include "datapath/s3/signing_key.h"
 #include "datapath/s3/sigv4.h"
@@ -20,6 +21,7 @@
 #include "datapath/serve/fetcher.h"
 #include "datapath/serve/limits.h"
 #include "datapath/serve/signer_table.h"
+#include "datapath/serve/tls_room.h"
 #include "datapath/serve/upstream.h"
 #include "datapath/store/cache.h"
 
@@ -43,6 +45,12 @@ struct Scratch {
   std::string cache_name;
 };
 
+// What to shake hands with before a connection's first head, and the place for it.
+struct TlsEntry {
+  std::shared_ptr<const net::TlsServer> server;  // nullptr: plain, and without a place
+  TlsRoom::Slot slot;
+};
+
 // Finds the worker that is a name's home, on any thread.
 class Homes {
  public:
@@ -60,7 +68,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   base::Status Configure(DirectoryPtr directory);
-  void Adopt(net::UniqueFd socket, const net::Address& peer);
+  void Adopt(net::UniqueFd socket, const net::Address& peer, TlsEntry tls);
   // Finish what is in progress, take no further requests; idle connections close at once.
   void Drain();
   void Close();

@@ -26,7 +26,7 @@ START_SECONDS = 60
 CONFIG = """\
 site: lab
 node: n1
-listeners: ["127.0.0.1:0", "unix:{folder}/s3.sock"]
+listeners: ["127.0.0.1:0", "unix:{folder}/s3.sock"{listeners}]
 metrics: 127.0.0.1:{metrics}
 threads: 2
 cache: {{memoryBytes: {memory}, diskBytes: {disk}, diskPaths: [{paths}], chunkBytes: 1Mi, metadataTTL: {ttl}}}
@@ -90,6 +90,7 @@ class Rig(unittest.TestCase):
     disk = "256Mi"
     ttl = "1h"
     extra = ""
+    listeners = ""  # further ones, each behind a comma
 
     @classmethod
     def setUpClass(cls):
@@ -130,7 +131,7 @@ class Rig(unittest.TestCase):
     @classmethod
     def write_config(cls, **changes):
         values = dict(folder=cls.folder, paths=cls.folder / "disk" if cls.disk != "0" else "", metrics=cls.metrics_port, origin=cls.origin_port,
-                      memory=cls.memory, disk=cls.disk, ttl=cls.ttl, extra=cls.extra)
+                      memory=cls.memory, disk=cls.disk, ttl=cls.ttl, extra=cls.extra, listeners=cls.listeners)
         values.update(changes)
         cls.config.write_text(CONFIG.format(**values))
 
