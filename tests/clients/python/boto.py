@@ -68,6 +68,9 @@ try:
     raise SystemExit("a conditional get was answered")
 except ClientError as error:
     same("conditional", error.response["ResponseMetadata"]["HTTPStatusCode"], 304)
+url = v4.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": key("small")})
+urllib.request.urlopen(urllib.request.Request(url, SMALL[::-1], method="PUT"), timeout=30).close()
+same("presigned upload", read("small"), SMALL[::-1])
 
 s3.delete_object(Bucket=BUCKET, Key=key("small"))
 try:

@@ -1,5 +1,7 @@
 """obstore: Rust's object_store, as Polars, delta-rs, Zarr and LanceDB use it."""
+import datetime
 import os
+import urllib.request
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, NotModifiedError, PreconditionError
@@ -49,6 +51,15 @@ obstore.put(store, "small", SMALL[::-1], mode={"e_tag": first["e_tag"]}, use_mul
 same("compare and swap", read("small"), SMALL[::-1])
 refused("a swap of what has gone", PreconditionError, obstore.put, store, "small", b"no",
         mode={"e_tag": first["e_tag"]}, use_multipart=False)
+
+def presigned(method, body=None):
+    url = obstore.sign(store, method, "small", datetime.timedelta(minutes=5))
+    with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=30) as answer:
+        return answer.read()
+
+
+presigned("PUT", SMALL)
+same("presigned", presigned("GET"), SMALL)
 
 obstore.copy(store, "dir/big", "copy")
 same("copy", read("copy"), BIG)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,6 +77,18 @@ func main() {
 	must(client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: bucket, Key: key("copy"),
 		CopySource: aws.String(*bucket + "/" + prefix + "small")}))
 	same("copy", get("copy", nil), small)
+
+	presigner := s3.NewPresignClient(client)
+	signed := must(presigner.PresignPutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key("copy")}))
+	request := must(http.NewRequest(signed.Method, signed.URL, bytes.NewReader(big)))
+	if answer := must(http.DefaultClient.Do(request)); answer.StatusCode != http.StatusOK {
+		fmt.Fprintln(os.Stderr, "a presigned upload:", answer.Status)
+		os.Exit(1)
+	}
+	same("presigned upload", get("copy", nil), big)
+	signed = must(presigner.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key("copy")}))
+	answer := must(http.Get(signed.URL))
+	same("presigned", must(io.ReadAll(answer.Body)), big)
 
 	var gone []types.ObjectIdentifier
 	pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: bucket,
