@@ -151,6 +151,10 @@ std::string DescribeAgent(const PageAnswer& ready, std::string_view metrics) {
   show("requests", "sluice_agent_requests_total", "outcome", Count);
   show("bytes sent from", "sluice_agent_sent_bytes_total", "source", Bytes);
   show("cached", "sluice_agent_cache_bytes", "tier", Bytes);
+  const Sums pinned = SumBy(metrics, "sluice_agent_cache_pinned_bytes", "");
+  const Sums may_pin = SumBy(metrics, "sluice_agent_cache_pinned_limit_bytes", "");
+  if (Total(pinned) > 0)
+    AddLine("pinned", fmt::format("{} of {}", Bytes(Total(pinned)), Bytes(Total(may_pin))), &page);
   const Sums used = SumBy(metrics, "sluice_agent_memory_used_bytes", "");
   const Sums limit = SumBy(metrics, "sluice_agent_memory_limit_bytes", "");
   if (!used.empty() && !limit.empty())

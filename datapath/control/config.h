@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,10 @@ struct Mount {
   std::string origin;  // Origin::name
   std::string bucket;
   std::string prefix;  // "" or ends with /
+  // Its chunks in memory are not evicted: half of the DRAM tier is for all such mounts, in equal
+  // parts; what is beyond its part is cached as everything else.
+  bool pin = false;
+  std::optional<std::chrono::seconds> metadata_ttl = {};  // nullopt: Cache::metadata_ttl
 };
 
 enum Verb : std::uint8_t { kRead = 1, kWrite = 2, kDelete = 4, kList = 8 };

@@ -48,6 +48,8 @@ TEST(ParseYaml, ReadsTheExampleInWhole) {
   EXPECT_EQ(config.origins[0].credentials.access_key_id, "LAKEREADER");
   ASSERT_EQ(config.mounts.size(), 1u);
   EXPECT_EQ(config.mounts[0].prefix, "curated/");
+  EXPECT_FALSE(config.mounts[0].pin);
+  EXPECT_EQ(config.mounts[0].metadata_ttl, std::chrono::minutes(1));
   ASSERT_EQ(config.tenants.size(), 1u);
   ASSERT_EQ(config.tenants[0].grants.size(), 1u);
   EXPECT_EQ(config.tenants[0].grants[0].verbs, kRead | kList);
@@ -60,6 +62,14 @@ TEST(ParseYaml, ReadsSecretsFromFilesWithoutTheirLastNewline) {
       Replaced(Example(), "secretAccessKey: change-me #", "secretAccessKeyFile: " + file + " #"));
   ASSERT_TRUE(config.ok()) << config.status().ToString();
   EXPECT_EQ(config->origins[0].credentials.secret_access_key, "from-a-file");
+}
+
+TEST(ParseYaml, ReadsAPinnedMountWithoutATtlOfItsOwn) {
+  const auto config = ParseYaml(
+      Replaced(Replaced(Example(), "pin: false", "pin: true"), "  metadataTTL: 1m ", "  #"));
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_TRUE(config->mounts[0].pin);
+  EXPECT_FALSE(config->mounts[0].metadata_ttl.has_value());
 }
 
 const char* const kTlsListener =
@@ -206,6 +216,17 @@ TEST(Validate, RefusesBadOriginsAndMounts) {
       {[](Config& c) { c.mounts[0].bucket = "x"; }, "mounts[0].bucket: \"x\" is not a bucket"},
       {[](Config& c) { c.mounts[0].prefix = "curated"; }, "mounts[0].prefix: \"curated\""},
       {[](Config& c) { c.mounts[0].prefix = "/"; }, "mounts[0].prefix: \"/\""},
+      {[](Config& c) { c.mounts[0].metadata_ttl = std::chrono::seconds(3601); },
+       "mounts[0].metadataTTL: 3601 s"},
+      {[](Config& c) {
+         for (int i = 0; i < 65; ++i) {
+           Mount mount = c.mounts[0];
+           mount.path = "/pinned" + std::to_string(i);
+           mount.pin = true;
+           c.mounts.push_back(mount);
+         }
+       },
+       "mounts: 65 are pinned; pin at most 64"},
       {[](Config& c) { c.mounts.push_back(c.mounts[0]); },
        "mounts[1].path: \"/datasets\" is taken"},
   });

@@ -16,6 +16,7 @@ inline constexpr std::size_t kMaxCertificates = 16;  // a listener
 inline constexpr std::size_t kMaxDiskPaths = 32;
 inline constexpr std::size_t kMaxOrigins = 64;
 inline constexpr std::size_t kMaxMounts = 1024;
+inline constexpr std::size_t kMaxPinnedMounts = 64;
 inline constexpr std::size_t kMaxTenants = 1024;
 inline constexpr std::size_t kMaxKeysPerTenant = 8;
 inline constexpr std::size_t kMaxGrantsPerTenant = 1024;

@@ -277,6 +277,11 @@ Status CheckMount(const std::string& field, const Mount& mount, const Config& co
     return Refuse(field + ".origin", fmt::format("no origin named \"{}\"", mount.origin),
                   names.empty() ? "there is none: add it under origins" : "name one of: " + names);
   }
+  if (mount.metadata_ttl.has_value() &&
+      (mount.metadata_ttl->count() < 0 || *mount.metadata_ttl > kMaxMetadataTtl)) {
+    return Refuse(field + ".metadataTTL", fmt::format("{} s", mount.metadata_ttl->count()),
+                  "use 0 s to 3600 s, or leave it out for the cache's");
+  }
   if (!IsBucket(mount.bucket, true)) {
     return Refuse(field + ".bucket", fmt::format("\"{}\" is not a bucket's name", mount.bucket),
                   "use 3 to 63 of letters, digits, -, . and _");
@@ -353,6 +358,11 @@ Status Validate(const Config& config) {
   }
 
   SLUICE_RETURN_IF_ERROR(AtMost("mounts", config.mounts.size(), kMaxMounts));
+  const auto pinned = std::ranges::count_if(config.mounts, &Mount::pin);
+  if (pinned > static_cast<std::ptrdiff_t>(kMaxPinnedMounts)) {
+    return Refuse("mounts", fmt::format("{} are pinned", pinned),
+                  fmt::format("pin at most {}", kMaxPinnedMounts));
+  }
   std::set<std::string> paths;
   for (std::size_t i = 0; i < config.mounts.size(); ++i) {
     const auto field = fmt::format("mounts[{}]", i);

@@ -217,6 +217,10 @@ void ReadMount(Mapping& in, Mount& out) {
   in.Text("origin", out.origin);
   in.Text("bucket", out.bucket);
   in.Text("prefix", out.prefix);
+  in.Boolean("pin", out.pin);
+  std::chrono::seconds ttl{-1};
+  in.Seconds("metadataTTL", ttl);
+  if (ttl.count() >= 0) out.metadata_ttl = ttl;
 }
 
 void ReadGrant(Mapping& in, Grant& out) {

@@ -43,6 +43,7 @@ Directory::Directory(control::ConfigPtr config, AgentMetrics& metrics)
     entry.origin = &*origin;
     entry.origin_bucket = mount.bucket;
     entry.origin_prefix = mount.prefix;
+    entry.metadata_ttl = mount.metadata_ttl.value_or(from.cache.metadata_ttl);
     entry.index = mounts_.size();
     mounts_.push_back(std::move(entry));
   }
@@ -62,6 +63,14 @@ Directory::Directory(control::ConfigPtr config, AgentMetrics& metrics)
     for (const control::Credentials& key : tenant.keys)
       keys_[key.access_key_id] = {key, &tenants_.back()};
   }
+}
+
+std::vector<std::string> Directory::PinnedNames() const {
+  std::vector<std::string> names;
+  for (const MountEntry& mount : mounts_)
+    if (config_->mounts[mount.index].pin)
+      AppendCacheName(mount, mount.key_prefix, &names.emplace_back());
+  return names;
 }
 
 const KeyEntry* Directory::FindKey(std::string_view access_key_id) const {

@@ -38,6 +38,7 @@ struct MountEntry {
   const OriginEntry* origin = nullptr;
   std::string origin_bucket;
   std::string origin_prefix;
+  std::chrono::seconds metadata_ttl{0};  // how old an answer about what lies here may be
   std::size_t index = 0;
 };
 
@@ -81,6 +82,8 @@ class Directory {
   static void AppendCacheName(const MountEntry& mount, std::string_view key, std::string* out);
   // The origin's key in a name made so.
   static std::string OriginKeyOf(std::string_view cache_name);
+  // What the names of all that pinned mounts hold begin with.
+  std::vector<std::string> PinnedNames() const;
   // "prefix/of/mount" + rest of key behind the mount's own place.
   static void AppendOriginKey(const MountEntry& mount, std::string_view key, std::string* out);
 

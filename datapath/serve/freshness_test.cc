@@ -147,5 +147,35 @@ TEST_F(FreshnessTest, AHeadRevalidatesAsOfItsQuestion) {
   EXPECT_EQ(Get("a").body, "new bytes");
 }
 
+TEST_F(FreshnessTest, AMountMayHaveABoundOfItsOwnShorterOrLonger) {
+  control::Config config = BaseConfig();
+  config.threads = 1;
+  config.cache.metadata_ttl = kTtl;
+  config.mounts[0].metadata_ttl = std::chrono::seconds(1);
+  StartServer(config);
+  DelayAnswers();
+  held_.store(false);
+  SetList("old");
+  origin_.Put("in/a", "\"v1\"", "old bytes");
+  TestClient client = NewClient();
+  EXPECT_EQ(Get(client, "a").body, "old bytes");
+  EXPECT_NE(List(client).body.find("old"), std::string::npos);
+  origin_.Put("in/a", "\"v2\"", "new bytes");
+  SetList("new");
+  fake_clock_.Advance(std::chrono::seconds(2));  // kTtl is longer
+  EXPECT_EQ(Get(client, "a").body, "new bytes");
+  EXPECT_NE(List(client).body.find("new"), std::string::npos);
+
+  config.mounts[0].metadata_ttl = std::chrono::hours(1);
+  ASSERT_TRUE(server_->Apply(std::make_shared<control::Config>(config)).ok());
+  EXPECT_EQ(Get(client, "a").body, "new bytes");
+  origin_.Put("in/a", "\"v3\"", "newest");
+  fake_clock_.Advance(2 * kTtl);
+  EXPECT_EQ(Get(client, "a").body, "new bytes");
+  config.mounts[0].metadata_ttl.reset();
+  ASSERT_TRUE(server_->Apply(std::make_shared<control::Config>(config)).ok());
+  EXPECT_EQ(Get(client, "a").body, "newest");
+}
+
 }  // namespace
 }  // namespace sluice::serve

@@ -34,7 +34,7 @@ void ListJob::Start() {
                           asked_.delimiter, asked_.max_keys, asked_.encode_url, asked_.marker,
                           asked_.continuation_token, asked_.start_after, asked_.fetch_owner);
   const ListCache::EntryPtr kept = c.worker_.lists().Get(*c.mount_, question_);
-  const auto ttl = c.directory_->config().cache.metadata_ttl;
+  const auto ttl = c.mount_->metadata_ttl;
   if (kept != nullptr && c.worker_.loop().Now() - kept->made_at < ttl)
     return Send(kept->xml, "hit");
   AskOrigin();

@@ -27,8 +27,7 @@ void Connection::StartObject(bool again) {
   store::ObjectRef known = worker_.cache().Find(scratch_->cache_name);
   if (known && !again) {
     const auto age = worker_.loop().Now() - known->checked_at();
-    const bool fresh = known->checked_at() != base::MonoTime::min() &&
-                       age < directory_->config().cache.metadata_ttl;
+    const bool fresh = known->checked_at() != base::MonoTime::min() && age < mount_->metadata_ttl;
     if (fresh) return ServeObject(std::move(known));
   }
   if (!known && !again && KnownToBeAbsent()) {
@@ -43,8 +42,7 @@ void Connection::StartObject(bool again) {
 bool Connection::KnownToBeAbsent() {
   const base::MonoTime asked = worker_.cache().AbsentSince(scratch_->cache_name);
   if (asked == base::MonoTime::min()) return false;
-  const base::Duration life =
-      std::min<base::Duration>(kAbsentLife, directory_->config().cache.metadata_ttl);
+  const base::Duration life = std::min<base::Duration>(kAbsentLife, mount_->metadata_ttl);
   return worker_.loop().Now() - asked < life;
 }
 
@@ -54,9 +52,8 @@ void Connection::LoadObject() {
   WaitStarts();
   stream_->SetDeadline(kOriginDeadline + kOriginDeadline);
   // What may be told now without asking may be told from another's question as well.
-  Fetcher::Want want{.first_byte = {},
-                     .end_byte = {},
-                     .asked = worker_.loop().Now() - directory_->config().cache.metadata_ttl};
+  Fetcher::Want want{
+      .first_byte = {}, .end_byte = {}, .asked = worker_.loop().Now() - mount_->metadata_ttl};
   // Bytes are brought along when nothing of the object is here; otherwise a HEAD tells enough.
   if (!stale_ && !head_only_) {
     const s3::RangeSpec range = s3::ParseRange(s.parser.request().headers.Get(HeaderId::kRange));
@@ -100,8 +97,7 @@ void Connection::OnLoaded(std::uint64_t request, const LoadResult& result) {
       result.kind == LoadResult::Kind::kObject ? result.object->checked_at()
       : result.error == ErrorCode::kNoSuchKey  ? worker_.cache().AbsentSince(scratch_->cache_name)
                                                : base::MonoTime::min();
-  if (asked != base::MonoTime::min() &&
-      started_ - asked > base::Duration(directory_->config().cache.metadata_ttl))
+  if (asked != base::MonoTime::min() && started_ - asked > base::Duration(mount_->metadata_ttl))
     return LoadObject();
   switch (result.kind) {
     case LoadResult::Kind::kObject: {

@@ -6,6 +6,7 @@
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
+#include "datapath/control/limits.h"
 #include "datapath/serve/connection.h"
 
 namespace sluice::serve {
@@ -54,6 +55,8 @@ base::Status Server::Start() {
   // Before the threads run, this thread may act as every loop.
   auto directory = std::make_shared<Directory>(first_, *metrics_);
   for (auto& entry : loops_) SLUICE_RETURN_IF_ERROR(entry->worker->Configure(directory));
+  static_assert(control::kMaxPinnedMounts <= store::Cache::kMaxPins);
+  cache_->SetPins(directory->PinnedNames());
   epoch_.store(first_->order.epoch);
   revision_.store(first_->order.revision);
   SLUICE_RETURN_IF_ERROR(Listen());
@@ -172,6 +175,7 @@ base::Status Server::Apply(control::ConfigPtr config) {
     base::log::Warn("configuration changes what only a restart can change",
                     {{"version", config->version}});
   if (!restart) needs_restart_.store(false);
+  cache_->SetPins(directory->PinnedNames());
   for (auto& front : fronts_) static_cast<void>(front->Look());  // counted, logged and told inside
   epoch_.store(config->order.epoch);
   revision_.store(config->order.revision);
@@ -260,6 +264,13 @@ void Server::RegisterGauges() {
         [this] { return static_cast<double>(cache_->pool().cache_limit()); });
   watch("sluice_agent_cache_limit_bytes", kLimit, "gauge", {{"tier", "nvme"}},
         [this] { return static_cast<double>(cache_->disk_limit_bytes()); });
+  watch("sluice_agent_cache_pinned_bytes", "Bytes in memory that are not evicted.", "gauge", {},
+        [this] { return static_cast<double>(cache_->pinned_bytes()); });
+  watch("sluice_agent_cache_pinned_limit_bytes", "What of the DRAM tier may be pinned.", "gauge",
+        {}, [this] { return static_cast<double>(cache_->pinned_limit_bytes()); });
+  total("sluice_agent_cache_pins_refused_total",
+        "Times a chunk of a pinned mount was treated as all others: the mount's part is full.",
+        counters.pins_refused);
   watch("sluice_agent_memory_used_bytes", "Bytes of the pool in use, chunks and buffers.", "gauge",
         {}, [this] { return static_cast<double>(cache_->pool().used()); });
   watch("sluice_agent_memory_limit_bytes", "The pool.", "gauge", {},

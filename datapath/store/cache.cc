@@ -304,6 +304,9 @@ void Cache::FlushDisk() {
 
 void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
                               std::span<const ChunkRef> chunks) {
+  // What is pinned is written again, unless that were most of what the disks ever wrote.
+  const bool keep_pinned = disk_limit_bytes() >= kPinnedDiskFactor * pinned_limit_bytes();
+  std::vector<std::pair<ChunkRef, ObjectRef>> again;
   for (const ChunkRef& chunk : chunks) {
     std::lock_guard lock(chunk->shard.mutex);
     if (chunk->object == nullptr || chunk->place.segment != segment ||
@@ -311,6 +314,13 @@ void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
       continue;
     chunk->place = DiskPlace{};
     counters_.disk_bytes.fetch_sub(chunk->length, std::memory_order_relaxed);
+    if (chunk->state == Chunk::State::kResident && keep_pinned) {
+      std::lock_guard policy_lock(policy_mutex_);
+      if (S3Fifo<Chunk>::IsPinned(*chunk)) {
+        chunk->pins.fetch_add(1, std::memory_order_seq_cst);  // the disk write's
+        again.emplace_back(chunk, ObjectRef(chunk->object));
+      }
+    }
     if (chunk->state != Chunk::State::kOnDisk) continue;
     Object& object = *chunk->object;
     const ChunkRef keep = std::move(object.chunks_[chunk->index]);
@@ -318,6 +328,7 @@ void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
     --object.present_;
     Detach(*keep);
   }
+  for (auto& [chunk, object] : again) QueueDiskWrite(*chunk, std::move(object));
 }
 
 bool Cache::StillWanted(const Chunk& chunk) {

@@ -36,6 +36,7 @@
 #include "datapath/store/limits.h"
 #include "datapath/store/memory_pool.h"
 #include "datapath/store/object.h"
+#include "datapath/store/pins.h"
 #include "datapath/store/s3fifo.h"
 
 namespace sluice::store {
@@ -116,6 +117,7 @@ struct CacheCounters {
   std::atomic<std::uint64_t> promotions{0}, promotion_failures{0};
   std::atomic<std::uint64_t> disk_writes{0}, disk_write_failures{0}, disk_writes_shed{0};
   std::atomic<std::uint64_t> recovered_chunks{0};
+  std::atomic<std::uint64_t> pins_refused{0};  // chunks that were to be pinned beyond the limit
   std::atomic<std::uint64_t> resident_bytes{0}, disk_bytes{0};
   std::atomic<std::uint64_t> objects{0};
 };
@@ -174,6 +176,15 @@ class Cache final : private DiskOwner {
   // since (the usual case, behind a write that passed through).
   void InvalidateAgain(std::string_view name, std::function<void()> done);
 
+  // From now on chunks of names that begin with one of `prefixes` are not evicted from memory, up
+  // to an equal part of pinned_limit_bytes() for each prefix; beyond, and where a name is pinned no
+  // more, they are as all others. Invalidation and new versions remove pinned chunks like any. At
+  // most kMaxPins prefixes.
+  static constexpr std::size_t kMaxPins = S3Fifo<Chunk>::kMaxPinnedQueues;
+  void SetPins(std::vector<std::string> prefixes);
+  std::uint64_t pinned_bytes();
+  std::uint64_t pinned_limit_bytes() const { return pool_.cache_limit() / kPinnedShareDivisor; }
+
   // See Got. With `may_fill` false a miss answers kAbsent and starts nothing.
   Acquired Acquire(Object& object, std::uint32_t index, bool may_fill);
 
@@ -201,6 +212,7 @@ class Cache final : private DiskOwner {
   Acquired StartPromotion(Chunk& chunk, std::unique_lock<std::mutex>& lock);
   base::StatusOr<Extent> TakeExtent(std::uint32_t bytes);  // no lock held; evicts
   bool EvictOne();
+  bool TryPin(Chunk& chunk);                   // shard's and policy's mutex held
   void Detach(Chunk& chunk);                   // shard's mutex held
   void FreeExtentIfUnpinned(Chunk& chunk);     // shard's mutex held
   void RemoveObject(Object& object);           // shard's mutex held
@@ -239,6 +251,7 @@ class Cache final : private DiskOwner {
 
   std::mutex policy_mutex_;
   S3Fifo<Chunk> policy_;  // guarded by policy_mutex_
+  Pins pins_;             // guarded by policy_mutex_
 
   std::vector<std::unique_ptr<DiskTier>> disks_;
   std::atomic<bool> stop_{false};

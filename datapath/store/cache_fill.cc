@@ -130,6 +130,35 @@ base::StatusOr<Extent> Cache::TakeExtent(std::uint32_t bytes) {
   }
 }
 
+// False: not to be pinned, or no room for it.
+bool Cache::TryPin(Chunk& chunk) {
+  const std::optional<std::size_t> pin = pins_.Match(chunk.object->name());
+  if (!pin.has_value()) return false;
+  // Each has its part whatever the others take, so that none comes too late.
+  const std::uint64_t part = pinned_limit_bytes() / pins_.size();
+  if (policy_.pinned_bytes(*pin) + chunk.length > part) {
+    counters_.pins_refused.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  policy_.InsertPinned(chunk, *pin);
+  return true;
+}
+
+void Cache::SetPins(std::vector<std::string> prefixes) {
+  SLUICE_CHECK(prefixes.size() <= kMaxPins);
+  Pins pins;
+  pins.Set(std::move(prefixes));
+  std::lock_guard lock(policy_mutex_);
+  if (pins == pins_) return;
+  pins_ = std::move(pins);
+  policy_.UnpinAll();  // those that still are come back when they would be evicted
+}
+
+std::uint64_t Cache::pinned_bytes() {
+  std::lock_guard lock(policy_mutex_);
+  return policy_.pinned_bytes();
+}
+
 // Frees one chunk's memory; false when nothing can go.
 bool Cache::EvictOne() {
   constexpr int kMaxPinnedSeen = 512;
@@ -148,6 +177,13 @@ bool Cache::EvictOne() {
       continue;
     }
     SLUICE_CHECK(victim->state == Chunk::State::kResident);
+    {
+      std::lock_guard policy_lock(policy_mutex_);
+      if (TryPin(*victim)) {  // its name came to be pinned, or there is room for it again
+        --pinned;
+        continue;
+      }
+    }
     counters_.evicted_chunks.fetch_add(1, std::memory_order_relaxed);
     counters_.evicted_bytes.fetch_add(victim->length, std::memory_order_relaxed);
     Object& object = *victim->object;
@@ -180,7 +216,7 @@ void Cache::Seal(Chunk& chunk, std::uint32_t crc) {
     counters_.resident_bytes.fetch_add(chunk.length, std::memory_order_relaxed);
     {
       std::lock_guard policy_lock(policy_mutex_);
-      policy_.Insert(chunk);
+      if (!TryPin(chunk)) policy_.Insert(chunk);
     }
     if (disks_.empty() || chunk.place.valid()) return;
     object = ObjectRef(chunk.object);

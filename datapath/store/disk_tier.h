@@ -47,6 +47,7 @@ class DiskOwner {
   virtual bool StillWanted(const Chunk& chunk) = 0;
   // During Open() only. Empty: not taken (another grid, no room in the index).
   virtual ChunkRef OnRecovered(const RecoveredChunk& found, const DiskPlace& place) = 0;
+  // Without a name: records are missing, a tombstone of anything told so far perhaps among them.
   virtual void OnRecoveredTombstone(const std::string& name) = 0;
 };
 

@@ -27,6 +27,10 @@ inline constexpr std::size_t kMaxAbsentPerShard = 64;
 inline constexpr std::uint64_t kBufferShareDivisor = 8;
 inline constexpr std::uint64_t kMinMemoryBytes = 16 << 20;
 inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address range, sparse
+// What pinned data may take of the DRAM tier, as a divisor.
+inline constexpr std::uint64_t kPinnedShareDivisor = 2;
+// The disk tier keeps pinned chunks too when it is so many times as large as what may be pinned.
+inline constexpr std::uint64_t kPinnedDiskFactor = 4;
 // Victims looked at for one allocation before the fill is shed.
 inline constexpr int kMaxEvictionsPerFill = 4096;
 // A reader that follows a fill is woken after at least this many new bytes.

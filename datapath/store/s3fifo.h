@@ -8,13 +8,15 @@
 //   and methods std::uint32_t fifo_bytes() const; std::uint64_t fifo_hash() const.
 //
 // Invariants:
-//  1. A node is in at most one queue; bytes() is the sum over both queues.
+//  1. A node is in at most one queue; bytes() is the sum over all.
 //  2. Next() takes its victim out of the queues. The caller drops it or puts it back (Return()).
-//  3. The ghost remembers at most as many as the limit given at construction.
+//  3. Next() never names what lies in a pinned queue, where the caller alone puts nodes.
+//  4. The ghost remembers at most as many as the limit given at construction.
 //
 // Pure: no clock, no I/O. Thread rule: the caller's lock, but for Hit(), which any thread may call.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +27,8 @@
 
 namespace sluice::store {
 
-enum class FifoQueue : std::uint8_t { kNone, kSmall, kMain };
+// From kPinned on: the pinned queues, by number.
+enum class FifoQueue : std::uint8_t { kNone, kSmall, kMain, kPinned };
 
 // The last N hashes, with membership in constant time.
 class GhostList {
@@ -56,6 +59,7 @@ class S3Fifo {
  public:
   static constexpr std::uint64_t kSmallShareDivisor = 10;  // the paper's tenth
   static constexpr std::uint8_t kMaxHits = 3;
+  static constexpr std::size_t kMaxPinnedQueues = 64;
 
   S3Fifo(std::uint64_t limit_bytes, std::size_t ghost_entries)
       : small_target_bytes_(limit_bytes / kSmallShareDivisor), ghost_(ghost_entries) {}
@@ -72,6 +76,23 @@ class S3Fifo {
   }
   // Puts back a victim that could not go (it is in use); it is looked at last.
   void Return(Node& node) { PushBack(FifoQueue::kMain, node); }
+  // Into a pinned queue: a newcomer, or a victim that is to stay.
+  void InsertPinned(Node& node, std::size_t queue) {
+    SLUICE_CHECK(queue < kMaxPinnedQueues);
+    node.fifo_hits.store(0, std::memory_order_relaxed);
+    PushBack(static_cast<FifoQueue>(static_cast<std::size_t>(FifoQueue::kPinned) + queue), node);
+  }
+  // All pinned become ordinary: they go where what was read again is.
+  void UnpinAll() {
+    for (Queue& queue : pinned_) {
+      while (queue.head != nullptr) {
+        Node& node = *queue.head;
+        Unlink(node);
+        PushBack(FifoQueue::kMain, node);
+      }
+    }
+  }
+  static bool IsPinned(const Node& node) { return node.fifo_queue >= FifoQueue::kPinned; }
   void Remove(Node& node) {
     if (node.fifo_queue != FifoQueue::kNone) Unlink(node);
   }
@@ -100,7 +121,13 @@ class S3Fifo {
     }
   }
 
-  std::uint64_t bytes() const { return small_.bytes + main_.bytes; }
+  std::uint64_t bytes() const { return small_.bytes + main_.bytes + pinned_bytes(); }
+  std::uint64_t pinned_bytes() const {
+    std::uint64_t sum = 0;
+    for (const Queue& queue : pinned_) sum += queue.bytes;
+    return sum;
+  }
+  std::uint64_t pinned_bytes(std::size_t queue) const { return pinned_[queue].bytes; }
   std::uint64_t small_bytes() const { return small_.bytes; }
   std::size_t ghost_entries() const { return ghost_.size(); }
 
@@ -110,7 +137,12 @@ class S3Fifo {
     Node* tail = nullptr;
     std::uint64_t bytes = 0;
   };
-  Queue& QueueOf(FifoQueue which) { return which == FifoQueue::kSmall ? small_ : main_; }
+  Queue& QueueOf(FifoQueue which) {
+    if (which >= FifoQueue::kPinned)
+      return pinned_[static_cast<std::size_t>(which) -
+                     static_cast<std::size_t>(FifoQueue::kPinned)];
+    return which == FifoQueue::kSmall ? small_ : main_;
+  }
 
   void PushBack(FifoQueue which, Node& node) {
     SLUICE_CHECK(node.fifo_queue == FifoQueue::kNone);
@@ -134,6 +166,7 @@ class S3Fifo {
   const std::uint64_t small_target_bytes_;
   Queue small_;
   Queue main_;
+  std::array<Queue, kMaxPinnedQueues> pinned_;
   GhostList ghost_;
 };
 
