@@ -304,6 +304,10 @@ void Server::RegisterGauges() {
         counters.recovered_chunks);
   watch("sluice_agent_disk_healthy", "1 while every configured device is in use.", "gauge", {},
         [this] { return cache_->disk_healthy() ? 1.0 : 0.0; });
+  watch(
+      "sluice_agent_disk_damaged_places",
+      "Places of the log on disk, found at start, that were damaged; what was older is forgotten.",
+      "gauge", {}, [this] { return static_cast<double>(cache_->disk_damaged_places()); });
   watch("sluice_agent_connections", "Open client connections.", "gauge", {},
         [this] { return static_cast<double>(open_connections_.load()); });
   watch("sluice_agent_ready", "1 while requests are served.", "gauge", {},

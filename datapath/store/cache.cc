@@ -64,6 +64,8 @@ base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base:
     }
     cache->disks_.push_back(std::move(tier).value());
   }
+  cache->rewrites_pinned_ =
+      cache->disk_limit_bytes() >= kPinnedDiskFactor * cache->pinned_limit_bytes();
   cache->pre_touch_ = std::thread([raw = cache.get()] { raw->PreTouchLoop(); });
   if (options.scrub_bytes_per_second > 0)
     cache->scrubber_ = std::thread([raw = cache.get()] { raw->ScrubLoop(); });
@@ -291,6 +293,12 @@ std::uint64_t Cache::disk_limit_bytes() const {
   return total;
 }
 
+std::uint64_t Cache::disk_damaged_places() const {
+  std::uint64_t total = 0;
+  for (const auto& disk : disks_) total += disk->damaged_places();
+  return total;
+}
+
 bool Cache::disk_healthy() const {
   if (disks_.size() != options_.disks.size()) return false;
   for (const auto& disk : disks_)
@@ -304,8 +312,6 @@ void Cache::FlushDisk() {
 
 void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
                               std::span<const ChunkRef> chunks) {
-  // What is pinned is written again, unless that were most of what the disks ever wrote.
-  const bool keep_pinned = disk_limit_bytes() >= kPinnedDiskFactor * pinned_limit_bytes();
   std::vector<std::pair<ChunkRef, ObjectRef>> again;
   for (const ChunkRef& chunk : chunks) {
     std::lock_guard lock(chunk->shard.mutex);
@@ -314,7 +320,7 @@ void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
       continue;
     chunk->place = DiskPlace{};
     counters_.disk_bytes.fetch_sub(chunk->length, std::memory_order_relaxed);
-    if (chunk->state == Chunk::State::kResident && keep_pinned) {
+    if (chunk->state == Chunk::State::kResident && rewrites_pinned_) {
       std::lock_guard policy_lock(policy_mutex_);
       if (S3Fifo<Chunk>::IsPinned(*chunk)) {
         chunk->pins.fetch_add(1, std::memory_order_seq_cst);  // the disk write's
@@ -328,7 +334,8 @@ void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
     --object.present_;
     Detach(*keep);
   }
-  for (auto& [chunk, object] : again) QueueDiskWrite(*chunk, std::move(object));
+  // To the device whose thread this is: at the stop the others may be gone.
+  for (auto& [chunk, object] : again) QueueDiskWrite(*chunk, std::move(object), *disks_[device]);
 }
 
 bool Cache::StillWanted(const Chunk& chunk) {

@@ -199,6 +199,7 @@ class Cache final : private DiskOwner {
   std::uint32_t chunk_bytes() const { return options_.chunk_bytes; }
   std::uint64_t disk_limit_bytes() const;
   bool disk_healthy() const;
+  std::uint64_t disk_damaged_places() const;  // found when the cache was opened
   // Waits until every disk write queued before this call is done. For shutdown and tests.
   void FlushDisk();
 
@@ -221,7 +222,7 @@ class Cache final : private DiskOwner {
   void Unpin(Chunk& chunk);
   void Seal(Chunk& chunk, std::uint32_t crc);
   void FailFill(Chunk& chunk, base::Status why);
-  void QueueDiskWrite(Chunk& chunk, ObjectRef object);
+  void QueueDiskWrite(Chunk& chunk, ObjectRef object, DiskTier& disk);
   void OnPromoted(ChunkPin pin, const base::Status& read);
   void PreTouchLoop();
   // The scrubber (cache_scrub.cc).
@@ -254,6 +255,9 @@ class Cache final : private DiskOwner {
   Pins pins_;             // guarded by policy_mutex_
 
   std::vector<std::unique_ptr<DiskTier>> disks_;
+  // Pinned chunks whose record is overwritten are written again, unless that were most of what the
+  // disks ever wrote. Set by Open(), before anything is written.
+  bool rewrites_pinned_ = false;
   std::atomic<bool> stop_{false};
   std::thread pre_touch_;
 

@@ -222,10 +222,11 @@ void Cache::Seal(Chunk& chunk, std::uint32_t crc) {
     object = ObjectRef(chunk.object);
     chunk.pins.fetch_add(1, std::memory_order_seq_cst);  // the disk write's
   }
-  QueueDiskWrite(chunk, std::move(object));
+  // Objects spread over devices chunk by chunk, so that one large object uses all of them.
+  QueueDiskWrite(chunk, std::move(object), *disks_[chunk.hash % disks_.size()]);
 }
 
-void Cache::QueueDiskWrite(Chunk& chunk, ObjectRef object) {
+void Cache::QueueDiskWrite(Chunk& chunk, ObjectRef object, DiskTier& disk) {
   auto pin = std::make_shared<ChunkPin>(ChunkPin(this, ChunkRef(&chunk)));
   DiskTier::WriteRequest request{
       .chunk = ChunkRef(&chunk),
@@ -247,8 +248,6 @@ void Cache::QueueDiskWrite(Chunk& chunk, ObjectRef object) {
         }
         pin->Reset();
       }};
-  // Objects spread over devices chunk by chunk, so that one large object uses all of them.
-  DiskTier& disk = *disks_[chunk.hash % disks_.size()];
   if (!disk.TryWrite(request)) counters_.disk_writes_shed.fetch_add(1, std::memory_order_relaxed);
 }
 

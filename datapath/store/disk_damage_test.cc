@@ -67,6 +67,7 @@ TEST_F(DiskDamageTest, ADamagedRecordDoesNotHideTheTombstonesBehindIt) {
     EXPECT_FALSE(Here("gone")) << kind;
     EXPECT_FALSE(Here("between")) << kind;
     EXPECT_TRUE(Here("after")) << kind;
+    EXPECT_EQ(cache_->disk_damaged_places(), 1u) << kind;
     cache_.reset();
   }
 }
@@ -104,6 +105,7 @@ TEST_F(DiskDamageTest, ADamagedTombstoneAtTheEndOfTheLogIsNotedToo) {
   Flip(tombstone + 5);
   OpenDisk();
   EXPECT_FALSE(Here("gone"));
+  EXPECT_EQ(cache_->disk_damaged_places(), 1u);
 }
 
 TEST_F(DiskDamageTest, ADamagedSegmentHeaderDoesNotHideItsTombstones) {
@@ -125,6 +127,7 @@ TEST_F(DiskDamageTest, ADamagedSegmentHeaderDoesNotHideItsTombstones) {
     OpenDisk();
     EXPECT_FALSE(Here("gone"));
     EXPECT_TRUE(Here("big"));  // no record is missing
+    EXPECT_EQ(cache_->disk_damaged_places(), 1u);
     cache_.reset();
   }
 }
@@ -138,6 +141,7 @@ TEST_F(DiskDamageTest, ALogWithoutDamageIsRecoveredWhole) {
     OpenDisk();
     EXPECT_TRUE(Here("kept" + std::to_string(round))) << round;
     EXPECT_FALSE(Here("big" + std::to_string(round))) << round;
+    EXPECT_EQ(cache_->disk_damaged_places(), 0u) << round;
   }
 }
 

@@ -163,6 +163,7 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
         written.emplace_back(header->generation, i);
       if (header.ok() || bytes->find_first_not_of('\0') == bytes->npos) continue;  // or never used
     }
+    ++damaged_places_;
     base::log::Warn("disk segment has no readable header", {{"device", number_}, {"segment", i}});
     if (const std::uint64_t generation = GenerationByRecords(pages, superblock_.store_id)) {
       written.emplace_back(generation, i);
@@ -174,7 +175,12 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
   for (const auto& [generation, segment] : written) {
     segments_[segment].generation.store(generation);
     const base::Status end = ReplaySegment(segment, generation);
-    if (segment == written.back().second && !end.ok()) damaged_end = true;
+    if (segment == written.back().second && !end.ok()) {
+      damaged_end = true;
+      ++damaged_places_;
+      base::log::Warn("the end of the log on disk is damaged; what is older is forgotten",
+                      {{"device", number_}, {"segment", segment}, {"page", next_page_}});
+    }
     next_generation_ = generation + 1;
     current_ = segment;
   }
@@ -244,6 +250,7 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
     }
     const Record& record = found->record;
     if (next_sequence_ > 1 && record.sequence != next_sequence_) {
+      ++damaged_places_;
       base::log::Warn("records on disk are damaged; what is older is forgotten",
                       {{"device", number_}, {"segment", segment}, {"page", next_page_}});
       owner_.OnRecoveredTombstone("");

@@ -47,7 +47,8 @@ class DiskOwner {
   virtual bool StillWanted(const Chunk& chunk) = 0;
   // During Open() only. Empty: not taken (another grid, no room in the index).
   virtual ChunkRef OnRecovered(const RecoveredChunk& found, const DiskPlace& place) = 0;
-  // Without a name: records are missing, a tombstone of anything told so far perhaps among them.
+  // Without a name: records are missing here, and a tombstone of anything told so far may have been
+  // among them, so none of it may be believed any more. What is told from now on is good again.
   virtual void OnRecoveredTombstone(const std::string& name) = 0;
 };
 
@@ -95,6 +96,8 @@ class DiskTier {
   void WriteTombstone(const std::string& name, std::function<void(base::Status)> done);
   void Flush();  // waits for what was queued before
 
+  // Found at Open(): segment headers that cannot be read, records that are missing.
+  std::uint64_t damaged_places() const { return damaged_places_; }
   bool healthy() const { return errors_in_a_row_.load() < kDeviceErrorsUntilOut; }
   std::uint64_t capacity_bytes() const;
 
@@ -130,6 +133,7 @@ class DiskTier {
   DiskOwner& owner_;
   base::Clock& clock_;
   Superblock superblock_;
+  std::uint64_t damaged_places_ = 0;  // Open's
   std::vector<Segment> segments_;
 
   // Writer's own (and Open's):
