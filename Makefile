@@ -35,6 +35,7 @@ test-clients: setup ## Every S3 client and suite we can get, Java, JavaScript an
 	@cmake --build --preset release -j $(JOBS) --target sluice-agent
 	@build/venv/bin/python3 tests/clients/run all
 	@build/venv/bin/python3 tests/clients/full_flow
+	@build/venv/bin/python3 tests/clients/s3s_e2e
 
 unit: ## Unit tests alone (release)
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
