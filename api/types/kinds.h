@@ -27,8 +27,8 @@ inline constexpr KindInfo kServiceLevelObjective{"ServiceLevelObjective", "servi
 inline constexpr KindInfo kStagePlan{"StagePlan", "stageplans", "stageplan", Scope::kCluster};
 inline constexpr KindInfo kPromotion{"Promotion", "promotions", "promotion", Scope::kCluster};
 
-inline constexpr KindInfo kReadinessReview{"ReadinessReview", "readinessreviews",
-                                           "readinessreview", Scope::kCluster};
+inline constexpr KindInfo kReadinessReview{"ReadinessReview", "readinessreviews", "readinessreview",
+                                           Scope::kCluster};
 inline constexpr KindInfo kDecision{"Decision", "decisions", "decision", Scope::kCluster};
 inline constexpr KindInfo kApproval{"Approval", "approvals", "approval", Scope::kCluster};
 inline constexpr KindInfo kExemption{"Exemption", "exemptions", "exemption", Scope::kCluster};
@@ -36,10 +36,15 @@ inline constexpr KindInfo kFreezeWindow{"FreezeWindow", "freezewindows", "freeze
                                         Scope::kCluster};
 inline constexpr KindInfo kIncident{"Incident", "incidents", "incident", Scope::kCluster};
 
+inline constexpr KindInfo kRelease{"Release", "releases", "release", Scope::kCluster};
+inline constexpr KindInfo kRollout{"Rollout", "rollouts", "rollout", Scope::kCluster};
+
 // All of them: each has a CRD in deploy/crds, and each CRD is one of these (conditions_test.cc).
-inline constexpr std::array<KindInfo, 12> kKinds{
-    kSiteClass,       kSite,     kTenant,   kServiceLevelObjective, kStagePlan,    kPromotion,
-    kReadinessReview, kDecision, kApproval, kExemption,             kFreezeWindow, kIncident};
+inline constexpr std::array<KindInfo, 14> kKinds{
+    kSiteClass, kSite,      kTenant,          kServiceLevelObjective,
+    kStagePlan, kPromotion, kReadinessReview, kDecision,
+    kApproval,  kExemption, kFreezeWindow,    kIncident,
+    kRelease,   kRollout};
 
 // Labels and annotations that are part of the API.
 inline constexpr std::string_view kTenantLabel = "sluice.dev/tenant";  // on a tenant's Secret

@@ -263,9 +263,13 @@ StageResult Evaluate(const std::vector<Gate>& gates, const std::vector<Evidence>
                std::all_of(out.gates.begin(), out.gates.end(), [&](const GateResult& r) {
                  return r.verdict == Verdict::kPass && now < r.valid_until;
                });
-  out.abort = std::any_of(out.gates.begin(), out.gates.end(), [](const GateResult& r) {
-    return r.verdict != Verdict::kPass && r.reaction == Reaction::kAbort;
-  });
+  const auto reacts = [&](Reaction reaction) {
+    return std::any_of(out.gates.begin(), out.gates.end(), [&](const GateResult& r) {
+      return r.verdict != Verdict::kPass && r.reaction == reaction;
+    });
+  };
+  out.abort = reacts(Reaction::kAbort);
+  out.revert = reacts(Reaction::kRevert);
   return out;
 }
 

@@ -66,7 +66,7 @@ struct GateResult {
   std::optional<Verdict> raw_verdict;
   std::optional<Cause> raw_cause;
   std::string exempted_by;  // the exemption's name
-  // What the Promotion does about it; meaningful unless it is a Pass.
+  // What the Promotion or Rollout does about it; meaningful unless it is a Pass.
   Reaction reaction = Reaction::kHold;
 
   // The new evidence meets the objective but its data is not newer: look again soon.
@@ -95,6 +95,7 @@ struct StageResult {
   std::vector<GateResult> gates;  // the plan's, in its order, after those of the context
   bool passed = false;            // every gate passes, and at least one was asked
   bool abort = false;             // a gate that is not passed says so
+  bool revert = false;            // a gate that failed says so; a Promotion holds then
 };
 
 // All gates of a stage. A gate without evidence is Pending; a gate named twice is Misconfigured.

@@ -19,7 +19,7 @@ GateKind GateKindFromName(std::string_view name) {
 }
 
 std::string_view ReactionName(Reaction reaction) {
-  return reaction == Reaction::kAbort ? "Abort" : "Hold";
+  return reaction == Reaction::kRevert ? "Revert" : reaction == Reaction::kAbort ? "Abort" : "Hold";
 }
 
 }  // namespace sluice::gates

@@ -30,8 +30,9 @@ enum class GateKind : std::uint8_t {
 std::string_view GateKindName(GateKind kind);  // "slo", "burnRate", …
 GateKind GateKindFromName(std::string_view name);
 
-// What a Promotion does when the gate is not passed. A Hold goes on asking; an Abort ends it.
-enum class Reaction : std::uint8_t { kHold, kAbort };
+// What a Promotion or Rollout does when the gate is not passed. A Hold goes on asking; an Abort
+// ends it; a Revert brings back what a Rollout moved. Only a Fail reverts, never blindness.
+enum class Reaction : std::uint8_t { kHold, kAbort, kRevert };
 std::string_view ReactionName(Reaction reaction);
 
 struct Gate {

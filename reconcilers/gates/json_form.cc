@@ -55,6 +55,7 @@ std::string Text(Duration d) { return base::FormatDuration(d); }
 Reaction ReactionFrom(const json& j) {
   const auto name = j.get<std::string>();
   if (name == "Abort") return Reaction::kAbort;
+  if (name == "Revert") return Reaction::kRevert;
   if (name != "Hold") throw std::invalid_argument("unknown reaction");
   return Reaction::kHold;
 }

@@ -102,5 +102,17 @@ TEST(EvaluateStage, AbortsWhenAGateSaysSo) {
   EXPECT_FALSE(Evaluate({gate}, {Fresh(gate, {"0.02", "0"})}, {}, {}, kNow).abort);
 }
 
+TEST(EvaluateStage, RevertsWhenAGateThatSaysSoFailsAndNeverForWantOfEvidence) {
+  Gate gate = BurnGate();
+  gate.on_fail = Reaction::kRevert;
+  const StageResult failed = Evaluate({gate}, {Fresh(gate, {"0.02", "0.03"})}, {}, {}, kNow);
+  EXPECT_TRUE(failed.revert);
+  EXPECT_FALSE(failed.abort);
+  EXPECT_FALSE(Evaluate({gate}, {Fresh(gate, {"0.02", "0"})}, {}, {}, kNow).revert);
+  Evidence blind = Fresh(gate, {"0.02", "0.03"});
+  for (WindowEvidence& window : blind.windows) window.value = Broken("connection refused");
+  EXPECT_FALSE(Evaluate({gate}, {blind}, {}, {}, kNow).revert);
+}
+
 }  // namespace
 }  // namespace sluice::gates

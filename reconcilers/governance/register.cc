@@ -8,6 +8,7 @@
 #include "controller/base/metrics.h"
 #include "reconcilers/common/applier.h"
 #include "reconcilers/common/people_resources.h"
+#include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/governance/limits.h"
 #include "reconcilers/governance/status.h"
@@ -31,17 +32,19 @@ struct Stores {
         sites(manager.StoreOf(common::kSites)),
         classes(manager.StoreOf(common::kSiteClasses)),
         plans(manager.StoreOf(common::kStagePlans)),
-        promotions(manager.StoreOf(common::kPromotions)) {}
+        promotions(manager.StoreOf(common::kPromotions)),
+        rollouts(manager.StoreOf(common::kRollouts)) {}
   World Read() const {
     return {{reviews.List(), decisions.List(), approvals.List(), exemptions.List(), freezes.List(),
              incidents.List()},
             sites.List(),
             classes.List(),
             plans.List(),
-            promotions.List()};
+            promotions.List(),
+            rollouts.List()};
   }
   cache::Store &reviews, &decisions, &approvals, &exemptions, &freezes, &incidents, &sites,
-      &classes, &plans, &promotions;
+      &classes, &plans, &promotions, &rollouts;
 };
 
 // What one kind adds to the common loop.
@@ -145,6 +148,24 @@ auto AllOf(const cache::Store& store, bool status_too) {
   };
 }
 
+// The same when a Promotion or Rollout is made, planned, ended or deleted: only then is what is
+// decided about another thing.
+auto AllWhenOpened(const cache::Store& store) {
+  const cache::Store* all = &store;
+  return [all](const cache::Event& event) {
+    const auto standing = [](const meta::ObjectPtr& object) {
+      if (object == nullptr) return std::string("none");
+      const nlohmann::json json = object->ToJson();
+      return json.value(nlohmann::json::json_pointer("/status/planHash"), "") +
+             json.value(nlohmann::json::json_pointer("/status/outcome"), "");
+    };
+    std::vector<Key> keys;
+    if (standing(event.before) == standing(event.after)) return keys;
+    for (const auto& object : all->List()) keys.push_back(object->key());
+    return keys;
+  };
+}
+
 runtime::ControllerBuilder& Add(runtime::Manager& manager, const cache::Store& store, Kind kind,
                                 const Deps& deps) {
   const meta::Resource& resource = *kind.resource;
@@ -197,18 +218,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
       .Watches(common::kApprovals, AllOf(stores->decisions, false))
       .Watches(common::kExemptions, AllOf(stores->decisions, false))
       .Watches(common::kStagePlans, AllOf(stores->decisions, false))
-      .Watches(common::kPromotions, [stores](const cache::Event& event) {
-        // Only a new, ended or deleted one is another step.
-        const auto outcome = [](const meta::ObjectPtr& object) {
-          return object == nullptr
-                     ? std::string("none")
-                     : object->ToJson().value(nlohmann::json::json_pointer("/status/outcome"), "");
-        };
-        std::vector<Key> keys;
-        if (outcome(event.before) == outcome(event.after)) return keys;
-        for (const auto& object : stores->decisions.List()) keys.push_back(object->key());
-        return keys;
-      });
+      .Watches(common::kPromotions, AllWhenOpened(stores->decisions))
+      .Watches(common::kRollouts, AllWhenOpened(stores->decisions));
   Add(manager, stores->approvals,
       {"approval", &common::kApprovals, of_world(ApprovalStatus),
        [](const std::string&, const Answer*) {}},

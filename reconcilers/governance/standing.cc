@@ -8,6 +8,7 @@
 #include "api/v1alpha1/exemption.pb.h"
 #include "api/v1alpha1/governance.pb.h"
 #include "api/v1alpha1/promotion.pb.h"
+#include "api/v1alpha1/rollout.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "reconcilers/common/decode.h"
 
@@ -80,6 +81,34 @@ base::StatusOr<Standing> AboutSite(const v1alpha1::DecisionSpec& spec, const Wor
   return out;
 }
 
+// A Rollout's release and waves never change: what was decided about them holds until it ends.
+base::StatusOr<Standing> AboutRollout(const v1alpha1::DecisionSpec& spec, const World& world,
+                                      WallTime now) {
+  Standing out;
+  const meta::ObjectPtr object = Named(world.rollouts, spec.subject().name());
+  out.outdated = true;
+  if (object == nullptr || object->uid() != spec.subject().uid()) return out;
+  SLUICE_ASSIGN_OR_RETURN(const auto rollout, common::Decode<v1alpha1::Rollout>(*object));
+  const std::string& hash = rollout->status().plan_hash();
+  if (!rollout->status().outcome().empty() || hash != spec.subject().plan_hash()) return out;
+  out.outdated = spec.subject().generation() != 1;
+  std::vector<gates::RoleRule> rules;
+  bool service_accounts = true;
+  const auto add = [&](const v1alpha1::Gate& gate) {
+    if (!gate.has_approval()) return;
+    AddRules(gate.approval().roles(), rules);
+    service_accounts = service_accounts && gate.approval().service_accounts() == "Allowed";
+  };
+  for (const v1alpha1::RolloutWave& wave : rollout->spec().waves()) {
+    for (const v1alpha1::Gate& gate : wave.gates()) add(gate);
+  }
+  for (const v1alpha1::Gate& gate : rollout->spec().revert_gates()) add(gate);
+  out.ballot = gates::BallotOf(world.people, "Rollout", {std::string(object->uid()), 1, hash, ""},
+                               {rollout->spec().requested_by()});
+  out.tally = gates::Count(out.ballot, rules, service_accounts, now);
+  return out;
+}
+
 base::StatusOr<Standing> AboutExemption(const v1alpha1::DecisionSpec& spec, const World& world,
                                         WallTime now) {
   Standing out;
@@ -122,9 +151,10 @@ base::StatusOr<std::vector<gates::RoleRule>> WaiverRules(const v1alpha1::SiteSel
 base::StatusOr<Standing> StandingOf(const meta::Object& decision, const World& world,
                                     WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const auto message, common::Decode<v1alpha1::Decision>(decision));
-  return message->spec().subject().kind() == "Exemption"
-             ? AboutExemption(message->spec(), world, now)
-             : AboutSite(message->spec(), world, now);
+  const std::string& kind = message->spec().subject().kind();
+  if (kind == "Exemption") return AboutExemption(message->spec(), world, now);
+  if (kind == "Rollout") return AboutRollout(message->spec(), world, now);
+  return AboutSite(message->spec(), world, now);
 }
 
 }  // namespace sluice::governance

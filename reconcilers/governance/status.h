@@ -18,7 +18,7 @@ namespace sluice::governance {
 // Everything these statuses are made of, as the caches have it.
 struct World {
   gates::PeopleObjects people;
-  std::vector<meta::ObjectPtr> sites, classes, plans, promotions;
+  std::vector<meta::ObjectPtr> sites, classes, plans, promotions, rollouts;
 };
 
 struct Answer {

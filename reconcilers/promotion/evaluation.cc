@@ -6,11 +6,10 @@
 
 #include "api/v1alpha1/common.pb.h"
 #include "api/v1alpha1/governance.pb.h"
-#include "api/v1alpha1/service_level_objective.pb.h"
-#include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/gather.h"
 #include "reconcilers/gates/objects/convert.h"
+#include "reconcilers/gates/provider/site_input.h"
 #include "reconcilers/promotion/limits.h"
 #include "reconcilers/promotion/look.h"
 #include "reconcilers/promotion/records.h"
@@ -98,33 +97,14 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   }
   const v1alpha1::Promotion& promotion = *found->second;
   const gates::Source source = providers_.Find(world.view.name, world.site->spec());
-  gates::GatherInput input;
   const StageGates stage = GatesOf(promotion, clock_.Wall());
-  input.gates = stage.gates;
-  input.site = world.view.name;
-  input.scrape_interval = source.scrape_interval;
-  input.misconfigured = source.misconfigured;
-  input.provider_error = source.error;
-  input.soak = gates::SoakFacts{world.view.reached, world.view.reached_at};
   const gates::PeopleObjects people = People();
   const std::string& to = promotion.spec().to();
-  input.stage = to;
-  input.readiness = gates::ReadinessOf(people, world.view.name, to);
+  gates::GatherInput input = gates::SiteInput(world.view.name, *world.site, to, stage.gates, source,
+                                              people, stores_.objectives);
+  input.soak = gates::SoakFacts{world.view.reached, world.view.reached_at};
   input.ballot = BallotAbout(world, people, to, promotion.spec().plan().hash());
-  input.incidents = gates::IncidentsOf(people, world.view.name);
-  input.capacity.ready_agents = world.site->status().agents().ready();
   input.external = external_;
-  for (const gates::Gate& gate : stage.gates) {
-    if (gate.slo_template.empty() || input.slos.count(gate.slo_template) != 0) continue;
-    const std::string objective = world.view.name + "-" + gate.slo_template;
-    const meta::ObjectPtr slo = stores_.objectives.Get({"", objective});
-    if (slo == nullptr) continue;
-    const auto decoded = common::Decode<v1alpha1::ServiceLevelObjective>(*slo);
-    input.slos.emplace(gate.slo_template,
-                       decoded.ok()
-                           ? gates::SloFrom(objective, (*decoded)->spec(), source.scrape_interval)
-                           : base::StatusOr<gates::Slo>(decoded.status()));
-  }
   auto evidence = gates::Gather(input, source.provider.get(), clock_, stop);
   if (stop.stop_requested()) return Result::Done();
   // Asking took a while: what people said meanwhile counts at once.

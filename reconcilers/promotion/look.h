@@ -10,6 +10,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "reconcilers/gates/evaluate.h"
+#include "reconcilers/gates/objects/look.h"
 #include "reconcilers/gates/stage_record.h"
 
 namespace sluice::v1alpha1 {
@@ -20,12 +21,8 @@ class Stage;
 
 namespace sluice::promotion {
 
-// The gates of the stage that the Promotion is for. A gate that cannot be read, and a stage without
-// gates, become gates that are Misconfigured: `unreadable` holds their evidence.
-struct StageGates {
-  std::vector<gates::Gate> gates;
-  std::vector<gates::Evidence> unreadable;
-};
+// The gates of the stage that the Promotion is for.
+using StageGates = gates::ReadGates;
 StageGates GatesOf(const v1alpha1::Promotion& promotion, base::WallTime now);
 
 struct Look {

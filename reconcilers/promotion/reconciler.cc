@@ -27,7 +27,7 @@ PromotionReconciler::PromotionReconciler(const Stores& stores, client::Client& a
       clock_(clock),
       external_(external),
       providers_(secrets),
-      metrics_(metrics) {}
+      metrics_(metrics, "Site") {}
 
 PromotionReconciler::~PromotionReconciler() = default;
 
@@ -55,7 +55,9 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
   if (base::Status status = TidyUp(*world); !status.ok()) return Refused(*world, status);
   const Step& step = world->step;
   if (step.kind == StepKind::kStuck) {
+    const auto cause = gates::CauseFromName(step.reason);
     metrics_.SetStuck(request.key.name, step.reason == "Aborted" ? gates::Cause::kGateFailed
+                                        : cause                  ? *cause
                                                                  : gates::Cause::kMisconfigured);
   } else if (step.kind != StepKind::kEvaluate) {
     metrics_.Set(request.key.name, {});

@@ -23,9 +23,9 @@
 #include "controller/reconcile/reconcile.h"
 #include "controller/recorder/recorder.h"
 #include "reconcilers/audit/appender.h"
+#include "reconcilers/gates/gate_gauges.h"
 #include "reconcilers/gates/objects/people.h"
 #include "reconcilers/gates/provider/provider_pool.h"
-#include "reconcilers/promotion/metrics.h"
 #include "reconcilers/promotion/plan.h"
 
 namespace sluice::v1alpha1 {
@@ -107,7 +107,7 @@ class PromotionReconciler final : public reconcile::Reconciler {
   base::Clock& clock_;
   gates::ExternalAsker* const external_;
   gates::ProviderPool providers_;
-  PromotionMetrics metrics_;
+  gates::GateGauges metrics_;
   std::mutex mutex_;
   std::map<std::string, std::string> applied_;  // guarded by mutex_; Site -> its part, as written
 };

@@ -29,11 +29,22 @@ std::vector<Key> SitesOfClass(const cache::Store& sites, std::string_view name) 
   return keys;
 }
 
-// Spec, deletion, and the stage: reaching one is when the next step begins.
+// What the Site's own controller says of its release's life.
+std::string LifeOf(const meta::Object& site) {
+  for (const auto& condition : site.ToJson().value(
+           nlohmann::json::json_pointer("/status/conditions"), nlohmann::json::array())) {
+    if (condition.value("type", "") == "ReleaseSupported") return condition.value("reason", "");
+  }
+  return {};
+}
+
+// Spec, deletion, the end of its release's life, and the stage: reaching one is when the next step
+// begins.
 bool SiteMatters(const cache::Event& event) {
   if (event.before == nullptr || event.after == nullptr) return true;
   return event.before->generation() != event.after->generation() ||
          event.before->deleting() != event.after->deleting() ||
+         LifeOf(*event.before) != LifeOf(*event.after) ||
          At(*event.before, "/status/stage") != At(*event.after, "/status/stage");
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/types/conditions.h"
 #include "api/v1alpha1/common.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
 #include "controller/base/time_format.h"
@@ -41,6 +42,19 @@ PromotionView ViewOf(const meta::Object& object, const v1alpha1::Promotion& prom
   return view;
 }
 
+// A site whose release reached its end of life climbs no stage; the Site's own controller says so.
+// The open Promotion stays as it is, and goes on when a Rollout has moved the site on.
+void HoldAtEndOfLife(const v1alpha1::Site& site, Step& step) {
+  if (step.kind != StepKind::kCreate && step.kind != StepKind::kEvaluate) return;
+  const v1alpha1::Condition* life =
+      types::FindCondition(site.status().conditions(), "ReleaseSupported");
+  if (life == nullptr || life->reason() != gates::CauseName(gates::Cause::kEndOfLife)) return;
+  step.kind = StepKind::kStuck;
+  step.reason = life->reason();
+  step.message = life->message();
+  step.unblocked_by = "whoever rolls out releases: a Rollout to a supported one";
+}
+
 }  // namespace
 
 base::StatusOr<PromotionReconciler::World> PromotionReconciler::Read(
@@ -73,6 +87,7 @@ base::StatusOr<PromotionReconciler::World> PromotionReconciler::Read(
     world.promotions.emplace(p->name(), std::move(decoded));
   }
   world.step = PlanStep(world.view, world.plan_view, views);
+  HoldAtEndOfLife(*world.site, world.step);
   return world;
 }
 

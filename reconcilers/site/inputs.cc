@@ -4,10 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/v1alpha1/release.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "api/v1alpha1/tenant.pb.h"
+#include "controller/base/time_format.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/site/hardware.h"
 
@@ -21,6 +23,25 @@ bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
     if (found == labels.end() || *found != value) return false;
   }
   return !site.spec().node_selector().empty();
+}
+
+bool IsPast(const std::optional<base::WallTime>& end, base::WallTime now) {
+  return end && now >= *end;
+}
+
+ReleaseLife LifeOf(const v1alpha1::Site& site, const meta::ObjectPtr& release) {
+  ReleaseLife out;
+  if (!site.spec().release().has_release_ref()) return out;
+  out.name = site.spec().release().release_ref().name();
+  if (release == nullptr) return out;
+  const auto decoded = common::Decode<v1alpha1::Release>(*release);
+  if (!decoded.ok()) return out;
+  out.found = true;
+  const auto until = base::ParseRfc3339((*decoded)->spec().supported_until());
+  if (until.ok()) out.supported_until = *until;
+  const auto end = base::ParseRfc3339((*decoded)->spec().end_of_life());
+  if (end.ok()) out.end_of_life = *end;
+  return out;
 }
 
 namespace {

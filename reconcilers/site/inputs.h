@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "controller/meta/object.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/tenants.h"
+#include "reconcilers/site/partition.h"
 #include "reconcilers/site/place.h"
 
 namespace sluice::v1alpha1 {
@@ -29,6 +31,18 @@ struct OriginSecrets {
   common::S3Keys keys;
   std::string ca_pem;
 };
+
+// Where the Release that the Site names is in its life.
+struct ReleaseLife {
+  std::string name;    // empty: the Site names none
+  bool found = false;  // there is such a Release, and it reads
+  std::optional<base::WallTime> supported_until;
+  std::optional<base::WallTime> end_of_life;
+};
+// From this instant on it is over.
+bool IsPast(const std::optional<base::WallTime>& end, base::WallTime now);
+// `release` is the object that the Site names, or null.
+ReleaseLife LifeOf(const v1alpha1::Site& site, const meta::ObjectPtr& release);
 
 struct Inputs {
   meta::ObjectPtr object;
@@ -50,6 +64,10 @@ struct Inputs {
     std::string mismatch;  // empty: it matches its class
   };
   std::vector<Node> nodes;
+
+  // Read by the leader's controller alone; agents' configuration depends on neither.
+  Partition partition;
+  ReleaseLife release;
 
   std::vector<common::Binding> bindings;
   std::map<std::string, std::shared_ptr<const v1alpha1::Tenant>>

@@ -23,5 +23,11 @@ inline constexpr std::chrono::seconds kAwayLook{30};
 inline constexpr int kElsewhereWorkers = 8;
 // Token reviews under way in one other cluster; below the agents' server's review_threads.
 inline constexpr std::size_t kReviewsOfACluster = 2;
+// While a Rollout moves a Site its pods are listed this often: by nodes, within these bounds.
+inline constexpr std::chrono::milliseconds kMoveLookPerNode{10};
+inline constexpr std::chrono::milliseconds kShortestMoveLook{1000};
+inline constexpr std::chrono::milliseconds kLongestMoveLook{30'000};
+// How far ahead the end of a release's life is waited for in one go.
+inline constexpr std::chrono::hours kLongestLifeLook{1};
 
 }  // namespace sluice::site

@@ -22,12 +22,14 @@ constexpr Family kConfigured{"sluice_site_agents_configured",
                              "Agents that run the published configuration."};
 constexpr Family kInfo{"sluice_site_info",
                        "1 for the stage a site has reached and the one it wants."};
+constexpr Family kPastLife{"sluice_site_release_past_end_of_life",
+                           "1 while a site runs a Release that reached its end of life."};
 constexpr std::array kFamilies = {kSelected, kMatched,    kMismatched, kWanted,
-                                  kReady,    kConfigured, kInfo};
+                                  kReady,    kConfigured, kInfo,       kPastLife};
 
 }  // namespace
 
-void SiteMetrics::Set(const Inputs& in, const Observed& observed) {
+void SiteMetrics::Set(const Inputs& in, const Observed& observed, base::WallTime now) {
   const auto set = [&](const Family& family, double value) {
     registry_.GetGauge(family.name, family.help, {{"site", in.name}}).Set(value);
   };
@@ -41,6 +43,7 @@ void SiteMetrics::Set(const Inputs& in, const Observed& observed) {
   set(kWanted, observed.agents.wanted);
   set(kReady, observed.agents.ready);
   set(kConfigured, observed.fleet.in_step);
+  set(kPastLife, IsPast(in.release.end_of_life, now) ? 1 : 0);
   registry_.RemoveSeries(kInfo.name, "site", in.name);
   registry_
       .GetGauge(kInfo.name, kInfo.help,

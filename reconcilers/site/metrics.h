@@ -13,7 +13,7 @@ namespace sluice::site {
 class SiteMetrics {
  public:
   explicit SiteMetrics(base::metrics::Registry& registry) : registry_(registry) {}
-  void Set(const Inputs& in, const Observed& observed);
+  void Set(const Inputs& in, const Observed& observed, base::WallTime now);
   void Remove(const std::string& site);
 
  private:

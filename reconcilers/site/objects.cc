@@ -68,11 +68,13 @@ json DaemonSet(const Inputs& in, const AgentOptions& options) {
   } else if (const auto count = meta::Quantity::Parse(text); count.ok()) {
     max_unavailable = count->CeilValue();
   }
+  json strategy = {{"type", "RollingUpdate"},
+                   {"rollingUpdate", {{"maxUnavailable", max_unavailable}, {"maxSurge", 0}}}};
+  // A Rollout says how many nodes may have the template; pods are replaced by hand (mover.h).
+  if (in.partition.active) strategy = {{"type", "OnDelete"}};
   return {{"spec",
            {{"selector", {{"matchLabels", Selector(in)}}},
-            {"updateStrategy",
-             {{"type", "RollingUpdate"},
-              {"rollingUpdate", {{"maxUnavailable", max_unavailable}, {"maxSurge", 0}}}}},
+            {"updateStrategy", std::move(strategy)},
             {"template", AgentPod(in, options)}}}};
 }
 

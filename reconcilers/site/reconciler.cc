@@ -31,14 +31,15 @@ json ConditionOf(const json& status, const std::string& type) {
 
 }  // namespace
 
-SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
-                               client::Client& api, agents::ConfigPublisher& publisher,
-                               agents::FleetView& fleet, DerivedConfigs& derived,
-                               std::function<AgentOptions()> options, recorder::Recorder& recorder,
-                               base::metrics::Registry& registry, base::Clock& clock,
-                               SiteClusters* clusters)
+SiteReconciler::SiteReconciler(Stores stores, OwnedStores owned, ReleaseStores release_stores,
+                               common::SecretReader& secrets, client::Client& api,
+                               agents::ConfigPublisher& publisher, agents::FleetView& fleet,
+                               DerivedConfigs& derived, std::function<AgentOptions()> options,
+                               recorder::Recorder& recorder, base::metrics::Registry& registry,
+                               base::Clock& clock, SiteClusters* clusters)
     : stores_(stores),
       owned_(owned),
+      release_stores_(release_stores),
       secrets_(secrets),
       api_(api),
       publisher_(publisher),
@@ -68,10 +69,11 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   }
   auto in = ReadInputs(site, stores_, secrets_, place);
   if (!in.ok()) return Result::Terminal(in.status());
+  ReadRelease(*in);
 
   Observed observed;
   observed.apply_error = Converge(*in, place, observed);
-  metrics_.Set(*in, observed);
+  metrics_.Set(*in, observed, clock_.Wall());
   const json status = BuildStatus(*in, derived_.Get(in->name), observed, clock_.Wall());
   const auto written = applier_.ApplyStatus(common::kSites, *site, status);
   if (!written.ok()) return Result::Retry(written.status());
@@ -80,7 +82,32 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   }
   if (observed.apply_error.reason() == kNamespaceTaken) return Result::After(kTakenLook);
   if (!observed.apply_error.ok()) return Result::Retry(observed.apply_error);
-  return Result::Done();
+  return NextLook(*in, observed);
+}
+
+void SiteReconciler::ReadRelease(Inputs& in) const {
+  const v1alpha1::AgentRelease& release = in.site->spec().release();
+  if (release.has_rollout_ref()) {
+    in.partition = PartitionOf(*in.site, std::string(in.object->uid()),
+                               release_stores_.rollouts.Get({"", release.rollout_ref().name()}));
+  }
+  if (release.has_release_ref()) {
+    in.release = LifeOf(*in.site, release_stores_.releases.Get({"", release.release_ref().name()}));
+  }
+}
+
+Result SiteReconciler::NextLook(const Inputs& in, const Observed& observed) const {
+  using std::chrono::milliseconds;
+  std::optional<milliseconds> again;
+  if (in.partition.active && in.partition.problem.empty()) again = MoveLook(observed.agents.wanted);
+  const base::WallTime now = clock_.Wall();
+  for (const auto& end : {in.release.supported_until, in.release.end_of_life}) {
+    if (!end || IsPast(end, now)) continue;
+    const auto left = std::chrono::ceil<milliseconds>(*end - now);
+    const milliseconds wait = std::min<milliseconds>(left, kLongestLifeLook);
+    again = again ? std::min(*again, wait) : wait;
+  }
+  return again ? Result::After(*again) : Result::Done();
 }
 
 // A Site whose finalizer was taken off by hand leaves its entry behind.
@@ -137,7 +164,11 @@ base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Obse
     SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_()), place));
   }
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place));
-  return DropStaleObjectives(in);
+  SLUICE_RETURN_IF_ERROR(DropStaleObjectives(in));
+  if (!in.partition.active || place.api == nullptr) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(observed.moved, MoveNodes(*place.api, in));
+  observed.agents.updated = observed.moved ? observed.moved->updated : 0;
+  return base::OkStatus();
 }
 
 // By Create and not by apply, which would take over a namespace somebody made a moment before us.

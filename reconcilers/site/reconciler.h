@@ -46,10 +46,17 @@ struct OwnedStores {
   cache::Store& objectives;
 };
 
+// What says how a Site's agents are renewed, as cached.
+struct ReleaseStores {
+  const cache::Store& releases;
+  const cache::Store& rollouts;
+};
+
 class SiteReconciler final : public reconcile::Reconciler {
  public:
-  SiteReconciler(Stores stores, OwnedStores owned, common::SecretReader& secrets,
-                 client::Client& api, agents::ConfigPublisher& publisher, agents::FleetView& fleet,
+  SiteReconciler(Stores stores, OwnedStores owned, ReleaseStores release_stores,
+                 common::SecretReader& secrets, client::Client& api,
+                 agents::ConfigPublisher& publisher, agents::FleetView& fleet,
                  DerivedConfigs& derived, std::function<AgentOptions()> options,
                  recorder::Recorder& recorder, base::metrics::Registry& registry,
                  base::Clock& clock, SiteClusters* clusters = nullptr);
@@ -58,7 +65,10 @@ class SiteReconciler final : public reconcile::Reconciler {
 
  private:
   Place PlaceOf(const meta::Object& site);
+  void ReadRelease(Inputs& in) const;
   base::Status Converge(const Inputs& in, const Place& place, Observed& observed);
+  // When a run that found nothing to retry is due again.
+  reconcile::Result NextLook(const Inputs& in, const Observed& observed) const;
   base::Status ClaimNamespace(const Inputs& in, const Place& place);
   base::Status ApplyAll(const std::vector<WantedObject>& wanted, const Place& place);
   base::Status DropStaleObjectives(const Inputs& in);
@@ -74,6 +84,7 @@ class SiteReconciler final : public reconcile::Reconciler {
 
   Stores stores_;
   OwnedStores owned_;
+  const ReleaseStores release_stores_;
   common::SecretReader& secrets_;
   client::Client& api_;
   agents::ConfigPublisher& publisher_;

@@ -118,6 +118,7 @@ class ReconcilerTest : public ::testing::Test {
   SiteReconciler reconciler_{stores_,
                              {caches_.namespaces, caches_.accounts, caches_.config_maps,
                               caches_.daemon_sets, caches_.services, caches_.objectives},
+                             {caches_.releases, caches_.rollouts},
                              secrets_,
                              api_,
                              publisher_,

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/events.h"
 #include "reconcilers/site/limits.h"
@@ -109,6 +110,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                           manager.StoreOf(common::kDaemonSets, managed),
                           manager.StoreOf(common::kServices, managed),
                           manager.StoreOf(common::kObjectives)};
+  const ReleaseStores release_stores{manager.StoreOf(common::kReleases),
+                                     manager.StoreOf(common::kRollouts)};
 
   auto derived = std::make_shared<DerivedConfigs>();
   // The trigger exists once the controller does; until then nothing runs.
@@ -133,8 +136,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
 
   // One that waits for another cluster must not hold up the Sites of this one, nor they it.
   auto reconciler = std::make_shared<SiteReconciler>(
-      stores, owned, deps.secrets, deps.api, deps.publisher, deps.fleet, *derived, deps.options,
-      manager.recorder(), manager.metrics(), deps.clock, deps.clusters);
+      stores, owned, release_stores, deps.secrets, deps.api, deps.publisher, deps.fleet, *derived,
+      deps.options, manager.recorder(), manager.metrics(), deps.clock, deps.clusters);
   auto& site =
       manager.NewController("site", common::kSites,
                             std::make_shared<Half>(false, stores.sites, reconciler, deps.clusters));
@@ -145,6 +148,14 @@ void Register(runtime::Manager& manager, const Deps& deps) {
       .Owns(common::kDaemonSets, managed)
       .Owns(common::kServices, managed)
       .Owns(common::kObjectives)
+      .Watches(common::kReleases,
+               [all = &stores.sites](const cache::Event& event) {
+                 return SitesWith(*all, "/spec/release/releaseRef/name", Either(event).name());
+               })
+      .Watches(common::kRollouts,
+               [all = &stores.sites](const cache::Event& event) {
+                 return SitesWith(*all, "/spec/release/rolloutRef/name", Either(event).name());
+               })
       .Workers(2);
   const auto here = manager.TriggerOf("site");
   runtime::Trigger elsewhere;

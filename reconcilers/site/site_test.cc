@@ -270,6 +270,45 @@ TEST_F(SiteTest, AMismatchIsNamedInTheStatusAndBlocks) {
   EXPECT_THAT(status["blockedBy"][0]["message"].get<std::string>(), HasSubstr("n2: gpus: 4"));
 }
 
+TEST_F(SiteTest, UnderARolloutPodsAreReplacedByHandAndReadyMeansAsManyAsItAllows) {
+  in_.partition.active = true;
+  in_.partition.rollout = "weekly";
+  in_.partition.target = 1;
+  json strategy;
+  for (const WantedObject& object : WantedObjects(in_, options_)) {
+    if (object.resource.kind != "DaemonSet") continue;
+    strategy = json::parse(object.json).at("/spec/updateStrategy"_json_pointer);
+  }
+  EXPECT_EQ(strategy, json({{"type", "OnDelete"}}));
+  observed_.agents.updated = 1;
+  observed_.moved = Moved{"agent@new", 2, 1, 1, 0, ""};
+  json status = Status();
+  EXPECT_EQ(ConditionOf(status, "AgentsReady")["status"], "True");
+  EXPECT_EQ(status["agents"]["image"], "agent@new");
+  EXPECT_EQ(status["agents"]["updatedReady"], 1);
+  observed_.agents.updated = 0;
+  EXPECT_EQ(ConditionOf(Status(), "AgentsReady")["reason"], "RollingOut");
+  in_.partition.problem = "Rollout weekly does not exist";
+  status = Status();
+  EXPECT_EQ(ConditionOf(status, "AgentsReady")["reason"], "RolloutMissing");
+  EXPECT_EQ(status["blockedBy"][0]["gate"], "AgentsReady");
+}
+
+TEST_F(SiteTest, AReleaseAtItsEndBlocksAndSaysSo) {
+  in_.release = {"agent-1", true, kNow + std::chrono::seconds(1), kNow + std::chrono::seconds(2)};
+  EXPECT_EQ(ConditionOf(Status(), "ReleaseSupported")["reason"], "Supported");
+  in_.release.supported_until = kNow;
+  EXPECT_EQ(ConditionOf(Status(), "ReleaseSupported")["reason"], "SupportEnded");
+  EXPECT_EQ(ConditionOf(Status(), "Ready")["status"], "True") << "its life has not ended";
+  in_.release.end_of_life = kNow;
+  const json status = Status();
+  EXPECT_EQ(ConditionOf(status, "ReleaseSupported")["status"], "False");
+  EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "EndOfLife");
+  EXPECT_EQ(status["blockedBy"][0]["cause"], "EndOfLife");
+  in_.release.found = false;
+  EXPECT_EQ(ConditionOf(Status(), "ReleaseSupported")["reason"], "ReleaseMissing");
+}
+
 TEST_F(SiteTest, AMissingClassIsAConditionAndAgentsKeepRunning) {
   in_.class_status = base::NotFound("SiteClass \"x\", named by spec.classRef, does not exist");
   in_.site_class = nullptr;

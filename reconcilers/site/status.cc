@@ -18,13 +18,14 @@ namespace {
 
 constexpr int kMaxMismatches = 16;
 constexpr std::string_view kDeleting = "Deleting";
-constexpr std::string_view kClusterServed = "ClusterServed";  // of Sites elsewhere only
+constexpr std::string_view kReleaseSupported = "ReleaseSupported";  // of a Site on a Release
+constexpr std::string_view kClusterServed = "ClusterServed";        // of Sites elsewhere only
 
 bool IsOurs(std::string_view condition) {
   for (const std::string_view ours :
        {types::kReady, kDeleting, kClusterServed, std::string_view("ClassResolved"),
         std::string_view("NodesMatched"), std::string_view("CredentialsResolved"),
-        std::string_view("AgentsReady"), std::string_view("Configured")}) {
+        std::string_view("AgentsReady"), std::string_view("Configured"), kReleaseSupported}) {
     if (condition == ours) return true;
   }
   return false;
@@ -90,7 +91,7 @@ Part CredentialsPart(const Inputs& in, const Derived& derived) {
   return {"CredentialsResolved", types::kTrue, "Resolved", "", ""};
 }
 
-Part AgentsPart(const Observed& observed) {
+Part AgentsPart(const Inputs& in, const Observed& observed) {
   if (observed.apply_error.reason() == "NamespaceTaken") {
     return {"AgentsReady", types::kFalse, "NamespaceTaken", observed.apply_error.message(),
             "whoever made the namespace"};
@@ -99,17 +100,54 @@ Part AgentsPart(const Observed& observed) {
     return {"AgentsReady", types::kFalse, "ApplyFailed", observed.apply_error.ToString(),
             "the message; it is tried again"};
   }
+  if (!in.partition.problem.empty()) {
+    return {"AgentsReady", types::kFalse, "RolloutMissing",
+            in.partition.problem + ": agents stay as they are. Make a Rollout for this Site",
+            "whoever rolls out releases"};
+  }
   const DaemonSetCounts& agents = observed.agents;
-  const std::string message = fmt::format("{} of {} agents are ready, {} run the wanted image",
-                                          agents.ready, agents.wanted, agents.updated);
+  std::string message = fmt::format("{} of {} agents are ready, {} run the wanted image",
+                                    agents.ready, agents.wanted, agents.updated);
+  // Under a Rollout no more are wanted than it allows.
+  const int updates =
+      in.partition.active ? std::min(in.partition.target, agents.wanted) : agents.wanted;
+  if (in.partition.active) {
+    message += fmt::format(" and {} may by Rollout {}", updates, in.partition.rollout);
+  }
   if (agents.found && agents.wanted > 0 && agents.ready >= agents.wanted &&
-      agents.updated >= agents.wanted) {
+      agents.updated >= updates) {
     return {"AgentsReady", types::kTrue, "Ready", message, ""};
   }
   return {"AgentsReady", types::kFalse,
           agents.found && agents.ready >= agents.wanted && agents.wanted > 0 ? "RollingOut"
                                                                              : "AgentsNotReady",
           message, "the agents' pods"};
+}
+
+Part ReleasePart(const ReleaseLife& release, base::WallTime now) {
+  constexpr const char* kCure = "whoever rolls out releases: a Rollout to a supported one";
+  if (!release.found) {
+    return {kReleaseSupported, types::kUnknown, "ReleaseMissing",
+            fmt::format("spec.release.releaseRef: there is no Release {}: nobody can tell until "
+                        "when it may run",
+                        release.name),
+            "whoever keeps the Releases"};
+  }
+  if (IsPast(release.end_of_life, now)) {
+    return {kReleaseSupported, types::kFalse, "EndOfLife",
+            fmt::format("Release {} reached its end of life at {}: the site climbs no stage until "
+                        "a Rollout moves it on",
+                        release.name, base::FormatRfc3339(*release.end_of_life)),
+            kCure};
+  }
+  if (IsPast(release.supported_until, now)) {
+    return {kReleaseSupported, types::kTrue, "SupportEnded",
+            fmt::format("support of Release {} ended at {}", release.name,
+                        base::FormatRfc3339(*release.supported_until)),
+            ""};
+  }
+  return {kReleaseSupported, types::kTrue, "Supported",
+          fmt::format("Release {} is supported", release.name), ""};
 }
 
 Part ConfiguredPart(const Derived& derived, const Observed& observed) {
@@ -153,6 +191,11 @@ void FillAgents(const Observed& observed, v1alpha1::AgentCounts& agents) {
   agents.set_configured(observed.fleet.in_step);
   agents.set_refused(observed.fleet.nacked);
   agents.set_refusal(std::string(types::Cut(observed.fleet.example_nack, 512)));
+  if (!observed.moved) return;
+  agents.set_image(observed.moved->image);
+  agents.set_updated_ready(observed.moved->updated_ready);
+  agents.set_failed(observed.moved->failed);
+  agents.set_failure(std::string(types::Cut(observed.moved->failure, 512)));
 }
 
 // `since` of a blocker is that of its condition.
@@ -229,7 +272,8 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
                                                           : base::FormatRfc3339(now));
   }
   std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
-                             AgentsPart(observed), ConfiguredPart(derived, observed)};
+                             AgentsPart(in, observed), ConfiguredPart(derived, observed)};
+  if (!in.release.name.empty()) parts.push_back(ReleasePart(in.release, now));
   // Alone while nothing is known of that cluster.
   if (in.elsewhere && !in.nodes_known) parts.clear();
   if (in.elsewhere) parts.insert(parts.begin(), ClusterPart(in));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "controller/base/clock.h"
@@ -11,6 +12,7 @@
 #include "reconcilers/agents/publisher.h"
 #include "reconcilers/site/config.h"
 #include "reconcilers/site/inputs.h"
+#include "reconcilers/site/mover.h"
 
 namespace sluice::site {
 
@@ -25,6 +27,7 @@ DaemonSetCounts CountsOf(const nlohmann::json& daemon_set);
 // What was found while making the Site so.
 struct Observed {
   DaemonSetCounts agents;
+  std::optional<Moved> moved;  // while a Rollout moves the site, and its template was taken
   agents::SiteSummary fleet;
   std::string version;       // offered to the agents; empty: none
   agents::Order order;       // it was published under

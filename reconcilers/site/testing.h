@@ -5,6 +5,7 @@
 #include "controller/cache/memory_store.h"
 #include "controller/meta/object.h"
 #include "controller/testing/fake_api.h"
+#include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/common/tenants.h"
 
@@ -24,13 +25,15 @@ struct Caches {
         config_maps(common::kConfigMaps, clock),
         daemon_sets(common::kDaemonSets, clock),
         services(common::kServices, clock),
-        objectives(common::kObjectives, clock) {
+        objectives(common::kObjectives, clock),
+        releases(common::kReleases, clock),
+        rollouts(common::kRollouts, clock) {
     tenants.AddIndex(common::kTenantsBySite, common::SitesOfTenant);
   }
   void Fill(testing_kit::FakeApi& api);  // testing_test.cc
 
   cache::MemoryStore sites, classes, plans, tenants, nodes, secrets, namespaces, accounts,
-      config_maps, daemon_sets, services, objectives;
+      config_maps, daemon_sets, services, objectives, releases, rollouts;
 };
 
 }  // namespace sluice::site

@@ -30,7 +30,9 @@ NOT_HERE = {("tokenreviews", "create"), ("sites/finalizers", "update"),
                 # No scenario has objects of these kinds.
                 (f"{kind}/status", "patch") for kind in (
                     "approvals", "decisions", "exemptions", "freezewindows", "incidents",
-                    "readinessreviews")}
+                    "readinessreviews", "releases", "rollouts")} | {
+                # Used only while a Rollout moves a site.
+                ("pods", "delete"), ("pods", "list"), ("controllerrevisions", "list")}
 
 
 def rights(role):

@@ -18,7 +18,8 @@ SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
 MERGE = "application/merge-patch+json"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 KINDS = ("siteclasses", "sites", "tenants", "servicelevelobjectives", "stageplans", "promotions",
-         "readinessreviews", "decisions", "approvals", "exemptions", "freezewindows", "incidents")
+         "readinessreviews", "decisions", "approvals", "exemptions", "freezewindows", "incidents",
+         "releases", "rollouts")
 
 # (group, resource) -> verbs of the controller in every namespace.
 EVERYWHERE = {
@@ -35,6 +36,8 @@ EVERYWHERE = {
     ("", "services"): "list watch create patch",
     ("", "configmaps"): "list watch create patch",
     ("apps", "daemonsets"): "get list watch create patch delete",
+    ("apps", "controllerrevisions"): "list",
+    ("", "pods"): "list delete",
     ("authentication.k8s.io", "tokenreviews"): "create",
     ("events.k8s.io", "events"): "create patch",
 }
@@ -49,7 +52,7 @@ AT_HOME = {
     ("monitoring.coreos.com", "prometheusrules"): "get create patch",
 }
 # Nobody asked for these, and each would be a way to more.
-NEVER = [("", "pods"), ("", "pods/exec"), ("", "nodes/proxy"), ("", "serviceaccounts/token"),
+NEVER = [("", "pods/exec"), ("", "nodes/proxy"), ("", "serviceaccounts/token"),
          ("", "persistentvolumes"), ("", "events"), ("", "secrets"), ("apps", "deployments"),
          ("batch", "jobs"), ("coordination.k8s.io", "leases"),
          ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "clusterroles"),
@@ -211,7 +214,8 @@ class Chart(unittest.TestCase):
                    "the roles to be aggregated")
         reads, all_verbs = "get list watch", " ".join(VERBS)
         for kind in KINDS:
-            record = kind in ("promotions", "freezewindows")  # the latter by ClusterRole sluice-freeze
+            # Beside the records, what is given by ClusterRoles of its own: sluice-freeze, sluice-rollout.
+            record = kind in ("promotions", "freezewindows", "releases", "rollouts")
             with self.subTest(kind):
                 self.assertEqual(self.verbs("view@example.com", "sluice.dev", kind, ""), reads)
                 self.assertEqual(self.verbs("edit@example.com", "sluice.dev", kind, ""),

@@ -31,6 +31,9 @@ STATUS = {
                    "conditions": [{**READY, "type": "Active", "status": "True"}]},
     "freezewindows": {"reopensAt": SINCE, "conditions": [{**READY, "type": "Closed", "status": "True"}]},
     "incidents": {"conditions": [{**READY, "type": "Closed"}]},
+    "releases": {"verifiedIn": [{"site": "phoenix", "rollout": "weekly", "at": SINCE}],
+                 "conditions": [{**READY, "type": "Supported", "status": "True"}]},
+    "rollouts": {"wave": "canary", "blockedBy": [{"gate": "phoenix/quiet", "cause": "IncidentOpen"}]},
 }
 SHOWN = {
     "sites": {"Name": "phoenix", "Stage": "Crawl", "Wants": "Run", "Ready": "False", "Agents": 0,
@@ -58,6 +61,11 @@ SHOWN = {
                       "Reason": "Year's end."},
     "incidents": {"Name": "inc-7", "Severity": "Severity2", "State": "Open", "Owner": "ana@example.com",
                   "Sites": '["phoenix"]', "Summary": "Reads are slow."},
+    "releases": {"Name": "agent-1-4-0", "Version": "1.4.0", "Supported": "True",
+                 "Supported-Until": "2027-06-30T00:00:00Z", "End-Of-Life": "2027-12-31T00:00:00Z",
+                 "Verified-In": "phoenix"},
+    "rollouts": {"Name": "weekly", "Release": "agent-1-4-0", "Action": "Run", "Wave": "canary",
+                 "Outcome": None, "Blocked-By": "phoenix/quiet"},
 }
 
 

@@ -92,6 +92,52 @@ class Policies(unittest.TestCase):
                             user=CONTROLLER)
         self.assertEqual(answer.code, 200, answer.message)
 
+    def test_the_release_that_a_rollout_brought_is_changed_by_the_controller_only(self):
+        name, image = GROUP + "sites/reno", "agent@sha256:" + "0" * 64
+        made = self.server.call("POST", GROUP + "sites", site(self.admin, "reno"))
+        self.assertEqual(made.code, 201, made.message)
+        try:
+            own = {"spec": {"release": {"image": image}}}
+            self.assertEqual(self.patch(name, own).code, 200, "nobody's yet")
+            taken = {"spec": {"release": {"image": image, "rolloutRef": {"name": "weekly"}}}}
+            self.refused(self.patch(name, taken), "spec.release: is set by Rollouts")
+            answer = self.server.call("PATCH", name, taken, MERGE, user=CONTROLLER)
+            self.assertEqual(answer.code, 200, answer.message)
+            for change in ({"image": "agent:1"}, {"rolloutRef": None}, None):
+                with self.subTest(change):
+                    self.refused(self.patch(name, {"spec": {"release": change}}),
+                                 "spec.release: is set by Rollouts", "make a Rollout")
+            answer = self.patch(name, {"spec": {"region": "us-east-1"}}, user="bob@example.com")
+            self.assertEqual(answer.code, 200, answer.message)
+        finally:
+            self.server.call("DELETE", name)
+
+    def test_a_rollout_is_asked_for_in_ones_own_name(self):
+        bob = "bob@example.com"
+        body = {"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "weekly"},
+                "spec": {"releaseRef": {"name": "r1"}, "requestedBy": bob,
+                         "waves": [{"name": "all", "sites": {"names": ["phoenix"]}}]}}
+        self.refused(self.server.call("POST", GROUP + "rollouts", body, dryRun="All"),
+                     "spec.requestedBy: must be the user who asks; it says " + bob)
+        made = self.server.call("POST", GROUP + "rollouts", body, user=bob)
+        self.assertEqual(made.code, 201, made.message)
+        try:
+            name = GROUP + "rollouts/weekly"
+            self.refused(self.patch(name, {"spec": {"action": "Abort"}}), "set it to " + self.admin)
+            answer = self.patch(name, {"spec": {"action": "Abort", "requestedBy": self.admin}})
+            self.assertEqual(answer.code, 200, answer.message)
+            self.refused(self.patch(name + "/status", {"status": {"outcome": "Completed"}}),
+                         "status: is written only by the controller")
+            for status, code in (({"waves": [{"name": "all", "state": "Running"}]}, 403),
+                                 ({"outcome": "Aborted"}, 200)):
+                self.server.call("PATCH", name + "/status", {"status": status}, MERGE, user=CONTROLLER)
+                answer = self.server.call("DELETE", name, dryRun="All")
+                self.assertEqual(answer.code, code, answer.message)
+                if code == 403:
+                    self.assertIn("set spec.action to Abort or Revert", answer.message)
+        finally:
+            self.server.call("DELETE", GROUP + "rollouts/weekly", user=CONTROLLER)
+
     def test_status_is_written_by_the_controller_only(self):
         for user in (None, "bob@example.com", COLLECTOR, "system:kube-controller-manager"):
             with self.subTest(user=user):

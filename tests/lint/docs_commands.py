@@ -88,6 +88,8 @@ COVERED = [
     test(r"kubectl sluice can-advance site/phoenix --dry-run",
          "controller/cmd/kubectl_sluice/kubectl_sluice_test.cc",
          "SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid"),
+    test(r"kubectl sluice can-advance rollout/weekly --dry-run", "tests/integration/rollout_test.py",
+         '"can-advance", "rollout/weekly", "--dry-run"'),
     test(r"kubectl sluice agenda", "tests/integration/governance_test.py", 'self.sluice("agenda")'),
     test(r"kubectl sluice agenda --print-calendar >calendar.yaml", "tests/integration/governance_test.py",
          '"agenda", "--print-calendar"'),

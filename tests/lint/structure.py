@@ -30,7 +30,7 @@ CONFINED = {
 NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "httplib.h", "simdjson.h", "spdlog/", ".pb.h",
                   "openssl/")
 KINDS = ("siteclass", "site", "tenant", "slo", "promotion", "stageplan", "governance",
-         "incident")
+         "incident", "release", "rollout")
 TEST = re.compile(r"(_test|_fuzz|_bench)\.cc$|_for_test\.h$|/testing/|/testdata/|/integration/|^tests/")
 # A header that says so in its first lines is not part of a folder's contract and may be heavy.
 INTERNAL = re.compile(r"^// .*(Internal to|Include (only )?from \.cc files)", re.M)

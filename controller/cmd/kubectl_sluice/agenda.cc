@@ -82,15 +82,32 @@ void AddBudgets(const AgendaObjects& objects, Meeting& meeting) {
   }
 }
 
+// What climbs and what is rolled out, as far as it has not ended.
+struct OpenStep {
+  std::string name;  // "promotion/phoenix-7-walk"
+  json object;
+};
+std::vector<OpenStep> OpenSteps(const AgendaObjects& objects) {
+  std::vector<OpenStep> out;
+  const auto add = [&](const char* kind, const std::vector<meta::ObjectPtr>& all) {
+    for (const meta::ObjectPtr& each : all) {
+      json object = each->ToJson();
+      if (!At(object, "/status/outcome").empty()) continue;
+      out.push_back({fmt::format("{}/{}", kind, each->name()), std::move(object)});
+    }
+  };
+  add("promotion", objects.promotions);
+  add("rollout", objects.rollouts);
+  return out;
+}
+
 void AddBlindGates(const AgendaObjects& objects, Meeting& meeting) {
-  for (const meta::ObjectPtr& object : objects.promotions) {
-    const json promotion = object->ToJson();
-    if (!At(promotion, "/status/outcome").empty()) continue;
-    for (const json& gate : ListAt(promotion, "/status/gates")) {
+  for (const OpenStep& step : OpenSteps(objects)) {
+    for (const json& gate : ListAt(step.object, "/status/gates")) {
       const auto cause = gates::CauseFromName(gate.value("cause", ""));
       if (!cause || (*cause != gates::Cause::kMisconfigured && !gates::IsNoAnswer(*cause)))
         continue;
-      meeting.items.push_back({fmt::format("promotion/{}", object->name()),
+      meeting.items.push_back({step.name,
                                fmt::format("gate {} is blind: {}: {}", gate.value("name", ""),
                                            gate.value("cause", ""), gate.value("message", "")),
                                std::string(gates::UnblockedBy(*cause)), ""});
@@ -128,14 +145,12 @@ void AddDecisions(const AgendaObjects& objects, Meeting& meeting) {
         {fmt::format("decision/{}", object->name()), At(decision, "/spec/question"),
          Join(ListAt(decision, "/status/missing")), At(decision, "/spec/expiresAt")});
   }
-  for (const meta::ObjectPtr& object : objects.promotions) {
-    const json promotion = object->ToJson();
-    if (!At(promotion, "/status/outcome").empty()) continue;
-    for (const json& blocker : ListAt(promotion, "/status/blockedBy")) {
+  for (const OpenStep& step : OpenSteps(objects)) {
+    for (const json& blocker : ListAt(step.object, "/status/blockedBy")) {
       const std::string cause = blocker.value("cause", "");
       if (cause != "AwaitingApproval" && cause != "ApprovalOutdated" && cause != "Refused")
         continue;
-      meeting.items.push_back({fmt::format("promotion/{}", object->name()),
+      meeting.items.push_back({step.name,
                                fmt::format("gate {}: {}: {}", blocker.value("gate", ""), cause,
                                            blocker.value("message", "")),
                                blocker.value("unblockedBy", ""), ""});
@@ -197,18 +212,23 @@ void AddObjectives(const AgendaObjects& objects, Meeting& meeting) {
 }
 
 void AddPromotions(const AgendaObjects& objects, Meeting& meeting) {
-  for (const meta::ObjectPtr& object : objects.promotions) {
-    const json promotion = object->ToJson();
-    if (!At(promotion, "/status/outcome").empty()) continue;
+  for (const OpenStep& step : OpenSteps(objects)) {
     std::string holds;
-    for (const json& blocker : ListAt(promotion, "/status/blockedBy")) {
+    for (const json& blocker : ListAt(step.object, "/status/blockedBy")) {
       holds += fmt::format("{}{} ({})", holds.empty() ? "" : ", ", blocker.value("gate", ""),
                            blocker.value("cause", ""));
     }
-    meeting.items.push_back({fmt::format("promotion/{}", object->name()),
-                             fmt::format("to {}: {}", At(promotion, "/spec/to"),
-                                         holds.empty() ? "nothing holds it" : "held by " + holds),
-                             At(promotion, "/spec/requestedBy"), ""});
+    std::string to = At(step.object, "/spec/to");
+    if (to.empty()) {
+      to = At(step.object, "/spec/releaseRef/name");
+      const bool back = At(step.object, "/status/direction") == "Reverting";
+      const std::string wave = At(step.object, "/status/wave");
+      if (!wave.empty()) to += fmt::format(", {} wave {}", back ? "back from" : "at", wave);
+    }
+    meeting.items.push_back(
+        {step.name,
+         fmt::format("to {}: {}", to, holds.empty() ? "nothing holds it" : "held by " + holds),
+         At(step.object, "/spec/requestedBy"), ""});
   }
 }
 

@@ -13,7 +13,7 @@
 namespace sluice::kubectl {
 
 struct AgendaObjects {
-  std::vector<meta::ObjectPtr> promotions, objectives;
+  std::vector<meta::ObjectPtr> promotions, rollouts, objectives;
   gates::PeopleObjects people;
 };
 

@@ -11,7 +11,9 @@
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/json_at.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
+#include "controller/cmd/kubectl_sluice/rollout_why.h"
 #include "reconcilers/common/people_resources.h"
+#include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
 
 namespace sluice::kubectl {
@@ -136,6 +138,20 @@ std::string Rendered(const Chain& chain, const Options& options, const Style& st
   return RenderText(chain, style, now);
 }
 
+base::StatusOr<meta::ObjectPtr> RolloutNamed(client::Reader& api, const std::string& name) {
+  SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr rollout, GetIfThere(api, common::kRollouts, name));
+  if (rollout == nullptr) return base::NotFound(fmt::format("rollout \"{}\" does not exist", name));
+  return rollout;
+}
+
+base::StatusOr<std::string> WhyOfRollout(client::Reader& api, const Options& options,
+                                         const Style& style, base::WallTime now) {
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
+  SLUICE_ASSIGN_OR_RETURN(const RolloutAnswer answer, WhyRollout(*rollout, style, now));
+  if (options.output == Output::kJson) return answer.json;
+  return options.output == Output::kYaml ? YamlOf(answer.json) : answer.text;
+}
+
 // What a Tenant's own status says, then the chain of each of its sites.
 base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& options,
                                       const Style& style, base::WallTime now) {
@@ -194,8 +210,10 @@ base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options,
   SLUICE_ASSIGN_OR_RETURN(const auto calendar, CalendarOf(options));
   AgendaObjects objects;
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList promotions, api.List(common::kPromotions, {}));
+  SLUICE_ASSIGN_OR_RETURN(client::ObjectList rollouts, api.List(common::kRollouts, {}));
   SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
   objects.promotions = std::move(promotions.items);
+  objects.rollouts = std::move(rollouts.items);
   objects.objectives = std::move(objectives.items);
   SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
   const auto meetings = BuildAgenda(objects, calendar, options.within, now);
@@ -205,6 +223,11 @@ base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options,
 base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
                                     base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
+  if (!options.rollout.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
+    return RolloutDecision(*rollout, user, options.within.value_or(std::chrono::hours(24 * 14)),
+                           now);
+  }
   SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
   return DecisionManifest(options.site, promotions.items, user,
                           options.within.value_or(std::chrono::hours(24 * 14)), now);
@@ -224,6 +247,7 @@ base::StatusOr<std::string> CastVote(client::Client& api, const Options& options
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
                                 base::WallTime now) {
   if (!options.tenant.empty()) return WhyTenant(api, options, style, now);
+  if (!options.rollout.empty()) return WhyOfRollout(api, options, style, now);
   std::string site = options.site;
   if (!options.promotion.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr promotion,
@@ -237,10 +261,16 @@ base::StatusOr<std::string> Why(client::Reader& api, const Options& options, con
   return Rendered(chain, options, style, now);
 }
 
-base::StatusOr<std::string> CanAdvanceSite(client::Reader& api, const Options& options,
-                                           base::WallTime now, bool& yes) {
-  SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, options.site, "", now));
-  const Advance answer = CanAdvance(chain, now);
+base::StatusOr<std::string> MayAdvance(client::Reader& api, const Options& options,
+                                       base::WallTime now, bool& yes) {
+  Advance answer;
+  if (!options.rollout.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
+    SLUICE_ASSIGN_OR_RETURN(answer, CanRollOn(*rollout));
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, options.site, "", now));
+    answer = CanAdvance(chain, now);
+  }
   yes = answer.yes;
   if (options.output == Output::kJson) return answer.json;
   return options.output == Output::kYaml ? YamlOf(answer.json) : answer.text;

@@ -14,9 +14,9 @@ namespace sluice::kubectl {
 // Errors of all: the client's; NotFound naming the sites there are.
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
                                 base::WallTime now);
-// `yes`: whether the site would enter its next stage now.
-base::StatusOr<std::string> CanAdvanceSite(client::Reader& api, const Options& options,
-                                           base::WallTime now, bool& yes);
+// `yes`: whether the site would enter its next stage now, or the rollout takes its next step.
+base::StatusOr<std::string> MayAdvance(client::Reader& api, const Options& options,
+                                       base::WallTime now, bool& yes);
 base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options);
 base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options, base::WallTime now);
 // Manifests for the user to create, in the name the API server knows them by.

@@ -105,6 +105,9 @@ TEST(Preview, JudgesKnownEvidenceByTheLaterGatesOwnLimits) {
 TEST(Options, NameTheWordTheRuleAndTheCure) {
   EXPECT_EQ(ParseOptions({"why", "site/phoenix", "-o", "json"})->output, Output::kJson);
   EXPECT_EQ(ParseOptions({"why", "site", "phoenix"})->site, "phoenix");
+  EXPECT_EQ(ParseOptions({"why", "ro/weekly"})->rollout, "weekly");
+  EXPECT_EQ(ParseOptions({"can-advance", "rollout", "weekly"})->rollout, "weekly");
+  EXPECT_EQ(ParseOptions({"propose", "rollout/weekly"})->rollout, "weekly");
   EXPECT_EQ(ParseOptions({"why", "--help"})->topic, "why");
   EXPECT_EQ(ParseOptions({})->command, Command::kHelp);
   for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{

@@ -50,7 +50,7 @@ sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
       return sluice::kubectl::Why(**api, options, style, clock.Wall());
     }
     case Command::kCanAdvance:
-      return sluice::kubectl::CanAdvanceSite(**api, options, clock.Wall(), good);
+      return sluice::kubectl::MayAdvance(**api, options, clock.Wall(), good);
     case Command::kSloExport:
       return sluice::kubectl::SloExport(**api, options);
     case Command::kStatus:

@@ -107,12 +107,14 @@ Status TakeAudit(const std::vector<std::string>& words, Options& options) {
   return base::OkStatus();
 }
 
-// "site/NAME", or "site" "NAME"; why takes a tenant or a promotion, too.
+// "site/NAME", or "site" "NAME"; both take a rollout, too, and why a tenant or a promotion.
 Status TakeSubject(const std::vector<std::string>& words, Options& options) {
   const bool why = options.command == Command::kWhy;
   const std::string usage =
-      why ? "why takes one object: kubectl sluice why site/NAME, tenant/NAME or promotion/NAME"
-          : "can-advance takes one site: kubectl sluice can-advance site/NAME";
+      why ? "why takes one object: kubectl sluice why site/NAME, tenant/NAME, promotion/NAME or "
+            "rollout/NAME"
+          : "can-advance takes one site or rollout: kubectl sluice can-advance site/NAME or "
+            "rollout/NAME";
   if (words.empty()) return InvalidArgument(usage);
   std::string kind = words[0];
   std::string name;
@@ -130,6 +132,7 @@ Status TakeSubject(const std::vector<std::string>& words, Options& options) {
   std::string* target = kind == "site"                                    ? &options.site
                         : why && kind == "tenant"                         ? &options.tenant
                         : why && (kind == "promotion" || kind == "promo") ? &options.promotion
+                        : kind == "rollout" || kind == "ro"               ? &options.rollout
                                                                           : nullptr;
   if (target == nullptr) {
     return InvalidArgument(fmt::format("\"{}\" is not a kind it explains: {}", kind, usage));
@@ -189,6 +192,9 @@ Status TakeWords(const std::vector<std::string>& words, Options& options) {
     case Command::kCanAdvance:
       return TakeSubject(words, options);
     case Command::kPropose:
+      if (!words.empty() && words[0].rfind("rollout", 0) == 0) {
+        return TakeObject("propose", "rollout", words, options.rollout);
+      }
       return TakeObject("propose", "site", words, options.site);
     case Command::kVote:
       return TakeObject("vote", "decision", words, options.decision);
@@ -298,15 +304,18 @@ std::string HelpText(const std::string& topic) {
                "Show what a site's next stage hangs on: each gate with its verdict, cause, "
                "numbers,\n"
                "since when it holds, who or what can unblock it, and when it is looked at next.\n\n"
-               "Usage:\n  kubectl sluice why site/NAME|tenant/NAME|promotion/NAME [flags]\n\n"
+               "Usage:\n  kubectl sluice why site/NAME|tenant/NAME|promotion/NAME|rollout/NAME "
+               "[flags]\n\n"
                "  --evidence                  also show what each verdict rests on\n\n") +
            kFlags;
   }
   if (topic == "can-advance") {
     return std::string(
-               "Tell whether a site would enter its next stage now, and what holds it. Nothing is\n"
-               "changed. Exit code 0: yes, 1: no.\n\n"
-               "Usage:\n  kubectl sluice can-advance site/NAME --dry-run [flags]\n\n") +
+               "Tell whether a site would enter its next stage now, or a rollout takes its next "
+               "step,\n"
+               "and what holds it. Nothing is changed. Exit code 0: yes, 1: no.\n\n"
+               "Usage:\n  kubectl sluice can-advance site/NAME|rollout/NAME --dry-run "
+               "[flags]\n\n") +
            kFlags;
   }
   if (topic == "slo") {
@@ -356,9 +365,10 @@ std::string HelpText(const std::string& topic) {
   }
   if (topic == "propose") {
     return std::string(
-               "Print a Decision about a site's open step, in your name and with its UID,\n"
-               "generation and plan filled in.\n\n"
-               "Usage:\n  kubectl sluice propose site/NAME [flags] | kubectl create -f -\n\n"
+               "Print a Decision about a site's open step, or a rollout's release and waves, in "
+               "your\nname and with its UID, generation and plan filled in.\n\n"
+               "Usage:\n  kubectl sluice propose site/NAME|rollout/NAME [flags] | kubectl create "
+               "-f -\n\n"
                "  --within TIME               how long it may be answered (default 14d)\n\n") +
            kFlags;
   }
@@ -388,12 +398,13 @@ std::string HelpText(const std::string& topic) {
              "Ask Sluice what is allowed, what is not, and why.\n\n"
              "Usage:\n  kubectl sluice COMMAND [flags]\n\n"
              "Commands:\n"
-             "  why site/NAME     what a site's next stage hangs on; tenant/NAME, promotion/NAME\n"
-             "  can-advance site/NAME --dry-run  whether it would climb now\n"
+             "  why site/NAME     what a site's next stage hangs on; tenant/NAME, promotion/NAME,\n"
+             "                    rollout/NAME\n"
+             "  can-advance site/NAME --dry-run  whether it would climb now; rollout/NAME goes on\n"
              "  slo import FILE…  OpenSLO v1 documents as objects; slo export gives them back\n"
              "  status            all sites, one line each\n"
              "  agenda            what the next meetings have to decide\n"
-             "  propose site/NAME a question about a site's open step, to be created\n"
+             "  propose site/NAME a question about a site's open step or a rollout, to be created\n"
              "  vote decision/NAME  an answer to it, to be created\n"
              "  audit verify FILE…  prove that the audit log is whole; audit replay judges again\n"
              "  version           of the plugin and the API server\n"

@@ -33,6 +33,7 @@ struct Options {
   // Of why: the object that was named instead of a site; empty: none.
   std::string tenant;
   std::string promotion;
+  std::string rollout;              // of propose, too
   std::string decision;             // of vote
   std::string role = "Decide";      // of vote
   bool disagree = false;            // of vote

@@ -22,12 +22,6 @@ std::string Paint(const Style& style, const char* colour, std::string text) {
   return colour + std::move(text) + kReset;
 }
 
-// "4 d 3 h ago"; empty when the time does not read.
-std::string Ago(const std::string& time, base::WallTime now) {
-  const auto parsed = base::ParseRfc3339(time);
-  return parsed.ok() ? base::HumanDuration(now - *parsed) + " ago" : "";
-}
-
 std::string For(const std::string& time, base::WallTime now) {
   const auto parsed = base::ParseRfc3339(time);
   return parsed.ok() ? base::HumanDuration(now - *parsed) : "";
@@ -126,6 +120,11 @@ std::string Then(const LaterStage& stage) {
 }
 
 }  // namespace
+
+std::string Ago(const std::string& time, base::WallTime now) {
+  const auto parsed = base::ParseRfc3339(time);
+  return parsed.ok() ? base::HumanDuration(now - *parsed) + " ago" : "";
+}
 
 std::string RenderText(const Chain& chain, const Style& style, base::WallTime now) {
   Widths w;

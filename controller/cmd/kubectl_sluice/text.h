@@ -16,6 +16,9 @@ struct Style {
 
 std::string RenderText(const Chain& chain, const Style& style, base::WallTime now);
 
+// "4 d 3 h ago"; empty when the time does not read.
+std::string Ago(const std::string& time, base::WallTime now);
+
 // One line of `status`.
 struct SiteLine {
   std::string site, stage, wants, ready, agents, blocker;

@@ -27,6 +27,8 @@
 #include "reconcilers/governance/register.h"
 #include "reconcilers/incident/receiver.h"
 #include "reconcilers/promotion/register.h"
+#include "reconcilers/release/register.h"
+#include "reconcilers/rollout/register.h"
 #include "reconcilers/site/clusters.h"
 #include "reconcilers/site/register.h"
 #include "reconcilers/site/roster.h"
@@ -232,6 +234,13 @@ Status Run(const Options& options, std::stop_token stop) {
       {.allowed = options.external_gates, .ca_file = options.external_gate_ca_file}, &grpc_check);
   const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock,
                                        &external};
+  const release::Deps release_deps{manager->fenced_client(), clock};
+  const rollout::Deps rollout_deps{manager->fenced_client(),
+                                   secrets,
+                                   audit.log(),
+                                   clock,
+                                   {options.agent_image, options.agent_pull_policy},
+                                   &external};
   const governance::Deps governance_deps{manager->fenced_client(), clock};
   siteclass::Register(*manager, class_deps);
   site::Register(*manager, site_deps);
@@ -239,6 +248,8 @@ Status Run(const Options& options, std::stop_token stop) {
   slo::Register(*manager, slo_deps);
   stageplan::Register(*manager, plan_deps);
   promotion::Register(*manager, promotion_deps);
+  release::Register(*manager, release_deps);
+  rollout::Register(*manager, rollout_deps);
   governance::Register(*manager, governance_deps);
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   std::optional<incident::Receiver> receiver;

@@ -45,6 +45,7 @@ base::StatusOr<Comparison> Op(const char* field, const std::string& text) {
 }
 
 Reaction ReactionFrom(const std::string& text) {
+  if (text == "Revert") return Reaction::kRevert;
   return text == "Abort" ? Reaction::kAbort : Reaction::kHold;
 }
 

@@ -207,8 +207,8 @@ base::StatusOr<Schedule> ScheduleFrom(const v1alpha1::FreezeWindowSpec& spec) {
                              recurring.time_zone().empty() ? "UTC" : recurring.time_zone());
 }
 
-std::vector<Freeze> FreezesOf(const PeopleObjects& objects, const meta::Object& site,
-                              WallTime now) {
+std::vector<Freeze> FreezesOf(const PeopleObjects& objects, const meta::Object& site, WallTime now,
+                              const std::string& release) {
   std::vector<Freeze> out;
   for (const meta::ObjectPtr& object : objects.freezes) {
     if (out.size() == kMaxFreezes) break;
@@ -222,6 +222,10 @@ std::vector<Freeze> FreezesOf(const PeopleObjects& objects, const meta::Object& 
     }
     const v1alpha1::FreezeWindowSpec& spec = (*message)->spec();
     if (!Selects(spec.sites(), site)) continue;
+    const auto& allowed = spec.allow_releases();
+    if (!release.empty() && std::find(allowed.begin(), allowed.end(), release) != allowed.end()) {
+      continue;
+    }
     freeze.reason = spec.reason();
     for (const std::string& exception : spec.exceptions()) {
       freeze.exceptions.push_back(exception == "P0" ? ChangeClass::kP0 : ChangeClass::kSecurity);
@@ -311,9 +315,10 @@ std::vector<Exemption> ExemptionsOf(const PeopleObjects& objects, const meta::Ob
 }
 
 Context ContextOf(const PeopleObjects& objects, const meta::Object& site,
-                  const std::vector<RoleRule>& waiver_rules, const Ballot& ballot, WallTime now) {
+                  const std::vector<RoleRule>& waiver_rules, const Ballot& ballot, WallTime now,
+                  const std::string& release) {
   Context context;
-  context.freezes = FreezesOf(objects, site, now);
+  context.freezes = FreezesOf(objects, site, now, release);
   context.exemptions = ExemptionsOf(objects, site, waiver_rules, now);
   const std::string name = ClassOf(ballot, waiver_rules, now);
   context.change_class = name == "P0"         ? ChangeClass::kP0

@@ -52,9 +52,10 @@ IncidentList IncidentsOf(const PeopleObjects& objects, const std::string& site);
 bool Selects(const v1alpha1::SiteSelector& selector, const meta::Object& site);
 
 base::StatusOr<Schedule> ScheduleFrom(const v1alpha1::FreezeWindowSpec& spec);
-// The windows that hold the site now, and those that cannot be read.
+// The windows that hold the site now, and those that cannot be read. A window that allows `release`
+// does not hold a Rollout of it; left out, the change is no Rollout.
 std::vector<Freeze> FreezesOf(const PeopleObjects& objects, const meta::Object& site,
-                              base::WallTime now);
+                              base::WallTime now, const std::string& release = {});
 
 // Whether an Exemption counts, and why not. `rules` are the plan's waiver roles.
 struct ExemptionState {
@@ -69,9 +70,9 @@ std::vector<Exemption> ExemptionsOf(const PeopleObjects& objects, const meta::Ob
                                     const std::vector<RoleRule>& rules, base::WallTime now);
 
 // What applies to a step of `site` beside its gates: freezes, exemptions, the class of the change.
-// `ballot` is the one about the step.
+// `ballot` is the one about the step; `release` as FreezesOf.
 Context ContextOf(const PeopleObjects& objects, const meta::Object& site,
                   const std::vector<RoleRule>& waiver_rules, const Ballot& ballot,
-                  base::WallTime now);
+                  base::WallTime now, const std::string& release = {});
 
 }  // namespace sluice::gates

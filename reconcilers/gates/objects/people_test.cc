@@ -139,6 +139,18 @@ TEST(Freezes, AreThoseThatAreClosedNowForTheSite) {
   EXPECT_EQ(FreezesOf(objects, *kPhoenix, At("2026-12-01T22:00:00Z")).size(), 2U);
 }
 
+TEST(Freezes, AGoldenRunHoldsEverythingButTheReleasesItNames) {
+  PeopleObjects objects;
+  objects.freezes = {
+      Object("FreezeWindow", "golden",
+             {{"reason", "x"},
+              {"once", {{"from", "2026-01-01T00:00:00Z"}, {"to", "2027-01-01T00:00:00Z"}}},
+              {"allowReleases", {"agent-2"}}})};
+  EXPECT_TRUE(FreezesOf(objects, *kPhoenix, kNow, "agent-2").empty());
+  EXPECT_EQ(FreezesOf(objects, *kPhoenix, kNow, "agent-3").size(), 1U);
+  EXPECT_EQ(FreezesOf(objects, *kPhoenix, kNow).size(), 1U) << "a stage is no release";
+}
+
 TEST(Freezes, OneThatCannotBeReadHolds) {
   PeopleObjects objects;
   objects.freezes = {Object("FreezeWindow", "broken",

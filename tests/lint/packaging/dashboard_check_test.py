@@ -227,7 +227,8 @@ class Shipped(unittest.TestCase):
         self.assertEqual([name for name, reason in excused.items() if reason],
                          ["SluiceClusterUnreachable", "SluiceAgentCertificateEnds",
                           "SluiceGateHeldTooLong", "SluiceExemptionEnds", "SluiceEvidenceGoesStale",
-                          "SluiceIncidentHolds", "SluiceAlertsNotTaken", "SluiceApiServerErrors"])
+                          "SluiceIncidentHolds", "SluiceRolloutStopped", "SluiceReleaseEndsSoon",
+                          "SluiceAlertsNotTaken", "SluiceApiServerErrors"])
 
 
 if __name__ == "__main__":
