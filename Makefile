@@ -64,7 +64,7 @@ bench-scale: setup ## 5,000 and 15,000 agents on one controller (BENCH=short: 50
 	@tests/bench/agents/scale
 
 generate: ## Regenerate CRDs and reference pages from api/v1alpha1
-	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS) --target generate
+	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS) --target generate_crds
 
 images: build ## Build the container images into build/images
 	@deploy/images/build
