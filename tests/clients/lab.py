@@ -73,6 +73,7 @@ class Router:
         self.data_port = data_port
         self.port = rig.free_port()
         self.routed = {True: 0, False: 0}
+        self._serving = set()  # the loop alone would let them be collected while they wait
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -107,6 +108,7 @@ class Router:
 
     async def _serve(self, reader, writer):
         upstream = None
+        self._serving.add(asyncio.current_task())
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             first, _, rest = head.partition(b"\r\n")
@@ -129,6 +131,7 @@ class Router:
                 asyncio.CancelledError):
             pass
         finally:
+            self._serving.discard(asyncio.current_task())
             for end in (writer, upstream):
                 if end is not None:
                     end.close()
