@@ -124,7 +124,7 @@ class Rollouts(governance_test.Governance):
                 kills += 1
                 self.start()
         self.assertEqual(self.status()["outcome"], "Completed")
-        self.assertEqual(kills, 10)
+        self.assertGreaterEqual(kills, 4, "turns were missed: one a node at least was to be seen")
         for site in ("phoenix", "reno"):
             moved = sorted(node for space, node, image in self.fleet.made
                            if space == f"sluice-site-{site}" and image == NEW)
