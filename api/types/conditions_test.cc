@@ -17,6 +17,8 @@
 #include "api/v1alpha1/incident.pb.h"
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/readiness_review.pb.h"
+#include "api/v1alpha1/release.pb.h"
+#include "api/v1alpha1/rollout.pb.h"
 #include "api/v1alpha1/service_level_objective.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
@@ -85,7 +87,8 @@ TEST(Kinds, AreNamedAsTheMarkersSay) {
       v1alpha1::StagePlan::descriptor(),       v1alpha1::Promotion::descriptor(),
       v1alpha1::ReadinessReview::descriptor(), v1alpha1::Decision::descriptor(),
       v1alpha1::Approval::descriptor(),        v1alpha1::Exemption::descriptor(),
-      v1alpha1::FreezeWindow::descriptor(),    v1alpha1::Incident::descriptor()};
+      v1alpha1::FreezeWindow::descriptor(),    v1alpha1::Incident::descriptor(),
+      v1alpha1::Release::descriptor(),         v1alpha1::Rollout::descriptor()};
   ASSERT_EQ(kKinds.size(), std::size(descriptors));
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
     const markers::Kind& marker = descriptors[i]->options().GetExtension(markers::kind);
