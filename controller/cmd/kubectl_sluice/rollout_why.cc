@@ -47,10 +47,8 @@ std::string Held(const v1alpha1::RolloutStatus& status, base::WallTime now) {
   std::string out;
   for (const v1alpha1::Blocker& blocker : status.blocked_by()) {
     out += fmt::format("  HOLD  {}  {}  {}", blocker.gate(), blocker.cause(), blocker.message());
-    if (!blocker.unblocked_by().empty()) out += "  unblocked by " + blocker.unblocked_by();
-    const std::string since = Ago(blocker.since(), now);
-    if (!since.empty()) out += "; since " + since;
-    out += "\n";
+    const std::string tail = Unblocking(blocker.unblocked_by(), blocker.since(), now);
+    out += (tail.empty() ? "" : "  " + tail) + "\n";
   }
   for (const v1alpha1::Condition& condition : status.conditions()) {
     if (condition.type() != "ActionTaken") continue;
@@ -122,8 +120,8 @@ base::StatusOr<Advance> CanRollOn(const meta::Object& object) {
                      : fmt::format("no: {} takes no step: {}\n", object.name(), why);
   Json holds = Json::array();
   for (const v1alpha1::Blocker& blocker : status.blocked_by()) {
-    out.text += fmt::format("  {}  {}  {}  unblocked by {}\n", blocker.gate(), blocker.cause(),
-                            blocker.message(), blocker.unblocked_by());
+    out.text += fmt::format("  {}  {}  {}  {}\n", blocker.gate(), blocker.cause(),
+                            blocker.message(), Unblocking(blocker.unblocked_by(), {}, {}));
     holds.push_back({{"gate", blocker.gate()},
                      {"cause", blocker.cause()},
                      {"message", blocker.message()},

@@ -22,11 +22,6 @@ std::string Paint(const Style& style, const char* colour, std::string text) {
   return colour + std::move(text) + kReset;
 }
 
-std::string For(const std::string& time, base::WallTime now) {
-  const auto parsed = base::ParseRfc3339(time);
-  return parsed.ok() ? base::HumanDuration(now - *parsed) : "";
-}
-
 // What stands behind a message: until when a Pass counts, or who can end a Hold.
 std::string Tail(const GateLine& gate, base::WallTime now) {
   if (gate.verdict == "Pass") {
@@ -35,18 +30,7 @@ std::string Tail(const GateLine& gate, base::WallTime now) {
     if (*until <= now) return "valid no longer; looked at again";
     return "valid for " + base::HumanDuration(*until - now);
   }
-  std::string tail;
-  if (gate.unblocked_by.rfind("time: ", 0) == 0) {
-    const auto time = base::ParseRfc3339(gate.unblocked_by.substr(6));
-    tail = "unblocks by itself " +
-           (time.ok() ? base::FormatRfc3339(*time) : gate.unblocked_by.substr(6));
-  } else if (!gate.unblocked_by.empty()) {
-    tail = "unblocked by " + gate.unblocked_by;
-  }
-  if (const std::string since = For(gate.since, now); !since.empty()) {
-    tail += (tail.empty() ? "" : "; ") + ("since " + since);
-  }
-  return tail;
+  return Unblocking(gate.unblocked_by, gate.since, now);
 }
 
 std::string Mark(const Style& style, const std::string& verdict) {
@@ -124,6 +108,21 @@ std::string Then(const LaterStage& stage) {
 std::string Ago(const std::string& time, base::WallTime now) {
   const auto parsed = base::ParseRfc3339(time);
   return parsed.ok() ? base::HumanDuration(now - *parsed) + " ago" : "";
+}
+
+std::string Unblocking(const std::string& unblocked_by, const std::string& since,
+                       base::WallTime now) {
+  std::string out;
+  if (unblocked_by.rfind("time: ", 0) == 0) {
+    const auto time = base::ParseRfc3339(unblocked_by.substr(6));
+    out = "unblocks by itself " + (time.ok() ? base::FormatRfc3339(*time) : unblocked_by.substr(6));
+  } else if (!unblocked_by.empty()) {
+    out = "unblocked by " + unblocked_by;
+  }
+  if (const auto from = base::ParseRfc3339(since); from.ok()) {
+    out += (out.empty() ? "since " : "; since ") + base::HumanDuration(now - *from);
+  }
+  return out;
 }
 
 std::string RenderText(const Chain& chain, const Style& style, base::WallTime now) {

@@ -19,6 +19,11 @@ std::string RenderText(const Chain& chain, const Style& style, base::WallTime no
 // "4 d 3 h ago"; empty when the time does not read.
 std::string Ago(const std::string& time, base::WallTime now);
 
+// Who or what ends a hold, and how long it has held: "unblocked by eve; since 2 h". Either may be
+// empty; "time: T" unblocks by itself.
+std::string Unblocking(const std::string& unblocked_by, const std::string& since,
+                       base::WallTime now);
+
 // One line of `status`.
 struct SiteLine {
   std::string site, stage, wants, ready, agents, blocker;
