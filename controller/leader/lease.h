@@ -1,8 +1,8 @@
 // What a Lease says and what a candidate should do about it. Pure.
 //
-// Source of the protocol: client-go tools/leaderelection. Time on the Lease is for people: whether it
-// has run out is judged by our own monotonic clock, from the moment we saw its content change, so
-// clocks of replicas need not agree.
+// Source of the protocol: client-go tools/leaderelection. Time on the Lease is for people: whether
+// it has run out is judged by our own monotonic clock, from the moment we saw its content change,
+// so clocks of replicas need not agree.
 #pragma once
 
 #include <chrono>

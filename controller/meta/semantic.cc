@@ -92,8 +92,7 @@ bool SemanticallyEqual(const json& a, const json& b) {
          SameMembers(a, b, [](std::string_view key, const json&) { return key == "metadata"; });
 }
 
-bool Contains(const json& live, const json& wanted,
-              std::span<const std::string_view> list_keys) {
+bool Contains(const json& live, const json& wanted, std::span<const std::string_view> list_keys) {
   if (IsNothing(wanted)) return true;
   if (wanted.is_object() && live.is_object()) {
     for (const auto& [key, value] : wanted.items()) {

@@ -7,9 +7,9 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-#include <string_view>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice::meta {
@@ -21,9 +21,9 @@ bool SameValue(const nlohmann::json& a, const nlohmann::json& b);
 
 // Whether `live` already has every field of `wanted` with its value: objects by subset, lists whole
 // and in order, except that list elements which are objects with the same "name", "key", "type" or
-// "containerPort" (or, where none of these fits, one of `list_keys`) may hold more than is wanted and
-// stand among others. Fields that an earlier `wanted` had and this one
-// has not are not noticed: whoever drops fields must compare with what it applied last, too.
+// "containerPort" (or, where none of these fits, one of `list_keys`) may hold more than is wanted
+// and stand among others. Fields that an earlier `wanted` had and this one has not are not noticed:
+// whoever drops fields must compare with what it applied last, too.
 bool Contains(const nlohmann::json& live, const nlohmann::json& wanted,
               std::span<const std::string_view> list_keys = {});
 

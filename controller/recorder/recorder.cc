@@ -115,8 +115,8 @@ class RecorderImpl final : public EventRecorder {
     if (thread_.joinable()) thread_.join();
   }
 
-  void Record(const Reference& regarding, Type type, std::string_view reason,
-              std::string_view note, std::string_view action) override {
+  void Record(const Reference& regarding, Type type, std::string_view reason, std::string_view note,
+              std::string_view action) override {
     const MonoTime now = clock_.Mono();
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -140,10 +140,9 @@ class RecorderImpl final : public EventRecorder {
       fresh.reason = std::string(reason);
       fresh.note = std::get<4>(key);
       fresh.action = std::string(action.empty() ? reason : action);
-      fresh.event_name =
-          fmt::format("{}.{:x}", Cut(regarding.name, 200),
-                      static_cast<std::uint64_t>(clock_.Wall().time_since_epoch().count()) +
-                          ++sequence_);
+      fresh.event_name = fmt::format(
+          "{}.{:x}", Cut(regarding.name, 200),
+          static_cast<std::uint64_t>(clock_.Wall().time_since_epoch().count()) + ++sequence_);
       fresh.first = clock_.Wall();
       fresh.not_before = now;
     }
@@ -204,8 +203,7 @@ class RecorderImpl final : public EventRecorder {
       MonoTime next = now + std::chrono::hours(1);
       for (const auto& key : pending_) next = std::min(next, series_.at(key).not_before);
       const std::size_t known = pending_.size();
-      clock_.WaitUntil(lock, wake_, next,
-                       [&] { return stopping_ || pending_.size() != known; });
+      clock_.WaitUntil(lock, wake_, next, [&] { return stopping_ || pending_.size() != known; });
     }
     dropped_.Add(static_cast<double>(pending_.size()));
     pending_.clear();
@@ -222,8 +220,8 @@ class RecorderImpl final : public EventRecorder {
       const auto made = writer_.Create(kEvents, body);
       if (!made.ok() && made.status().code() != base::Code::kAlreadyExists) status = made.status();
     } else {
-      const auto patched = writer_.Patch(kEvents, EventKey(copy), client::PatchType::kMerge,
-                                         SeriesPart(copy));
+      const auto patched =
+          writer_.Patch(kEvents, EventKey(copy), client::PatchType::kMerge, SeriesPart(copy));
       if (!patched.ok()) status = patched.status();
     }
     lock.lock();

@@ -48,8 +48,7 @@ struct Options {
 class EventRecorder : public Recorder {
  public:
   static std::unique_ptr<EventRecorder> New(Options options, client::Writer& writer,
-                                            base::Clock& clock,
-                                            base::metrics::Registry& registry);
+                                            base::Clock& clock, base::metrics::Registry& registry);
   virtual void Start() = 0;
   virtual void Stop() = 0;
 };

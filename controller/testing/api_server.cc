@@ -32,10 +32,9 @@ Status AsStatus(const StatusOr<std::string>& result) {
 StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& options) {
   std::string folder = (std::filesystem::temp_directory_path() / "sluice-api-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return base::FromErrno(errno, "mkdtemp");
-  std::vector<std::string> up = {"deploy/local/cluster", "up",          "--state",
-                                 folder,                 "--profile",   "api",
-                                 "--owner-pid",          std::to_string(getpid()),
-                                 "--bin",                LocalBin()};
+  std::vector<std::string> up = {
+      "deploy/local/cluster",   "up",    "--state", folder, "--profile", "api", "--owner-pid",
+      std::to_string(getpid()), "--bin", LocalBin()};
   if (options.controller_manager) up.push_back("--controller-manager");
   for (const auto& user : options.users) {
     up.push_back("--token-user");
@@ -44,8 +43,8 @@ StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ApiServerOptions& op
   std::unique_ptr<ApiServer> server(new ApiServer(folder));
   SLUICE_RETURN_IF_ERROR(AsStatus(RunCommand(up, "", std::chrono::seconds(200))));
   if (!options.crds.empty()) {
-    SLUICE_RETURN_IF_ERROR(AsStatus(server->Kubectl(
-        {"apply", "--server-side", "-f", options.crds})));
+    SLUICE_RETURN_IF_ERROR(
+        AsStatus(server->Kubectl({"apply", "--server-side", "-f", options.crds})));
     SLUICE_RETURN_IF_ERROR(AsStatus(server->Kubectl(
         {"wait", "--for=condition=Established", "--timeout=30s", "-f", options.crds})));
   }
@@ -76,8 +75,8 @@ Status ApiServer::Apply(const std::string& objects) const {
 }
 
 Status ApiServer::StopComponent(const std::string& name, const std::string& signal) {
-  return AsStatus(RunCommand(
-      {"deploy/local/cluster", "stop", "--state", state_, "--signal", signal, name}));
+  return AsStatus(
+      RunCommand({"deploy/local/cluster", "stop", "--state", state_, "--signal", signal, name}));
 }
 
 Status ApiServer::StartComponent(const std::string& name) {

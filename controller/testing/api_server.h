@@ -1,5 +1,5 @@
-// A real etcd and kube-apiserver of the test's own (deploy/local/cluster, profile api), on ports the
-// kernel picks. Several run side by side; one whose test was killed is cleared by the next.
+// A real etcd and kube-apiserver of the test's own (deploy/local/cluster, profile api), on ports
+// the kernel picks. Several run side by side; one whose test was killed is cleared by the next.
 //
 // Needs the programs of deploy/local/install.sh; without them Start fails, and so does the test:
 // an integration test is never skipped silently.

@@ -10,8 +10,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kListKeys[] = {"name", "type", "key", "path", "ip", "containerPort", "gate",
-                                     "node", "mount", "uid"};
+constexpr const char* kListKeys[] = {"name",          "type", "key",  "path",  "ip",
+                                     "containerPort", "gate", "node", "mount", "uid"};
 
 // The field by which both lists' elements are told apart; null when there is none.
 const char* ListKey(const json& one, const json& two) {

@@ -5,7 +5,8 @@
 
 namespace sluice::testing_kit {
 
-// `last` is what the same manager applied before (null at first): what it no longer names goes away.
+// `last` is what the same manager applied before (null at first): what it no longer names goes
+// away.
 nlohmann::json MergeApplied(const nlohmann::json& stored, const nlohmann::json& applied,
                             const nlohmann::json& last);
 

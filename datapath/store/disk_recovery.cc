@@ -88,6 +88,14 @@ bool LooksOurs(std::string_view page, std::uint64_t store_id, std::uint64_t gene
   return ids[1] == generation && (ids[0] == store_id || RecordHeaderPages(page).ok());
 }
 
+// What this store cannot have written, though its checksum holds: the superblock, written before
+// any record of its incarnation, was lost or is an older one. Damage, like a record that cannot be
+// read.
+bool IsImpossible(const Record& record, const Superblock& superblock) {
+  constexpr std::uint64_t kLastSequence = std::uint64_t{1} << 62;
+  return record.incarnation > superblock.incarnation || record.sequence > kLastSequence;
+}
+
 // Of a segment whose header cannot be read: the highest of its records', 0 when it has none.
 std::uint64_t GenerationByRecords(SegmentPages& pages, std::uint64_t store_id) {
   std::uint64_t highest = 0;
@@ -234,13 +242,16 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
   while (page < segment_pages) {
     auto found = RecordAt(pages, page, ahead);
     // Not good: of an older use of this place, or of a write that power loss let overtake another.
-    const bool good = ours(found, generation) && found->record.sequence > last_sequence &&
+    const bool mine = ours(found, generation);
+    const bool impossible = mine && IsImpossible(found->record, superblock_);
+    const bool good = mine && !impossible && found->record.sequence > last_sequence &&
                       found->record.incarnation >= last_incarnation;
     if (!good) {
       if (ours(next_first, generation + 1) && next_first->record.sequence == next_sequence_) break;
       if (search_end == 0) search_end = page + longest;
       const auto bytes = pages.Get(page, 1, 0);
-      if (!bytes.ok() || (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
+      if (!bytes.ok() || impossible ||
+          (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
         end = base::DataLoss("a damaged record");
         search_end = page + longest;
       }

@@ -3,7 +3,8 @@
 // Secret `sluice-ca` in the controller's namespace (type Opaque):
 //   ca.crt, ca.key              the authority in use
 //   previous.crt                the one before, trusted until it ends (optional)
-//   version.key                 key of the configurations' digests; stays when the authority rotates,
+//   version.key                 key of the configurations' digests; stays when the authority
+//   rotates,
 //                               so that all replicas derive the same versions meanwhile
 // Whichever replica comes first makes it. `Rotated` gives the next content when two thirds of the
 // authority's life are over: the new one signs, the old one stays trusted, so agents that have only

@@ -149,8 +149,8 @@ StatusOr<std::unique_ptr<World>> World::Make() {
   testing_kit::ApiServer& server = *world->server_;
   SLUICE_RETURN_IF_ERROR(server.Apply(
       R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"sluice-system"}})"));
-  const auto cluster_role = server.Kubectl(
-      {"apply", "--server-side", "-f", "deploy/manifests/rbac/clusterrole.yaml"});
+  const auto cluster_role =
+      server.Kubectl({"apply", "--server-side", "-f", "deploy/manifests/rbac/clusterrole.yaml"});
   if (!cluster_role.ok()) return cluster_role.status();
   const auto role = server.Kubectl({"apply", "--server-side", "--namespace", kNamespace, "-f",
                                     "deploy/manifests/rbac/role.yaml"});
@@ -191,7 +191,8 @@ std::vector<std::string> World::WriteLog() {
   const auto writes = server_->Writes();
   if (!writes.ok()) return out;
   for (const auto& line : *writes) {
-    if (line.rfind(std::string(kUser) + " ", 0) == 0 && line.find(" leases ") == std::string::npos) {
+    if (line.rfind(std::string(kUser) + " ", 0) == 0 &&
+        line.find(" leases ") == std::string::npos) {
       out.push_back(line.substr(std::string(kUser).size() + 1));
     }
   }
