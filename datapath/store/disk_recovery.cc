@@ -55,6 +55,9 @@ class SegmentPages {
   std::uint32_t held_ = 0;
 };
 
+// Counters that no store reaches: one more of what lies beyond could be less.
+constexpr std::uint64_t kMaxCounter = std::uint64_t{1} << 62;
+
 struct Found {
   Record record;
   std::uint32_t header_pages = 0;
@@ -71,6 +74,9 @@ base::StatusOr<Found> RecordAt(SegmentPages& pages, std::uint32_t page, std::uin
   SLUICE_ASSIGN_OR_RETURN(found.header_pages, RecordHeaderPages(*start));
   SLUICE_ASSIGN_OR_RETURN(const std::string_view header, pages.Get(page, found.header_pages, 0));
   SLUICE_ASSIGN_OR_RETURN(found.record, DecodeRecordHeader(header));
+  const Record& record = found.record;
+  if (std::max({record.sequence, record.incarnation, record.generation}) > kMaxCounter)
+    return base::DataLoss("impossible counters");
   found.pages = found.header_pages +
                 static_cast<std::uint32_t>(RoundToPages(found.record.data_bytes) / kPageBytes);
   if (page + found.pages > pages.count()) return base::OutOfRange("past the segment's end");
@@ -86,14 +92,6 @@ bool LooksOurs(std::string_view page, std::uint64_t store_id, std::uint64_t gene
   std::uint64_t ids[2];
   std::memcpy(ids, page.data() + kRecordIdsAt, sizeof ids);
   return ids[1] == generation && (ids[0] == store_id || RecordHeaderPages(page).ok());
-}
-
-// What this store cannot have written, though its checksum holds: the superblock, written before
-// any record of its incarnation, was lost or is an older one. Damage, like a record that cannot be
-// read.
-bool IsImpossible(const Record& record, const Superblock& superblock) {
-  constexpr std::uint64_t kLastSequence = std::uint64_t{1} << 62;
-  return record.incarnation > superblock.incarnation || record.sequence > kLastSequence;
 }
 
 // Of a segment whose header cannot be read: the highest of its records', 0 when it has none.
@@ -192,6 +190,10 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
     next_generation_ = generation + 1;
     current_ = segment;
   }
+  if (highest_incarnation_ >= superblock_.incarnation) {  // the superblock's last write was lost
+    superblock_.incarnation = highest_incarnation_ + 1;
+    SLUICE_RETURN_IF_ERROR(WriteSuperblock(*device_, superblock_));
+  }
   if (damaged_end) owner_.OnRecoveredTombstone("");
   if (written.empty()) {
     current_ = superblock_.segment_count - 1;
@@ -242,16 +244,13 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
   while (page < segment_pages) {
     auto found = RecordAt(pages, page, ahead);
     // Not good: of an older use of this place, or of a write that power loss let overtake another.
-    const bool mine = ours(found, generation);
-    const bool impossible = mine && IsImpossible(found->record, superblock_);
-    const bool good = mine && !impossible && found->record.sequence > last_sequence &&
+    const bool good = ours(found, generation) && found->record.sequence > last_sequence &&
                       found->record.incarnation >= last_incarnation;
     if (!good) {
       if (ours(next_first, generation + 1) && next_first->record.sequence == next_sequence_) break;
       if (search_end == 0) search_end = page + longest;
       const auto bytes = pages.Get(page, 1, 0);
-      if (!bytes.ok() || impossible ||
-          (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
+      if (!bytes.ok() || (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
         end = base::DataLoss("a damaged record");
         search_end = page + longest;
       }
@@ -270,6 +269,7 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
     search_end = 0;
     last_sequence = record.sequence;
     last_incarnation = record.incarnation;
+    highest_incarnation_ = std::max(highest_incarnation_, last_incarnation);
     next_sequence_ = std::max(next_sequence_, last_sequence + 1);
     const DiskPlace place{.segment = segment,
                           .page = page,

@@ -140,7 +140,8 @@ class DiskTier {
   std::uint32_t current_ = 0;
   std::uint64_t next_generation_ = 1;
   std::uint64_t next_sequence_ = 1;
-  std::uint32_t next_page_ = 0;  // in the current segment; beyond its end: none is open
+  std::uint64_t highest_incarnation_ = 0;  // of what was recovered
+  std::uint32_t next_page_ = 0;            // in the current segment; beyond its end: none is open
 
   std::atomic<int> errors_in_a_row_{0};
   std::atomic<base::Duration::rep> retry_at_{0};
