@@ -26,8 +26,8 @@ bool HasConditions(const http1::Headers& headers) {
 void Connection::StartObject(bool again) {
   store::ObjectRef known = worker_.cache().Find(scratch_->cache_name);
   if (known && !again) {
-    const auto age = worker_.loop().Now() - known->checked_at();
-    const bool fresh = known->checked_at() != base::MonoTime::min() && age < mount_->metadata_ttl;
+    // Times are compared, never their ages: one that was never confirmed has no age.
+    const bool fresh = known->checked_at() > worker_.loop().Now() - mount_->metadata_ttl;
     if (fresh) return ServeObject(std::move(known));
   }
   if (!known && !again && KnownToBeAbsent()) {
@@ -40,10 +40,8 @@ void Connection::StartObject(bool again) {
 
 // Many readers that look for what is not there yet ask the origin once in a while, not each time.
 bool Connection::KnownToBeAbsent() {
-  const base::MonoTime asked = worker_.cache().AbsentSince(scratch_->cache_name);
-  if (asked == base::MonoTime::min()) return false;
   const base::Duration life = std::min<base::Duration>(kAbsentLife, mount_->metadata_ttl);
-  return worker_.loop().Now() - asked < life;
+  return worker_.cache().AbsentSince(scratch_->cache_name) > worker_.loop().Now() - life;
 }
 
 void Connection::LoadObject() {
@@ -97,7 +95,7 @@ void Connection::OnLoaded(std::uint64_t request, const LoadResult& result) {
       result.kind == LoadResult::Kind::kObject ? result.object->checked_at()
       : result.error == ErrorCode::kNoSuchKey  ? worker_.cache().AbsentSince(scratch_->cache_name)
                                                : base::MonoTime::min();
-  if (asked != base::MonoTime::min() && started_ - asked > base::Duration(mount_->metadata_ttl))
+  if (asked != base::MonoTime::min() && asked < started_ - mount_->metadata_ttl)
     return LoadObject();
   switch (result.kind) {
     case LoadResult::Kind::kObject: {

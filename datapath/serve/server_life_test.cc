@@ -1,4 +1,7 @@
 // What bounds the server: memory, drain, deadlines; and what it counts.
+#include <cstdlib>
+#include <filesystem>
+
 #include "datapath/serve/server.h"
 #include "datapath/testing/server_rig.h"
 
@@ -30,6 +33,27 @@ TEST_F(ServerLifeTest, SlowReadersNeverPushMemoryOverItsLimit) {
   clients.clear();
   origin_.Put("in/after", "\"v1\"", "served");
   ASSERT_TRUE(Until([&] { return Get("after").body == "served"; }));
+}
+
+TEST_F(ServerLifeTest, WhatTheDiskKeptIsConfirmedBeforeItIsServedAgain) {
+  char folder[] = "/tmp/sluice_serve_XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  control::Config config = BaseConfig();
+  config.cache.disk_paths = {folder};
+  config.cache.disk_bytes = 64 << 20;
+  const std::string body = Body(3 * kChunk, 7);
+  origin_.Put("in/a", "\"v1\"", body);
+  StartServer(config);
+  EXPECT_EQ(Get("a").body, body);
+  server_->cache().FlushDisk();
+  server_.reset();
+  StartServer(config);
+  const Answer again = Get("a");
+  EXPECT_EQ(again.headers.at("x-sluice-cache"), "revalidated");
+  EXPECT_EQ(again.body, body);
+  EXPECT_EQ(Get("a").headers.at("x-sluice-cache"), "hit");
+  server_.reset();
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(ServerLifeTest, ADrainLetsAnAnswerFinishAndRefusesNewConnections) {
