@@ -12,6 +12,7 @@ from policies_test import COLLECTOR, CONTROLLER, MERGE
 
 ANA, BOB = "ana@example.com", "bob@example.com"
 NAMES = ("approvals", "decisions", "exemptions", "readiness", "incidents")
+PATHS = ("approvals/walk-bob", "decisions/walk", "incidents/inc-1", "readinessreviews/phoenix-walk")
 GONE = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "0"}]
 
 
@@ -76,6 +77,13 @@ class People(unittest.TestCase):
                                  ("incidents", incident(), ANA)):
             made = server.call("POST", GROUP + kind, body, user=user)
             assert made.code == 201, made.message
+        # Each policy comes into force by itself; these two can be asked only about what exists.
+        probes = [("DELETE", "incidents/inc-1", None),
+                  *(("PATCH", path + "/status", {"status": {"conditions": []}}) for path in PATHS)]
+        apiserver.wait_until(
+            lambda: all(server.call(verb, GROUP + path, body, MERGE if body else None, user=ANA,
+                                    dryRun="All").code == 403 for verb, path, body in probes),
+            "the policies on incidents and on statuses to be in force", 60)
 
     @classmethod
     def tearDownClass(cls):
@@ -85,9 +93,7 @@ class People(unittest.TestCase):
                     "DELETE", f"/apis/admissionregistration.k8s.io/v1/{resource}/sluice-{name}")
 
         def removed():
-            paths = ("approvals/walk-bob", "decisions/walk", "incidents/inc-1",
-                     "readinessreviews/phoenix-walk")
-            return all(cls.server.call("DELETE", GROUP + path).code in (200, 404) for path in paths)
+            return all(cls.server.call("DELETE", GROUP + path).code in (200, 404) for path in PATHS)
         apiserver.wait_until(removed, "the objects to go with the policies")
 
     def create(self, kind, body, user=None):
@@ -184,8 +190,7 @@ class People(unittest.TestCase):
 
     def test_statuses_of_peoples_kinds_belong_to_the_controller(self):
         status = {"status": {"conditions": []}}
-        for path in ("approvals/walk-bob", "decisions/walk", "readinessreviews/phoenix-walk",
-                     "incidents/inc-1"):
+        for path in PATHS:
             with self.subTest(path):
                 self.refused(self.patch(path + "/status", status, ANA),
                              "status: is written only by the controller")
