@@ -24,9 +24,6 @@ if(SLUICE_SANITIZE)
     -fno-sanitize-recover=all)
   target_link_options(sluice_flags INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
-if(SLUICE_FUZZ)
-  target_compile_options(sluice_flags INTERFACE -fsanitize=fuzzer-no-link)
-endif()
 
 # What `tests/run` builds when it does not need everything.
 add_custom_target(unit_tests)
@@ -82,7 +79,11 @@ function(sluice_library name)
     sluice_test(${name}_test SOURCES ${tests} DEPS ${name} ${arg_PRIVATE_DEPS} ${arg_TEST_DEPS}
       ALONE ${arg_ALONE} LABELS ${arg_TEST_LABELS})
   endif()
-  if(SLUICE_FUZZ)
+  if(SLUICE_FUZZ AND fuzzers)
+    # Coverage guides a fuzzer through the code it feeds; elsewhere it only costs.
+    if(sources)
+      target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+    endif()
     foreach(file ${fuzzers})
       get_filename_component(fuzzer ${file} NAME_WE)
       sluice_fuzzer(${fuzzer} ${file} ${name} ${arg_PRIVATE_DEPS})
@@ -110,8 +111,11 @@ function(sluice_test name)
   sluice_one_piece(sources ${name} "${arg_ALONE}" ${arg_SOURCES})
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE sluice_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)
-  # What is tested is optimised; the tests' own code, half of all there is to compile, need not be.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+  # Tests' own code is half of all there is to compile: hardly optimised, as what it tests is, and
+  # without debug information but in the debug preset. (-O0 is no cheaper to compile than -Og, and its
+  # copies of what is inline in headers would stand for the library's.)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-Og>
+    $<$<BOOL:${SLUICE_ONE_PIECE}>:-g0>)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if("unit" IN_LIST arg_LABELS)
     add_dependencies(unit_tests ${name})

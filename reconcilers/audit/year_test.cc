@@ -344,14 +344,17 @@ TEST(YearSimulation, HoldsItsInvariantsAtEveryStepAndItsLogReplays) {
   year.Close();
   EXPECT_GT(year.moves, 0);
   const bool whole = kDays == 365;
-  if (whole) EXPECT_GT(year.reached_run, 3);
+  if (whole) {
+    EXPECT_GT(year.reached_run, 3);
+  }
   for (const Cause cause :
        {Cause::kMet, Cause::kExempted, Cause::kMisconfigured, Cause::kAuditUnavailable,
         Cause::kFrozen, Cause::kBudgetExhausted, Cause::kGateFailed, Cause::kBudgetCaution,
         Cause::kRecovering, Cause::kNoData, Cause::kStaleData, Cause::kProviderError,
         Cause::kInsufficientSamples, Cause::kSoaking, Cause::kPending}) {
-    if (whole)
+    if (whole) {
       EXPECT_EQ(year.seen.count(cause), 1U) << CauseName(cause) << " never came up, seed " << seed;
+    }
   }
   Replayer replayer;
   std::string file;
