@@ -119,7 +119,11 @@ StatusOr<Config> ToConfig(const agent::v1::Configuration& message, const std::st
                                 one.credential(), origin.credentials));
   }
   for (const auto& one : from.mounts()) {
-    config.mounts.push_back({one.path(), one.origin(), one.bucket(), one.prefix()});
+    Mount& mount = config.mounts.emplace_back();
+    mount = {one.path(), one.origin(), one.bucket(), one.prefix()};
+    mount.pin = one.pin();
+    if (one.has_metadata_ttl_seconds())
+      mount.metadata_ttl = std::chrono::seconds(one.metadata_ttl_seconds());
   }
   for (int i = 0; i < from.tenants_size(); ++i) {
     SLUICE_ASSIGN_OR_RETURN(auto tenant,

@@ -55,6 +55,20 @@ agent::v1::Configuration Message(const std::string& version, std::int64_t epoch,
   return message;
 }
 
+TEST(Convert, AMountsPinAndTtlComeFromTheStream) {
+  agent::v1::Configuration message = Message("v1", 1, 1);
+  auto config = ToConfig(message, "lab", "n1");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_FALSE(config->mounts[0].pin);
+  EXPECT_FALSE(config->mounts[0].metadata_ttl.has_value());
+  message.mutable_config()->mutable_mounts(0)->set_pin(true);
+  message.mutable_config()->mutable_mounts(0)->set_metadata_ttl_seconds(0);
+  config = ToConfig(message, "lab", "n1");
+  ASSERT_TRUE(config.ok());
+  EXPECT_TRUE(config->mounts[0].pin);
+  EXPECT_EQ(config->mounts[0].metadata_ttl, std::chrono::seconds(0));
+}
+
 TEST(Order, OnlyAnEqualOrHigherPairOfOurLineagePasses) {
   const Order fence{"uid", 3, 10};
   EXPECT_TRUE(JudgeOrder({}, {"uid", 1, 1}, {}).ok());

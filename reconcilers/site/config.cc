@@ -66,6 +66,9 @@ base::Status FillOrigins(const Inputs& in, Derived& out) {
     mount.set_origin(from.origin());
     mount.set_bucket(from.bucket());
     mount.set_prefix(from.prefix());
+    mount.set_pin(from.pin());
+    if (from.has_metadata_ttl_seconds())
+      mount.set_metadata_ttl_seconds(static_cast<std::uint32_t>(from.metadata_ttl_seconds()));
   }
   return base::OkStatus();
 }

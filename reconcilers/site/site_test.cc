@@ -126,8 +126,22 @@ TEST_F(SiteTest, ConfigurationHoldsWhatTheSiteSaysAndSecretsApart) {
   EXPECT_EQ(derived.config->cache().disk_paths(0), "/var/lib/sluice/cache");
   ASSERT_EQ(derived.config->tenants_size(), 1);
   EXPECT_EQ(derived.config->tenants(0).grants(0).verbs(0), agent::v1::READ);
+  EXPECT_FALSE(derived.config->mounts(0).pin());
+  EXPECT_FALSE(derived.config->mounts(0).has_metadata_ttl_seconds());
   EXPECT_THAT(derived.config->DebugString(), Not(HasSubstr("secret")));
   EXPECT_EQ(derived.credentials->credentials_size(), 2);
+}
+
+TEST_F(SiteTest, AMountsPinAndTtlReachTheAgents) {
+  auto site = std::make_shared<v1alpha1::Site>(*in_.site);
+  site->mutable_spec()->mutable_mounts(0)->set_pin(true);
+  site->mutable_spec()->mutable_mounts(0)->set_metadata_ttl_seconds(0);
+  in_.site = site;
+  const Derived derived = DeriveConfig(in_, {});
+  ASSERT_THAT(derived.status, IsOk());
+  EXPECT_TRUE(derived.config->mounts(0).pin());
+  ASSERT_TRUE(derived.config->mounts(0).has_metadata_ttl_seconds());
+  EXPECT_EQ(derived.config->mounts(0).metadata_ttl_seconds(), 0u);
 }
 
 TEST_F(SiteTest, WithoutTheOriginsKeysNothingIsPublished) {
