@@ -67,6 +67,7 @@ control::Health Engine::health() const {
   control::Health health;
   if (server_ != nullptr) {
     health.problems = server_->Problems();
+    health.certificates = server_->Certificates();
     health.state = health.problems.empty() ? control::Health::State::kServing
                                            : control::Health::State::kDegraded;
   }

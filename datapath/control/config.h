@@ -73,6 +73,9 @@ struct Listen {
   // Not empty: TLS. Which one is shown depends on the name the client asks for; the first, when it
   // asks for none or an unknown one. The files are read again when they change.
   std::vector<CertificateFiles> certificates = {};
+  // The listener opens though the files cannot be read yet (a Secret that comes later), and closes
+  // its connections until they can. Otherwise it does not open.
+  bool wait_for_files = false;
   friend bool operator==(const Listen&, const Listen&) = default;
 };
 

@@ -67,6 +67,16 @@ StatusOr<Tenant> ToTenant(const agent::v1::Tenant& from, const CredentialsByName
   return tenant;
 }
 
+StatusOr<Listen> ToListen(const agent::v1::TlsListener& from, const std::string& field) {
+  Listen listen{.address = from.address(), .certificates = {}, .wait_for_files = true};
+  for (const auto& files : from.certificates())
+    listen.certificates.push_back({files.certificate_file(), files.key_file()});
+  // It would be one without TLS.
+  if (listen.certificates.empty())
+    return InvalidArgument(fmt::format("{}: names no certificate; the controller must", field));
+  return listen;
+}
+
 Cache ToCache(const agent::v1::Cache& from) {
   Cache cache;
   cache.memory_bytes = from.memory_bytes();
@@ -103,6 +113,11 @@ StatusOr<Config> ToConfig(const agent::v1::Configuration& message, const std::st
   config.node = node;
   if (!from.s3_region().empty()) config.s3_region = from.s3_region();
   for (const auto& address : from.listen()) config.listeners.push_back({address});
+  for (int i = 0; i < from.tls_listen_size(); ++i) {
+    SLUICE_ASSIGN_OR_RETURN(auto listen,
+                            ToListen(from.tls_listen(i), fmt::format("tlsListeners[{}]", i)));
+    config.listeners.push_back(std::move(listen));
+  }
   config.metrics.address = from.metrics_listen();
   config.threads = from.threads();
   config.cache = ToCache(from.cache());

@@ -69,6 +69,25 @@ TEST(Convert, AMountsPinAndTtlComeFromTheStream) {
   EXPECT_EQ(config->mounts[0].metadata_ttl, std::chrono::seconds(0));
 }
 
+TEST(Convert, ATlsListenerWaitsForItsFilesAndIsNeverOneWithoutTls) {
+  agent::v1::Configuration message = Message("v1", 1, 1);
+  auto& listener = *message.mutable_config()->add_tls_listen();
+  listener.set_address("0.0.0.0:9443");
+  EXPECT_EQ(ToConfig(message, "lab", "n1").status().code(), base::Code::kInvalidArgument);
+  auto& files = *listener.add_certificates();
+  files.set_certificate_file("/etc/sluice/tls/tls.crt");
+  files.set_key_file("/etc/sluice/tls/tls.key");
+  const auto config = ToConfig(message, "lab", "n1");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_TRUE(Validate(*config).ok()) << Validate(*config).ToString();
+  const Listen& last = config->listeners.back();
+  EXPECT_EQ(last.address, "0.0.0.0:9443");
+  EXPECT_TRUE(last.wait_for_files);
+  ASSERT_EQ(last.certificates.size(), 1u);
+  EXPECT_EQ(last.certificates[0].key_file, "/etc/sluice/tls/tls.key");
+  EXPECT_FALSE(config->listeners[0].wait_for_files);
+}
+
 TEST(Order, OnlyAnEqualOrHigherPairOfOurLineagePasses) {
   const Order fence{"uid", 3, 10};
   EXPECT_TRUE(JudgeOrder({}, {"uid", 1, 1}, {}).ok());

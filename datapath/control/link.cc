@@ -34,6 +34,22 @@ agent::v1::Health::State ToProto(Health::State state) {
   return agent::v1::Health::STARTING;
 }
 
+agent::v1::Health::Certificates ToProto(CertificateStanding::State state) {
+  switch (state) {
+    case CertificateStanding::State::kShown:
+      return agent::v1::Health::CERTIFICATES_SHOWN;
+    case CertificateStanding::State::kEnded:
+      return agent::v1::Health::CERTIFICATES_ENDED;
+    case CertificateStanding::State::kUnusable:
+      return agent::v1::Health::CERTIFICATES_UNUSABLE;
+    case CertificateStanding::State::kMissing:
+      return agent::v1::Health::CERTIFICATES_MISSING;
+    case CertificateStanding::State::kNone:
+      break;
+  }
+  return agent::v1::Health::CERTIFICATES_UNSPECIFIED;
+}
+
 // What is no UTF-8, or is cut inside a character, makes the receiver refuse the whole message.
 std::string Sendable(const std::string& text, std::size_t limit_bytes) {
   return std::string(base::Cut(base::ValidUtf8(text), limit_bytes));
@@ -47,6 +63,9 @@ agent::v1::AgentMessage ToProto(const Health& health) {
       message.mutable_health()->add_problems(Sendable(problem, kMaxProblemBytes));
     }
   }
+  message.mutable_health()->set_certificates(ToProto(health.certificates.state));
+  message.mutable_health()->set_certificate_problem(
+      Sendable(health.certificates.problem, kMaxProblemBytes));
   return message;
 }
 

@@ -50,11 +50,26 @@ class Source {
 // counting loads), its version the hash of the text.
 std::unique_ptr<Source> MakeFileSource(std::string path);
 
+// How the listeners with TLS stand: the worst of them, in this order.
+struct CertificateStanding {
+  enum class State : std::uint8_t {
+    kNone,  // no listener has TLS
+    kShown,
+    kEnded,     // shown, though clients refuse it
+    kUnusable,  // what the files hold is no certificate with its key
+    kMissing,   // a file is not there
+  };
+  State state = State::kNone;
+  std::string problem;  // for people: which file, and what is wrong
+  friend bool operator==(const CertificateStanding&, const CertificateStanding&) = default;
+};
+
 // What the agent tells the controller about itself.
 struct Health {
   enum class State : std::uint8_t { kStarting, kServing, kDegraded, kDraining };
   State state = State::kStarting;
   std::vector<std::string> problems;  // for people, no secrets; at most kMaxProblems are sent
+  CertificateStanding certificates;
   friend bool operator==(const Health&, const Health&) = default;
 };
 

@@ -110,7 +110,12 @@ void Server::Deal(net::UniqueFd socket, const net::Address& peer, const TlsFront
   }
   TlsEntry tls;
   if (front != nullptr) {
-    tls = {.server = front->current(), .slot = tls_room_->Take()};
+    tls.server = front->current();
+    if (tls.server == nullptr) {  // told as a problem
+      metrics_->tls_handshakes_failed.Add();
+      return;
+    }
+    tls.slot = tls_room_->Take();
     if (!tls.slot) {
       metrics_->throttled_tls.Add();
       return;
@@ -239,6 +244,15 @@ std::vector<std::string> Server::Problems() const {
   if (!cache_->disk_healthy()) problems.push_back("the disk tier is out; serving without it");
   if (needs_restart()) problems.push_back("the configuration needs a restart to be in force whole");
   return problems;
+}
+
+control::CertificateStanding Server::Certificates() const {
+  control::CertificateStanding worst;
+  for (const auto& front : fronts_) {
+    control::CertificateStanding standing = front->Standing();
+    if (standing.state > worst.state) worst = std::move(standing);
+  }
+  return worst;
 }
 
 void Server::RegisterGauges() {

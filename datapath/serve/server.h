@@ -61,6 +61,7 @@ class Server final : private Homes {
   std::vector<net::Address> bound() const;  // of the S3 listeners, in the configuration's order
   // What is degraded, for people; empty when nothing is. No secrets.
   std::vector<std::string> Problems() const;
+  control::CertificateStanding Certificates() const;  // of all listeners
   AgentMetrics& metrics() { return *metrics_; }
   store::Cache& cache() { return *cache_; }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "controller/base/log.h"
 #include "controller/base/time_format.h"
@@ -11,14 +12,18 @@
 namespace sluice::serve {
 
 TlsFront::TlsFront(const control::Listen& listener, base::Clock& clock, AgentMetrics& metrics)
-    : address_(listener.address), files_(listener.certificates), clock_(clock), metrics_(metrics) {}
+    : address_(listener.address),
+      files_(listener.certificates),
+      waits_(listener.wait_for_files),
+      clock_(clock),
+      metrics_(metrics) {}
 
 base::StatusOr<std::unique_ptr<TlsFront>> TlsFront::Open(const control::Listen& listener,
                                                          base::Clock& clock,
                                                          AgentMetrics& metrics) {
   std::unique_ptr<TlsFront> front(new TlsFront(listener, clock, metrics));
   const base::Status read = front->Look();
-  if (!read.ok()) return read.Annotate("listener " + listener.address);
+  if (!read.ok() && !front->waits_) return read.Annotate("listener " + listener.address);
   for (std::size_t i = 0; i < front->files_.size(); ++i)
     metrics.registry().Watch(
         "sluice_agent_tls_certificate_not_after_seconds",
@@ -28,6 +33,7 @@ base::StatusOr<std::unique_ptr<TlsFront>> TlsFront::Open(const control::Listen& 
          {"certificate", front->files_[i].certificate_file}},
         [raw = front.get(), i] {
           std::lock_guard lock(raw->mutex_);
+          if (i >= raw->shown_.size()) return std::numeric_limits<double>::quiet_NaN();
           return std::chrono::duration<double>(raw->shown_[i].validity.not_after.time_since_epoch())
               .count();
         });
@@ -63,9 +69,13 @@ base::Status TlsFront::Look() {
     if (!outcome.ok() && current_ != nullptr)
       base::log::Error("certificates were not read; the former are shown",
                        {{"listener", address_}, {"error", outcome}});
+    if (!outcome.ok() && current_ == nullptr && waits_)
+      base::log::Warn("certificates have not come; connections with TLS are closed until they do",
+                      {{"listener", address_}, {"error", outcome}});
     if (outcome.ok()) base::log::Info("certificates are read again", {{"listener", address_}});
     problem_ = problem;
   }
+  missing_ = outcome.code() == base::Code::kNotFound;
   return outcome;
 }
 
@@ -108,6 +118,17 @@ std::vector<std::string> TlsFront::Problems() const {
                                      files_[i].certificate_file,
                                      base::FormatRfc3339(shown_[i].validity.not_after)));
   return problems;
+}
+
+control::CertificateStanding TlsFront::Standing() const {
+  using State = control::CertificateStanding::State;
+  std::vector<std::string> problems = Problems();
+  std::lock_guard lock(mutex_);
+  if (problems.empty()) return {.state = State::kShown, .problem = {}};
+  const State state = problem_.empty() ? State::kEnded
+                      : missing_       ? State::kMissing
+                                       : State::kUnusable;
+  return {.state = state, .problem = problem_.empty() ? std::move(problems.front()) : problem_};
 }
 
 void TlsFront::Loop() {

@@ -4,7 +4,8 @@
 // Files are looked at every kCertificateLook and at each new configuration; a half-written or
 // broken pair changes nothing: the former goes on being shown, the failure is counted, logged, and
 // told as a problem until a look succeeds. A certificate that has ended is shown all the same
-// (whoever connects will say so) and told as a problem.
+// (whoever connects will say so) and told as a problem. A listener may wait for its files
+// (control::Listen::wait_for_files): until they come there is nothing to shake hands with.
 //
 // Thread rule: any thread; a thread of its own reads the files. Stop: the destructor joins.
 #pragma once
@@ -19,6 +20,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
 #include "datapath/control/config.h"
+#include "datapath/control/source.h"
 #include "datapath/net/certificates.h"
 #include "datapath/net/tls_server.h"
 #include "datapath/serve/agent_metrics.h"
@@ -27,18 +29,20 @@ namespace sluice::serve {
 
 class TlsFront {
  public:
-  // Errors: net::LoadCertificate's, annotated with the listener.
+  // Errors: net::LoadCertificate's, annotated with the listener; none if it waits for its files.
   static base::StatusOr<std::unique_ptr<TlsFront>> Open(const control::Listen& listener,
                                                         base::Clock& clock, AgentMetrics& metrics);
   ~TlsFront();
   TlsFront(const TlsFront&) = delete;
   TlsFront& operator=(const TlsFront&) = delete;
 
+  // nullptr: the files it waits for have not come.
   std::shared_ptr<const net::TlsServer> current() const;
   // Reads the files now. Errors: as Open; nothing changed then.
   base::Status Look();
   bool failing() const;  // the last look found files that cannot be used
   std::vector<std::string> Problems() const;
+  control::CertificateStanding Standing() const;
 
  private:
   TlsFront(const control::Listen& listener, base::Clock& clock, AgentMetrics& metrics);
@@ -47,6 +51,7 @@ class TlsFront {
 
   const std::string address_;
   const std::vector<control::CertificateFiles> files_;
+  const bool waits_;  // opens without its files
   base::Clock& clock_;
   AgentMetrics& metrics_;
 
@@ -56,6 +61,7 @@ class TlsFront {
   std::shared_ptr<const net::TlsServer> current_;
   std::vector<net::LoadedCertificate> shown_;
   std::string problem_;
+  bool missing_ = false;  // problem_ is that of a file that is not there
   bool stopping_ = false;
 
   std::mutex look_mutex_;  // one Look() at a time

@@ -358,6 +358,7 @@ TEST_F(TlsFrontTest, AnEndedCertificateIsShownAndToldAsAProblem) {
   EXPECT_EQ(client.verdict(), X509_V_ERR_CERT_HAS_EXPIRED);
   ASSERT_EQ(server_->Problems().size(), 1u);
   EXPECT_NE(server_->Problems()[0].find("has ended"), std::string::npos);
+  EXPECT_EQ(server_->Certificates().state, control::CertificateStanding::State::kEnded);
   EXPECT_NE(server_->RenderMetrics().find("sluice_agent_tls_certificate_not_after_seconds{"),
             std::string::npos);
 }
@@ -368,6 +369,36 @@ TEST_F(TlsFrontTest, AListenerWithoutReadableCertificatesDoesNotStart) {
   auto server = Server::Create(std::make_shared<control::Config>(config), clock(), {});
   ASSERT_FALSE(server.ok());
   EXPECT_NE(server.status().message().find("none.key"), std::string::npos);
+}
+
+TEST_F(TlsFrontTest, AListenerThatWaitsForItsFilesServesTheOthersAndTakesThemWhenTheyCome) {
+  using State = control::CertificateStanding::State;
+  fake_clock_.StepWall(real_clock_.Wall() - fake_clock_.Wall());
+  control::Config config = TlsConfig();
+  config.listeners[0].wait_for_files = true;
+  config.listeners[0].certificates = {{Path("late", "pem"), Path("late", "key")}};
+  config.listeners.push_back({.address = "127.0.0.1:0"});
+  StartServer(config);
+  origin_.Put("in/a", "\"v\"", "bytes");
+  EXPECT_EQ(server_->Certificates().state, State::kMissing);
+  EXPECT_NE(server_->Certificates().problem.find("late.pem"), std::string::npos);
+  EXPECT_FALSE(TlsClient(address(), {.ca = ""}).up());
+  testing::TestClient plain(server_->bound()[1]);
+  EXPECT_EQ(Get(plain, "a").body, "bytes");
+  EXPECT_NE(server_->RenderMetrics().find("tls_listeners_unreadable{site=\"lab\"} 1"),
+            std::string::npos);
+
+  Issue(ca_, "late", {"data.lab"});
+  fake_clock_.Advance(kCertificateLook);
+  ASSERT_TRUE(Until([&] { return server_->Certificates().state == State::kShown; }));
+  TlsClient client(address(), {.ca = ca_.certificate_pem});
+  ASSERT_TRUE(client.up());
+  EXPECT_EQ(TlsGet(client, "a").body, "bytes");
+
+  std::filesystem::remove(Path("late", "key"));
+  fake_clock_.Advance(kCertificateLook);
+  ASSERT_TRUE(Until([&] { return server_->Certificates().state == State::kMissing; }));
+  EXPECT_TRUE(TlsClient(address(), {.ca = ca_.certificate_pem}).up()) << "the former is shown";
 }
 
 }  // namespace

@@ -30,6 +30,21 @@ AgentHealth FromProto(agent::v1::Health::State state) {
   }
 }
 
+CertificateState FromProto(agent::v1::Health::Certificates state) {
+  switch (state) {
+    case agent::v1::Health::CERTIFICATES_SHOWN:
+      return CertificateState::kShown;
+    case agent::v1::Health::CERTIFICATES_ENDED:
+      return CertificateState::kEnded;
+    case agent::v1::Health::CERTIFICATES_UNUSABLE:
+      return CertificateState::kUnusable;
+    case agent::v1::Health::CERTIFICATES_MISSING:
+      return CertificateState::kMissing;
+    default:
+      return CertificateState::kUnknown;
+  }
+}
+
 grpc::Status Refusal(grpc::StatusCode code, const std::string& why) { return {code, why}; }
 
 // OK also while the roster cannot tell: a certificate is still good for what it was given for.
@@ -285,9 +300,15 @@ void AgentStream::TakeHealth(const agent::v1::Health& health) {
       if (problems.size() < kMaxProblems) problems.push_back(problem.substr(0, kMaxProblemBytes));
     }
     const auto state = FromProto(health.state());
-    if (node.health == state && node.problems == problems) return false;
+    const auto certificates = FromProto(health.certificates());
+    std::string problem = health.certificate_problem().substr(0, kMaxProblemBytes);
+    if (node.health == state && node.problems == problems && node.certificates == certificates &&
+        node.certificate_problem == problem)
+      return false;
     node.health = state;
     node.problems = std::move(problems);
+    node.certificates = certificates;
+    node.certificate_problem = std::move(problem);
     return true;
   });
 }

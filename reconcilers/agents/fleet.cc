@@ -73,6 +73,11 @@ SiteSummary FleetView::Summarise(const std::string& site, const std::string& ver
       }
     }
     if (state.health == AgentHealth::kServing) ++summary.serving;
+    if (state.certificates == CertificateState::kShown) ++summary.tls_shown;
+    if (state.certificates > summary.certificates) {
+      summary.certificates = state.certificates;
+      summary.example_certificate = fmt::format("node {}: {}", node, state.certificate_problem);
+    }
     const Order& seen = state.seen_order;
     if (seen.lineage == record.lineage &&
         std::tie(seen.epoch, seen.revision) > std::tie(record.epoch, record.revision)) {

@@ -25,6 +25,10 @@ namespace sluice::agents {
 
 enum class AgentHealth : std::uint8_t { kUnknown, kStarting, kServing, kDegraded, kDraining };
 
+// How an agent's listeners with TLS stand: the worst of them, in this order. kUnknown: it has none,
+// or is too old to tell.
+enum class CertificateState : std::uint8_t { kUnknown, kShown, kEnded, kUnusable, kMissing };
+
 struct NodeState {
   AgentIdentity identity;
   bool connected = false;
@@ -37,6 +41,8 @@ struct NodeState {
   std::string nack_reason;
   AgentHealth health = AgentHealth::kUnknown;
   std::vector<std::string> problems;
+  CertificateState certificates = CertificateState::kUnknown;
+  std::string certificate_problem;
 };
 
 struct SiteSummary {
@@ -46,6 +52,9 @@ struct SiteSummary {
   int serving = 0;  // health is serving
   int ahead = 0;    // saw a higher order of our lineage than our record's: it was lost or restored
   std::string example_nack;  // "node n1: reason", of one of those that refused
+  int tls_shown = 0;         // show a certificate that clients can believe
+  CertificateState certificates = CertificateState::kUnknown;  // the worst
+  std::string example_certificate;  // "node n1: problem", of one of the worst
 };
 
 class FleetView {

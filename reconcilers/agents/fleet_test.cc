@@ -38,6 +38,28 @@ TEST(Fleet, SummarisesOnlyWhoIsConnected) {
   EXPECT_EQ(fleet.Summarise("tucson", "v2", {}).connected, 0);
 }
 
+TEST(Fleet, TheWorstCertificateOfWhoIsConnectedCounts) {
+  FleetView fleet;
+  const auto set = [&](const std::string& node, bool connected, CertificateState certificates) {
+    fleet.Update({"phoenix", node}, [&](NodeState& state) {
+      state.connected = connected;
+      state.certificates = certificates;
+      state.certificate_problem = "of " + node;
+      return true;
+    });
+  };
+  set("n1", true, CertificateState::kShown);
+  EXPECT_EQ(fleet.Summarise("phoenix", "v", {}).certificates, CertificateState::kShown);
+  set("n2", true, CertificateState::kEnded);
+  set("n3", true, CertificateState::kUnusable);
+  set("n4", false, CertificateState::kMissing);
+  set("n5", true, CertificateState::kUnknown);
+  const auto summary = fleet.Summarise("phoenix", "v", {});
+  EXPECT_EQ(summary.tls_shown, 1);
+  EXPECT_EQ(summary.certificates, CertificateState::kUnusable);
+  EXPECT_EQ(summary.example_certificate, "node n3: of n3");
+}
+
 TEST(Fleet, CountsAgentsThatSawMoreThanOurRecordKnows) {
   FleetView fleet;
   fleet.Update({"phoenix", "n1"}, [](NodeState& state) {

@@ -9,6 +9,7 @@
 #include "api/v1alpha1/site_class.pb.h"
 #include "api/v1alpha1/tenant.pb.h"
 #include "controller/meta/quantity.h"
+#include "reconcilers/site/tls.h"
 
 namespace sluice::site {
 namespace {
@@ -32,6 +33,23 @@ base::Status FillCache(const v1alpha1::AgentProfile& profile, agent::v1::AgentCo
   }
   cache.set_chunk_bytes(static_cast<std::uint32_t>(profile.chunk_bytes()));
   cache.set_metadata_ttl_seconds(static_cast<std::uint32_t>(profile.metadata_ttl_seconds()));
+  return base::OkStatus();
+}
+
+base::Status FillTls(const v1alpha1::Site& site, const v1alpha1::AgentProfile& profile,
+                     agent::v1::AgentConfig& config) {
+  const int port = TlsPort(site);
+  if (port == 0) return base::OkStatus();
+  if (port == profile.s3_port() || port == profile.metrics_port()) {
+    return base::InvalidArgument(
+        fmt::format("spec.s3.tls.port: {} is the class's {} too; give another", port,
+                    port == profile.s3_port() ? "agent.s3Port" : "agent.metricsPort"));
+  }
+  agent::v1::TlsListener& listener = *config.add_tls_listen();
+  listener.set_address(fmt::format("0.0.0.0:{}", port));
+  agent::v1::CertificateFiles& files = *listener.add_certificates();
+  files.set_certificate_file(fmt::format("{}/{}", kTlsFolder, kTlsCertificate));
+  files.set_key_file(fmt::format("{}/{}", kTlsFolder, kTlsKey));
   return base::OkStatus();
 }
 
@@ -149,6 +167,7 @@ Derived DeriveConfig(const Inputs& in,
   out.config->set_metrics_listen(fmt::format("0.0.0.0:{}", profile.metrics_port()));
   out.config->set_threads(static_cast<std::uint32_t>(profile.threads()));
   out.status = FillCache(profile, *out.config);
+  if (out.status.ok()) out.status = FillTls(*in.site, profile, *out.config);
   if (out.status.ok()) out.status = FillOrigins(in, out);
   std::set<std::string> taken;
   for (const common::Binding& binding : in.bindings) {

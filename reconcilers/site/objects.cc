@@ -10,6 +10,7 @@
 #include "controller/meta/quantity.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/pod.h"
+#include "reconcilers/site/tls.h"
 
 namespace sluice::site {
 namespace {
@@ -50,11 +51,12 @@ json Selector(const Inputs& in) {
   return {{"app.kubernetes.io/name", kAgentName}, {std::string(types::kSiteLabel), in.name}};
 }
 
-json Services(const Inputs& in, int port, const char* name, json extra) {
-  json spec = {
-      {"selector", Selector(in)},
-      {"ports",
-       json::array({{{"name", name}, {"port", port}, {"protocol", "TCP"}, {"targetPort", port}}})}};
+json ServicePort(const char* name, int port) {
+  return {{"name", name}, {"port", port}, {"protocol", "TCP"}, {"targetPort", port}};
+}
+
+json Services(const Inputs& in, json ports, json extra) {
+  json spec = {{"selector", Selector(in)}, {"ports", std::move(ports)}};
   spec.update(extra);
   return {{"spec", std::move(spec)}};
 }
@@ -98,10 +100,12 @@ std::vector<WantedObject> WantedObjects(const Inputs& in, const AgentOptions& op
       Make(in, common::kConfigMaps, "sluice-ca", {{"data", {{"ca.crt", options.trust_pem}}}}));
   out.push_back(Make(in, common::kDaemonSets, kAgentName, DaemonSet(in, options)));
   // For a pod that knows only names: routed to the agent of its own node, or nowhere.
+  json s3 = json::array({ServicePort("s3", profile.s3_port())});
+  if (const int tls = TlsPort(*in.site); tls != 0) s3.push_back(ServicePort("s3-tls", tls));
   out.push_back(Make(in, common::kServices, "s3",
-                     Services(in, profile.s3_port(), "s3", {{"internalTrafficPolicy", "Local"}})));
+                     Services(in, std::move(s3), {{"internalTrafficPolicy", "Local"}})));
   out.push_back(Make(in, common::kServices, "metrics",
-                     Services(in, profile.metrics_port(), "metrics",
+                     Services(in, json::array({ServicePort("metrics", profile.metrics_port())}),
                               {{"clusterIP", "None"},
                                // An agent that is not ready is still measured.
                                {"publishNotReadyAddresses", true}})));

@@ -9,6 +9,7 @@
 #include "api/v1alpha1/site_class.pb.h"
 #include "controller/base/digest.h"
 #include "controller/meta/quantity.h"
+#include "reconcilers/site/tls.h"
 
 namespace sluice::site {
 namespace {
@@ -43,7 +44,21 @@ json Mount(const std::string& name, const std::string& path, bool read_only = fa
   return mount;
 }
 
-json Volumes(const v1alpha1::AgentProfile& profile) {
+// Optional: agents serve without it until it comes, and the kubelet brings what changes.
+json TlsVolume(const v1alpha1::Site& site) {
+  json items = json::array();
+  for (const char* entry : {kTlsCertificate, kTlsKey})
+    items.push_back({{"key", entry}, {"path", entry}});
+  return {{"name", "s3-tls"},
+          {"secret",
+           {{"secretName", TlsSecret(site)},
+            {"optional", true},
+            {"defaultMode", 0400},
+            {"items", std::move(items)}}}};
+}
+
+json Volumes(const Inputs& in) {
+  const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   json volumes = json::array({HostFolder("state", "/var/lib/sluice"),
                               HostFolder("run", "/run/sluice"),
                               {{"name", "ca"}, {"configMap", {{"name", "sluice-ca"}}}},
@@ -56,16 +71,19 @@ json Volumes(const v1alpha1::AgentProfile& profile) {
   for (int i = 0; i < profile.disk_paths_size(); ++i) {
     volumes.push_back(HostFolder(fmt::format("disk-{}", i), profile.disk_paths(i)));
   }
+  if (TlsPort(*in.site) != 0) volumes.push_back(TlsVolume(*in.site));
   return volumes;
 }
 
-json Mounts(const v1alpha1::AgentProfile& profile) {
+json Mounts(const Inputs& in) {
+  const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   json mounts = json::array({Mount("state", "/var/lib/sluice"), Mount("run", "/run/sluice"),
                              Mount("ca", "/etc/sluice/ca", true),
                              Mount("token", "/var/run/secrets/sluice", true)});
   for (int i = 0; i < profile.disk_paths_size(); ++i) {
     mounts.push_back(Mount(fmt::format("disk-{}", i), profile.disk_paths(i)));
   }
+  if (TlsPort(*in.site) != 0) mounts.push_back(Mount("s3-tls", kTlsFolder, true));
   return mounts;
 }
 
@@ -151,7 +169,7 @@ json Container(const Inputs& in, const AgentOptions& options) {
           {"startupProbe", Probe(profile.metrics_port(), "/healthz", 1, 60)},
           {"livenessProbe", Probe(profile.metrics_port(), "/healthz", 10, 6)},
           {"readinessProbe", Probe(profile.metrics_port(), "/readyz", 2, 2)},
-          {"volumeMounts", Mounts(profile)}};
+          {"volumeMounts", Mounts(in)}};
 }
 
 }  // namespace
@@ -178,7 +196,11 @@ json AgentPod(const Inputs& in, const AgentOptions& options) {
         {"nodeSelector", std::move(node_selector)},
         {"tolerations", Tolerations(profile)},
         {"containers", json::array({Container(in, options)})},
-        {"volumes", Volumes(profile)}}}};
+        {"volumes", Volumes(in)}}}};
+  // A listener needs a restart, and nothing else of a template would tell of another port.
+  if (const int port = TlsPort(*in.site); port != 0) {
+    pod["metadata"]["annotations"]["sluice.dev/s3-tls-port"] = std::to_string(port);
+  }
   for (const std::string& secret : options.image_pull_secrets) {
     pod["spec"]["imagePullSecrets"].push_back({{"name", secret}});
   }

@@ -12,6 +12,8 @@
 #include "api/v1alpha1/common.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "controller/base/time_format.h"
+#include "reconcilers/site/objects.h"
+#include "reconcilers/site/tls.h"
 
 namespace sluice::site {
 namespace {
@@ -20,12 +22,14 @@ constexpr int kMaxMismatches = 16;
 constexpr std::string_view kDeleting = "Deleting";
 constexpr std::string_view kReleaseSupported = "ReleaseSupported";  // of a Site on a Release
 constexpr std::string_view kClusterServed = "ClusterServed";        // of Sites elsewhere only
+constexpr std::string_view kTlsServed = "TlsServed";                // of Sites with spec.s3.tls
 
 bool IsOurs(std::string_view condition) {
   for (const std::string_view ours :
        {types::kReady, kDeleting, kClusterServed, std::string_view("ClassResolved"),
         std::string_view("NodesMatched"), std::string_view("CredentialsResolved"),
-        std::string_view("AgentsReady"), std::string_view("Configured"), kReleaseSupported}) {
+        std::string_view("AgentsReady"), std::string_view("Configured"), kReleaseSupported,
+        kTlsServed}) {
     if (condition == ours) return true;
   }
   return false;
@@ -169,6 +173,35 @@ Part ConfiguredPart(const Derived& derived, const Observed& observed) {
   return {"Configured", types::kFalse, "Behind", message, "the agents' streams"};
 }
 
+// Of a Site that asks for TLS: as its agents see the Secret.
+Part TlsPart(const Inputs& in, const Observed& observed) {
+  using State = agents::CertificateState;
+  const agents::SiteSummary& fleet = observed.fleet;
+  const std::string secret = fmt::format("Secret {}/{}", NamespaceOf(in.name), TlsSecret(*in.site));
+  constexpr const char* kCure = "whoever keeps the Secret, or what renews it";
+  switch (fleet.certificates) {
+    case State::kMissing:
+      return {kTlsServed, types::kFalse, "SecretMissing",
+              fmt::format("{} is not there, or lacks {} or {}: {}", secret, kTlsCertificate,
+                          kTlsKey, fleet.example_certificate),
+              kCure};
+    case State::kUnusable:
+      return {kTlsServed, types::kFalse, "CertificateUnusable",
+              fmt::format("{}: {}", secret, fleet.example_certificate), kCure};
+    case State::kEnded:
+      return {kTlsServed, types::kFalse, "CertificateEnded",
+              fmt::format("{}: {}", secret, fleet.example_certificate), kCure};
+    default:
+      break;
+  }
+  const std::string message =
+      fmt::format("{} of {} agents show the certificate of {} on port {}", fleet.tls_shown,
+                  observed.agents.wanted, secret, TlsPort(*in.site));
+  if (observed.agents.wanted > 0 && fleet.tls_shown >= observed.agents.wanted)
+    return {kTlsServed, types::kTrue, "Served", message, ""};
+  return {kTlsServed, types::kFalse, "AgentsBehind", message, "the agents' pods and streams"};
+}
+
 void FillNodes(const Inputs& in, v1alpha1::NodeCounts& nodes) {
   int bad = 0;
   for (const Inputs::Node& node : in.nodes) {
@@ -274,6 +307,7 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
   std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
                              AgentsPart(in, observed), ConfiguredPart(derived, observed)};
   if (!in.release.name.empty()) parts.push_back(ReleasePart(in.release, now));
+  if (TlsPort(*in.site) != 0) parts.push_back(TlsPart(in, observed));
   // Alone while nothing is known of that cluster.
   if (in.elsewhere && !in.nodes_known) parts.clear();
   if (in.elsewhere) parts.insert(parts.begin(), ClusterPart(in));
