@@ -27,13 +27,13 @@ bool Same(const http::TlsOptions& a, const http::TlsOptions& b) {
 }  // namespace
 
 base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json said = nlohmann::json::parse(text, nullptr, false);
   try {
-    if (!json.is_object() || json.at("kind") != "ExecCredential" ||
-        json.at("apiVersion") != "client.authentication.k8s.io/v1") {
+    if (!said.is_object() || said.at("kind") != "ExecCredential" ||
+        said.at("apiVersion") != "client.authentication.k8s.io/v1") {
       return base::InvalidArgument("the plugin printed no ExecCredential of v1");
     }
-    const nlohmann::json& status = json.at("status");
+    const nlohmann::json& status = said.at("status");
     ExecCredential out;
     out.token = status.value("token", "");
     out.cert_pem = status.value("clientCertificateData", "");

@@ -15,6 +15,14 @@
 #include "reconcilers/gates/limits.h"
 
 namespace sluice::gates {
+
+// Parts of Schedule::Rule, and so with names outside of this file, as it has.
+enum class Frequency { kDaily, kWeekly, kMonthly, kYearly };
+struct Weekday {
+  int ordinal = 0;   // 0: every one; 2: the second; -1: the last
+  unsigned day = 0;  // 0 is Sunday
+};
+
 namespace {
 
 using base::InvalidArgument;
@@ -23,14 +31,8 @@ using std::chrono::days;
 using std::chrono::sys_days;
 using std::chrono::year_month_day;
 
-enum class Frequency { kDaily, kWeekly, kMonthly, kYearly };
 constexpr std::array<std::string_view, 4> kFrequencies = {"DAILY", "WEEKLY", "MONTHLY", "YEARLY"};
 constexpr std::array<std::string_view, 7> kDays = {"SU", "MO", "TU", "WE", "TH", "FR", "SA"};
-
-struct Weekday {
-  int ordinal = 0;   // 0: every one; 2: the second; -1: the last
-  unsigned day = 0;  // 0 is Sunday
-};
 
 std::optional<int> Int(std::string_view text) {
   if (!text.empty() && text.front() == '+') text.remove_prefix(1);

@@ -255,9 +255,9 @@ base::StatusOr<Slo> SloFrom(const std::string& name,
   }
   if (!spec.budget_policy().exceptions().empty()) {
     slo.exceptions.clear();
-    for (const std::string& name : spec.budget_policy().exceptions()) {
-      if (name == "P0") slo.exceptions.push_back(ChangeClass::kP0);
-      if (name == "Security") slo.exceptions.push_back(ChangeClass::kSecurity);
+    for (const std::string& change : spec.budget_policy().exceptions()) {
+      if (change == "P0") slo.exceptions.push_back(ChangeClass::kP0);
+      if (change == "Security") slo.exceptions.push_back(ChangeClass::kSecurity);
     }
   }
   for (const v1alpha1::BurnRateWindow& window : spec.alert_windows()) {
