@@ -1,6 +1,11 @@
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <deque>
 #include <future>
 #include <latch>
 #include <nlohmann/json.hpp>
@@ -166,6 +171,49 @@ TEST_F(ClustersTest, OneThatHangsDelaysNobodyAndIsRemovedWithoutWaiting) {
   }));
   EXPECT_TRUE(WaitUntil([&] { return registry_.Expose().find("\"hangs\"") == std::string::npos; }));
   EXPECT_THAT(told(), ::testing::Contains("good Reachable"));
+}
+
+// Takes connections and says nothing, not even in TLS.
+class BlackHole {
+ public:
+  BlackHole() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    SLUICE_CHECK(bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0);
+    SLUICE_CHECK(listen(socket_, 8) == 0);
+    SLUICE_CHECK(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    url_ = "https://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  }
+  BlackHole(const BlackHole&) = delete;
+  ~BlackHole() { close(socket_); }
+  const std::string& url() const { return url_; }
+
+ private:
+  const int socket_;
+  std::string url_;
+};
+
+TEST_F(ClustersTest, FiftySilentOnesDelayNobodyAndAreStoppedWhileTheirCallsHang) {
+  constexpr int kSilent = 50;
+  std::deque<BlackHole> holes;
+  Imposter good(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  ClusterSet set(Told(), clock_, registry_);
+  for (int i = 0; i < kSilent; ++i) {
+    const std::string url = holes.emplace_back().url();
+    ASSERT_TRUE(set.Set("silent-" + std::to_string(i), Kubeconfig(url)).ok());
+  }
+  ASSERT_TRUE(set.Set("good", Kubeconfig(good.url())).ok());
+  ASSERT_TRUE(WaitUntil([&] { return HealthOf(set, "good") == Health::kReachable; }));
+  EXPECT_NE(HealthOf(set, "silent-0"), Health::kReachable);
+  for (int i = 0; i < kSilent; ++i) set.Remove("silent-" + std::to_string(i));
+  EXPECT_THAT(set.Names(), ElementsAre("good"));
+  EXPECT_TRUE(WaitUntil([&] { return registry_.Expose().find("\"silent-") == std::string::npos; }));
 }
 
 TEST_F(ClustersTest, AChangedKubeconfigMakesItAnewAndTheSameOneDoesNothing) {

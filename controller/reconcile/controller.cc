@@ -70,12 +70,11 @@ Controller::Controller(ControllerOptions options, std::shared_ptr<Reconciler> re
 
 Controller::~Controller() { Stop(); }
 
-void Controller::Start(int workers) {
-  SLUICE_CHECK(workers >= 1 && workers <= kMaxWorkers);
-  SLUICE_CHECK(workers_.empty() && !stop_.stop_requested());
-  max_workers_.Set(workers);
-  for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Work(); });
-  log::Info("controller started", {{"controller", options_.name}, {"workers", workers}});
+void Controller::Start(int least, int most) {
+  SLUICE_CHECK(most <= kMaxWorkers && !stop_.stop_requested());
+  max_workers_.Set(most);
+  workers_.Start(least, most, [this](base::GrowingThreads::Self& self) { Work(self); });
+  log::Info("controller started", {{"controller", options_.name}, {"workers", most}});
 }
 
 void Controller::RequestStop() {
@@ -85,17 +84,16 @@ void Controller::RequestStop() {
 
 void Controller::Stop() {
   RequestStop();
-  if (workers_.empty()) return;
-  for (auto& worker : workers_) worker.join();
-  workers_.clear();
-  log::Info("controller stopped", {{"controller", options_.name}});
+  if (workers_.Join()) log::Info("controller stopped", {{"controller", options_.name}});
 }
 
-void Controller::Work() {
+void Controller::Work(base::GrowingThreads::Self& self) {
   const log::ScopedContext context("controller", options_.name);
   while (auto item = queue_.Get()) {
+    workers_.TookWork();
     Handle(*item);
     if (options_.refill) options_.refill();
+    if (!workers_.StaysFree(self)) return;
   }
 }
 

@@ -1,5 +1,9 @@
 // The worker loop of one controller: queue -> reconciler -> one switch -> queue and metrics.
 //
+// A reconciler may wait for a server that does not answer. Where it works with several (other
+// clusters), workers may grow from `least` to `most`, so that whoever hangs a free one is left
+// (base/growing_threads.h). How many wait for one server is the reconciler's to bound.
+//
 // Thread rule: Start and Stop from the owner's thread; queue() from any thread. Stop order: the
 // reconcilers' stop token is requested, the queue hands nothing out any more, the workers are
 // joined. A reconciler that does not return holds Stop up; `workqueue_longest_running_processor_
@@ -12,10 +16,10 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "controller/base/clock.h"
+#include "controller/base/growing_threads.h"
 #include "controller/base/metrics.h"
 #include "controller/reconcile/reconcile.h"
 #include "controller/workqueue/workqueue.h"
@@ -50,7 +54,8 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  void Start(int workers = 1);
+  void Start(int workers = 1) { Start(workers, workers); }
+  void Start(int least, int most);
   // Asks the reconcilers to return and hands no key out any more; Stop() without the joining.
   void RequestStop();
   void Stop();
@@ -63,7 +68,7 @@ class Controller {
   bool RunOne();
 
  private:
-  void Work();
+  void Work(base::GrowingThreads::Self& self);
   void Handle(const workqueue::Item& item);
   Result Call(const Request& request);
   void Settle(const workqueue::Item& item, const Result& result);
@@ -74,7 +79,6 @@ class Controller {
   base::Clock& clock_;
   workqueue::Workqueue queue_;
   std::stop_source stop_;
-  std::vector<std::thread> workers_;
   std::atomic<std::uint64_t> sequence_{0};
   std::uint64_t id_base_;
   std::atomic<std::uint64_t> refused_seen_{0};
@@ -92,6 +96,7 @@ class Controller {
   base::metrics::Histogram& seconds_;
   base::metrics::Gauge& active_;
   base::metrics::Gauge& max_workers_;
+  base::GrowingThreads workers_;  // the last to be made
 };
 
 }  // namespace sluice::reconcile

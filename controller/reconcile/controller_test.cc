@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <stdexcept>
 #include <thread>
 
@@ -154,6 +155,30 @@ TEST_F(ControllerTest, KeysRefusedByAFullQueueComeBackThroughARelist) {
   EXPECT_TRUE(controller->RunOne());
   EXPECT_EQ(relists, 1);
   EXPECT_EQ(reconciler->calls, 2);
+}
+
+TEST_F(ControllerTest, HoweverManyServersAreSilentTheOthersAreServed) {
+  constexpr int kSilent = 50;
+  std::latch inside(kSilent), served(1);
+  reconciler->next = [&](const Request& request, std::stop_token stop) {
+    if (request.key.ns != "silent") {
+      served.count_down();
+      return Result::Done();
+    }
+    inside.count_down();
+    while (!stop.stop_requested()) std::this_thread::sleep_for(milliseconds(1));
+    return Result::Retry(base::Cancelled("stopped"));
+  };
+  auto controller = Make();
+  controller->Start(2, kSilent + 1);
+  for (int i = 0; i < kSilent; ++i) {
+    controller->queue().Add({"silent", std::to_string(i)});
+  }
+  inside.wait();
+  controller->queue().Add(key);
+  served.wait();  // no clock was moved and nobody let go
+  controller->Stop();
+  EXPECT_THAT(controller->LastErrors(), testing::IsEmpty());
 }
 
 TEST_F(ControllerTest, StopAsksTheReconcilerToReturnAndJoinsIt) {

@@ -67,6 +67,11 @@ ControllerBuilder& ControllerEntry::Workers(int count) {
   return *this;
 }
 
+ControllerBuilder& ControllerEntry::GrowsTo(int most) {
+  most_workers_ = most;
+  return *this;
+}
+
 ControllerBuilder& ControllerEntry::NeedsNoLeader() {
   needs_leader_ = false;
   return *this;
@@ -106,7 +111,7 @@ void ControllerEntry::Activate() {
   SLUICE_CHECK(!active_);
   active_ = true;  // before the list, so that no change falls between the two
   AddAll();
-  controller_.Start(workers_);
+  controller_.Start(workers_, std::max(workers_, most_workers_));
 }
 
 }  // namespace sluice::runtime

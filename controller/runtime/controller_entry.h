@@ -43,6 +43,7 @@ class ControllerEntry final : public ControllerBuilder {
                              Mapper mapper) override;
   ControllerBuilder& When(Predicate predicate) override;
   ControllerBuilder& Workers(int count) override;
+  ControllerBuilder& GrowsTo(int most) override;
   ControllerBuilder& NeedsNoLeader() override;
 
   void Activate();
@@ -68,6 +69,7 @@ class ControllerEntry final : public ControllerBuilder {
   cache::Store& store_;
   Predicate predicate_;
   int workers_ = 1;
+  int most_workers_ = 1;
   bool needs_leader_ = true;
   std::atomic<bool> active_{false};
   std::atomic<bool> has_backlog_{false};

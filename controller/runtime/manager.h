@@ -91,6 +91,9 @@ class ControllerBuilder {
   virtual ControllerBuilder& Owns(const meta::Resource& resource, const StoreOptions& options) = 0;
   virtual ControllerBuilder& When(Predicate predicate) = 0;  // for its own kind
   virtual ControllerBuilder& Workers(int count) = 0;
+  // Grows up to `most` while all of Workers() are busy: reconcile/controller.h. For reconcilers
+  // that wait for several servers, of which some may be silent.
+  virtual ControllerBuilder& GrowsTo(int most) = 0;
   virtual ControllerBuilder& NeedsNoLeader() = 0;
 };
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
+
+#include "reconcilers/agents/limits.h"
 
 namespace sluice::agents {
 
@@ -18,51 +21,74 @@ base::Status Admit(const ReviewedToken& token, const AgentIdentity& wanted) {
   return base::OkStatus();
 }
 
-ReviewPool::ReviewPool(int threads, std::size_t bound) : bound_(bound) {
-  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+ReviewPool::ReviewPool(Limits limits) : limits_(limits) {
+  threads_.Start(limits.threads, limits.most_threads,
+                 [this](base::GrowingThreads::Self& self) { Run(self); });
 }
 
-void ReviewPool::Submit(Job job) {
+void ReviewPool::Submit(const std::string& lane, int at_once, Job job) {
   base::Status refusal;
   {
     const std::lock_guard lock(mutex_);
+    const auto own = lanes_.find(lane);
+    const std::size_t waiting = own == lanes_.end() ? 0 : own->second.waiting;
     if (stopping_) {
       refusal = base::Unavailable("the controller is stopping");
-    } else if (jobs_.size() >= bound_) {
+    } else if (jobs_.size() >= limits_.waiting && waiting >= kWaitingOfALane) {
       refusal = base::ResourceExhausted("too many agents enrol at once; try again later");
     } else {
-      jobs_.push_back(std::move(job));
+      const auto at = lanes_.try_emplace(lane).first;
+      ++at->second.waiting;
+      jobs_.push_back({at, at_once, std::move(job)});
     }
   }
   if (!refusal.ok()) return job(refusal);
   wake_.notify_one();
 }
 
-void ReviewPool::Run() {
+std::list<ReviewPool::Waiting>::iterator ReviewPool::FindRunnable() {
+  return std::find_if(jobs_.begin(), jobs_.end(), [](const Waiting& waiting) {
+    return waiting.lane->second.running < waiting.at_once;
+  });
+}
+
+void ReviewPool::Run(base::GrowingThreads::Self& self) {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    if (jobs_.empty()) return;
-    Job job = std::move(jobs_.front());
-    jobs_.pop_front();
+    auto next = jobs_.end();
+    wake_.wait(lock, [&] { return stopping_ || (next = FindRunnable()) != jobs_.end(); });
+    if (stopping_) return;
+    const auto lane = next->lane;
+    Job job = std::move(next->job);
+    jobs_.erase(next);
+    --lane->second.waiting;
+    ++lane->second.running;
     lock.unlock();
+    threads_.TookWork();
     job(base::OkStatus());
     job = nullptr;
+    lock.lock();
+    --lane->second.running;
+    // Whoever waits may be of this lane, and this thread may end.
+    if (lane->second.waiting > 0) wake_.notify_one();
+    if (lane->second.waiting == 0 && lane->second.running == 0) lanes_.erase(lane);
+    lock.unlock();
+    if (!threads_.StaysFree(self)) return;
     lock.lock();
   }
 }
 
 void ReviewPool::Stop() {
-  std::deque<Job> left;
+  std::list<Waiting> left;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     left.swap(jobs_);
+    for (Waiting& waiting : left) --waiting.lane->second.waiting;
   }
   wake_.notify_all();
-  for (auto& job : left) job(base::Unavailable("the controller is stopping"));
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
+  for (Waiting& waiting : left) waiting.job(base::Unavailable("the controller is stopping"));
+  threads_.Join();
 }
 
 }  // namespace sluice::agents

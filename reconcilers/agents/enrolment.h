@@ -1,16 +1,17 @@
-// Internal to this folder: admits agents. A token is reviewed on a few threads of our own, because
-// a review waits for an API server and gRPC's threads must not.
+// Internal to this folder: admits agents. A token is reviewed on threads of our own, because a
+// review waits for an API server and gRPC's threads must not.
 #pragma once
 
 #include <condition_variable>
-#include <deque>
+#include <cstddef>
 #include <functional>
+#include <list>
+#include <map>
 #include <mutex>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "controller/base/clock.h"
+#include "controller/base/growing_threads.h"
 #include "controller/base/status.h"
 #include "reconcilers/agents/ca.h"
 #include "reconcilers/agents/server.h"
@@ -21,25 +22,50 @@ namespace sluice::agents {
 // Errors: PermissionDenied naming what differs.
 base::Status Admit(const ReviewedToken& token, const AgentIdentity& wanted);
 
-// A bounded queue before a few threads. Every job runs exactly once: with OK from a thread of the
-// pool, or with an error when there was no room or the pool stops.
+// Bounded queues before threads, a queue a lane: jobs of one lane wait for the same API server. A
+// lane that is silent holds up no other: it has at most `at_once` threads, one more is started when
+// none is free (base/growing_threads.h), and however many jobs wait, a lane may have
+// kWaitingOfALane of its own. Within a lane the order is that of coming.
+//
+// Every job runs exactly once: with OK from a thread of the pool, or with an error when there was
+// no room or the pool stops.
+//
+// Thread rule: Submit from any thread; the rest by the owner.
 class ReviewPool {
  public:
   using Job = std::function<void(const base::Status& admitted)>;
-  ReviewPool(int threads, std::size_t bound);
+  struct Limits {
+    int threads = 1;          // kept
+    int most_threads = 1;     // at least lanes times at_once, plus one, for the promise above
+    std::size_t waiting = 1;  // of all lanes, as long as each has its own
+  };
+  explicit ReviewPool(Limits limits);
   ~ReviewPool() { Stop(); }
-  void Submit(Job job);
+  void Submit(const std::string& lane, int at_once, Job job);
   // Answers what waits with Unavailable, finishes what runs, joins.
   void Stop();
 
  private:
-  void Run();
-  const std::size_t bound_;
+  struct Lane {
+    std::size_t waiting = 0;
+    int running = 0;
+  };
+  using Lanes = std::map<std::string, Lane>;  // those with something waiting or running
+  struct Waiting {
+    Lanes::iterator lane;
+    int at_once = 1;
+    Job job;
+  };
+  void Run(base::GrowingThreads::Self& self);
+  std::list<Waiting>::iterator FindRunnable();
+
+  const Limits limits_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;   // guarded by mutex_
-  bool stopping_ = false;  // guarded by mutex_
-  std::vector<std::thread> threads_;
+  Lanes lanes_;              // guarded by mutex_, as are:
+  std::list<Waiting> jobs_;  // in the order they came
+  bool stopping_ = false;
+  base::GrowingThreads threads_;
 };
 
 }  // namespace sluice::agents

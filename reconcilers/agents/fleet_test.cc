@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <latch>
+#include <mutex>
+
 #include "reconcilers/agents/enrolment.h"
 #include "reconcilers/agents/limits.h"
 
@@ -111,7 +115,7 @@ TEST(ReviewPool, AnswersEveryJobOnceEvenWhenFullOrStopping) {
   std::mutex gate;
   std::atomic<int> ran{0}, full{0}, stopped{0};
   gate.lock();
-  ReviewPool pool(1, 2);
+  ReviewPool pool({.threads = 1, .most_threads = 1, .waiting = 2});
   const auto job = [&](const base::Status& status) {
     if (status.ok()) {
       const std::lock_guard lock(gate);
@@ -120,13 +124,42 @@ TEST(ReviewPool, AnswersEveryJobOnceEvenWhenFullOrStopping) {
       ++(status.code() == base::Code::kResourceExhausted ? full : stopped);
     }
   };
-  for (int i = 0; i < 10; ++i) pool.Submit(job);
-  EXPECT_GE(full, 7);
+  constexpr int kJobs = 20;
+  for (int i = 0; i < kJobs; ++i) pool.Submit("", 1, job);
+  EXPECT_GE(full, kJobs - 1 - static_cast<int>(kWaitingOfALane));
   gate.unlock();
   pool.Stop();
-  pool.Submit(job);
-  EXPECT_EQ(ran + full + stopped, 11);
+  pool.Submit("", 1, job);
+  EXPECT_EQ(ran + full + stopped, kJobs + 1);
   EXPECT_GE(stopped, 1);
+}
+
+TEST(ReviewPool, FiftySilentClustersHoldUpNoOther) {
+  constexpr int kSilent = 50, kAtOnce = 2;
+  std::atomic<int> inside{0}, answered{0};
+  std::latch release(1), served(1);
+  ReviewPool pool({.threads = 2, .most_threads = kSilent * kAtOnce + 1, .waiting = 4});
+  for (int i = 0; i < kSilent; ++i) {
+    for (int j = 0; j <= kAtOnce; ++j) {
+      pool.Submit("silent-" + std::to_string(i), kAtOnce, [&](const base::Status& status) {
+        ++answered;
+        if (!status.ok()) return;
+        ++inside;
+        inside.notify_all();
+        release.wait();
+      });
+    }
+  }
+  for (int now = inside; now < kSilent * kAtOnce; now = inside) inside.wait(now);
+  pool.Submit("good", kAtOnce, [&](const base::Status& status) {
+    EXPECT_TRUE(status.ok()) << "there is room for whoever has few waiting";
+    served.count_down();
+  });
+  served.wait();
+  EXPECT_EQ(inside, kSilent * kAtOnce) << "and a silent one has no more threads than its own";
+  release.count_down();
+  pool.Stop();
+  EXPECT_EQ(answered, kSilent * (kAtOnce + 1));
 }
 
 }  // namespace

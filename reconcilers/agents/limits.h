@@ -29,7 +29,12 @@ inline constexpr std::chrono::seconds kHandshakeDeadline{20};
 inline constexpr std::chrono::seconds kEnrolmentConnectionAge{60};
 
 // Enrolment.
-inline constexpr std::size_t kMaxEnrolmentsWaiting = 1024;
+inline constexpr std::size_t kMaxEnrolmentsWaiting = 1024;  // of all clusters, beside
+inline constexpr std::size_t kWaitingOfALane = 8;           // those of each
+// Token reviews under way at a time in one other cluster; in ours, ServerOptions::review_threads.
+inline constexpr int kReviewsOfACluster = 2;
+// Enough for 256 other clusters that are all silent. They end when they are not needed.
+inline constexpr int kMaxReviewThreads = 256 * kReviewsOfACluster + 16;
 inline constexpr std::chrono::seconds kTokenReviewDeadline{10};
 inline constexpr std::chrono::seconds kHelloDeadline{10};
 inline constexpr std::chrono::minutes kRosterInterval{5};  // between two looks at an open stream

@@ -14,10 +14,11 @@
 #include "reconcilers/agents/limits.h"
 
 namespace sluice::agents {
-namespace {
 
 using base::Status;
 using base::StatusOr;
+
+// The three below are parts of AgentServer::Impl, and so have names outside of this file as it has.
 
 // Issues certificates under an authority that may be replaced. Any thread.
 class Issuer {
@@ -70,19 +71,26 @@ class EnrolmentService final : public EnrolmentBase {
  public:
   using EnrolmentBase::Enrol;
   EnrolmentService(const Issuer& issuer, TokenReviewer& reviewer, const Roster& roster,
-                   base::Clock& clock, ReviewPool& pool)
-      : issuer_(issuer), reviewer_(reviewer), roster_(roster), clock_(clock), pool_(pool) {}
+                   base::Clock& clock, ReviewPool& pool, int own_at_once)
+      : issuer_(issuer),
+        reviewer_(reviewer),
+        roster_(roster),
+        clock_(clock),
+        pool_(pool),
+        own_at_once_(own_at_once) {}
 
   grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext* context,
                                   const agent::v1::EnrolRequest* request,
                                   agent::v1::Identity* response) override {
     auto* reactor = context->DefaultReactor();
+    const std::string cluster = reviewer_.ClusterOf(request->site());
     // Request and response live until Finish(), which every job calls once.
-    pool_.Submit([this, reactor, request, response](const Status& admitted) {
-      const Status status = admitted.ok() ? Decide(*request, *response) : admitted;
-      ++(status.ok() ? enrolled : refused);
-      reactor->Finish(ToGrpc(status));
-    });
+    pool_.Submit(cluster, cluster.empty() ? own_at_once_ : kReviewsOfACluster,
+                 [this, reactor, request, response](const Status& admitted) {
+                   const Status status = admitted.ok() ? Decide(*request, *response) : admitted;
+                   ++(status.ok() ? enrolled : refused);
+                   reactor->Finish(ToGrpc(status));
+                 });
     return reactor;
   }
 
@@ -115,6 +123,7 @@ class EnrolmentService final : public EnrolmentBase {
   const Roster& roster_;
   base::Clock& clock_;
   ReviewPool& pool_;
+  const int own_at_once_;  // reviews in the cluster the controller is in
 };
 
 using ControlBase = agent::v1::AgentControl::WithRawCallbackMethod_Connect<
@@ -163,6 +172,8 @@ class ControlService final : public ControlBase {
   StreamContext& context_;
   const Issuer& issuer_;
 };
+
+namespace {
 
 StatusOr<std::unique_ptr<grpc::Server>> Listen(const std::string& address, int& port,
                                                grpc::Service& service,
@@ -295,9 +306,13 @@ Status AgentServer::Start(CertificateAuthority authority, std::string trust_pem)
   RouteCoreLog();
   impl.issuer.Set(std::move(authority), std::move(trust_pem));
   SLUICE_RETURN_IF_ERROR(impl.RotateServerCertificate());
-  impl.pool = std::make_unique<ReviewPool>(impl.options.review_threads, kMaxEnrolmentsWaiting);
-  impl.enrolment = std::make_unique<EnrolmentService>(impl.issuer, impl.reviewer,
-                                                      impl.context.roster, impl.clock, *impl.pool);
+  impl.pool = std::make_unique<ReviewPool>(
+      ReviewPool::Limits{.threads = impl.options.review_threads,
+                         .most_threads = std::max(impl.options.review_threads, kMaxReviewThreads),
+                         .waiting = kMaxEnrolmentsWaiting});
+  impl.enrolment =
+      std::make_unique<EnrolmentService>(impl.issuer, impl.reviewer, impl.context.roster,
+                                         impl.clock, *impl.pool, impl.options.review_threads);
   impl.control = std::make_unique<ControlService>(impl.context, impl.issuer);
   SLUICE_ASSIGN_OR_RETURN(
       impl.control_server,

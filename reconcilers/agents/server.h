@@ -16,7 +16,8 @@
 // roster_interval.
 //
 // Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
-// gRPC's own, one for housekeeping, `review_threads` for token reviews. Stop: listeners close,
+// gRPC's own, one for housekeeping, `review_threads` for token reviews, and more while clusters are
+// slow to answer those (enrolment.h). Stop: listeners close,
 // streams end, threads are joined.
 #pragma once
 
@@ -52,6 +53,9 @@ class TokenReviewer {
   virtual ~TokenReviewer() = default;
   virtual base::StatusOr<ReviewedToken> Review(const std::string& site, const std::string& token,
                                                base::MonoTime deadline) = 0;
+  // Which cluster would be asked; empty: the one the controller is in. Reviews of one cluster wait
+  // for each other and for no other's. Answers at once, on any thread.
+  virtual std::string ClusterOf(const std::string& /*site*/) { return ""; }
 };
 
 // Whether an agent of this site may be on this node now: a token or a certificate alone outlives
@@ -70,7 +74,7 @@ struct ServerOptions {
   std::chrono::seconds health_interval{60};
   // How often the roster is asked about an open stream.
   std::chrono::seconds roster_interval = kRosterInterval;
-  int review_threads = 4;
+  int review_threads = 4;  // as many reviews at a time in the controller's own cluster
 };
 
 struct ServerStats {

@@ -270,24 +270,25 @@ std::shared_ptr<SiteClusters::Hands> SiteClusters::HandsOf(
   return hands;
 }
 
-std::shared_ptr<void> SiteClusters::Take(const std::string& slot, std::size_t limit) {
+std::shared_ptr<void> SiteClusters::Enter(const meta::Object& site) {
+  const std::string name = NameOf(RefOf(site));
   {
     const std::lock_guard lock(mutex_);
-    if (inside_[slot] >= limit) return nullptr;
-    ++inside_[slot];
+    if (!inside_.insert(name).second) return nullptr;
   }
-  return {this, [this, slot](void*) {
+  return {this, [this, name](void*) {
             const std::lock_guard lock(mutex_);
-            if (--inside_[slot] == 0) inside_.erase(slot);
+            inside_.erase(name);
           }};
 }
 
-std::shared_ptr<void> SiteClusters::Enter(const meta::Object& site) {
-  return Take("work/" + NameOf(RefOf(site)), 1);
+std::string SiteClusters::ClusterOf(const std::string& site) const {
+  const meta::ObjectPtr object = deps_.sites.Get({"", site});
+  return object != nullptr && IsElsewhere(*object) ? NameOf(RefOf(*object)) : "";
 }
 
 base::StatusOr<std::shared_ptr<client::Client>> SiteClusters::ReviewClient(
-    const std::string& site) {
+    const std::string& site) const {
   const meta::ObjectPtr object = deps_.sites.Get({"", site});
   if (object == nullptr || !IsElsewhere(*object)) return std::shared_ptr<client::Client>();
   const std::string name = NameOf(RefOf(*object));
@@ -296,9 +297,7 @@ base::StatusOr<std::shared_ptr<client::Client>> SiteClusters::ReviewClient(
   if (const Status health = HealthOf(*cluster); !health.ok()) {
     return base::Unavailable("the site's cluster: " + health.message());
   }
-  auto turn = Take("review/" + name, kReviewsOfACluster);
-  if (turn == nullptr) return base::Unavailable("the site's cluster is busy; try again");
-  return std::shared_ptr<client::Client>(&cluster->client(), [cluster, turn](client::Client*) {});
+  return std::shared_ptr<client::Client>(cluster, &cluster->client());
 }
 
 }  // namespace sluice::site

@@ -7,9 +7,9 @@
 //  2. A kubeconfig that changed replaces client and caches; one that is refused replaces nothing
 //     and is told of. A Secret that went takes the cluster along: nothing is done there any more,
 //     and what runs there goes on.
-//  3. One cluster that does not answer delays nobody else: Enter lets one worker (and
-//     kReviewsOfACluster token reviews) at a time into a cluster, and none into one that is known
-//     not to answer.
+//  3. Clusters that do not answer, however many, delay nobody else: Enter lets one worker at a time
+//     into a cluster, there are more workers than clusters (limits.h), and nobody is let into one
+//     that is known not to answer. Token reviews: by ClusterOf, agents/enrolment.h.
 //  4. Every replica follows: followers answer agents' enrolments and roster, too.
 //
 // Sites are looked at again (`changed`) when their cluster's health, nodes or objects change.
@@ -18,11 +18,11 @@
 // and before it goes; Of says so afterwards.
 #pragma once
 
-#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,7 +73,10 @@ class SiteClusters {
 
   // Who reviews tokens of the Site's agents: nullptr means the cluster we are in. Errors:
   // Unavailable.
-  base::StatusOr<std::shared_ptr<client::Client>> ReviewClient(const std::string& site);
+  base::StatusOr<std::shared_ptr<client::Client>> ReviewClient(const std::string& site) const;
+  // The name of the cluster of a Site; empty: the one we are in, or there is no such Site. Answers
+  // at once.
+  std::string ClusterOf(const std::string& site) const;
 
   void Stop();
 
@@ -83,15 +86,15 @@ class SiteClusters {
   void Tell(const std::string& cluster) const;
   base::StatusOr<std::string> Kubeconfig(const meta::Object& site) const;
   std::shared_ptr<Hands> HandsOf(const std::shared_ptr<clusters::Cluster>& cluster) const;
-  std::shared_ptr<void> Take(const std::string& slot, std::size_t limit);
 
   const Deps deps_;
   std::function<void(const meta::Key&)> changed_;
   mutable std::mutex mutex_;
-  // Guarded by mutex_: the cluster each Site names, what is wrong with a kubeconfig, who is inside.
+  // Guarded by mutex_: the cluster each Site names, what is wrong with a kubeconfig, which clusters
+  // a worker is in.
   std::map<std::string, std::string> cluster_of_;
   std::map<std::string, base::Status> problems_;
-  std::map<std::string, std::size_t> inside_;
+  std::set<std::string> inside_;
   // What writes to a cluster go through; made anew with the cluster.
   mutable std::map<std::string, std::shared_ptr<Hands>> hands_;
   std::unique_ptr<clusters::ClusterSet> set_;

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 
+#include "controller/clusters/limits.h"
+
 namespace sluice::site {
 
 // How often a deletion under way is looked at.
@@ -18,11 +20,11 @@ inline constexpr std::chrono::seconds kTakenLook{15};
 inline constexpr std::chrono::milliseconds kBusyLook{500};
 // How often a cluster that a deletion waits for is looked at; its coming back is told besides.
 inline constexpr std::chrono::seconds kAwayLook{30};
-// Workers for Sites of other clusters, one a cluster at a time: so many clusters may fall silent in
-// the same moment, until each is known to be away, before a further one's Sites wait.
-inline constexpr int kElsewhereWorkers = 8;
-// Token reviews under way in one other cluster; below the agents' server's review_threads.
-inline constexpr std::size_t kReviewsOfACluster = 2;
+// Workers for Sites of other clusters. One at a time may be in a cluster, and when no free one is
+// left a further one is started: if every cluster falls silent, each holds one, and one is free.
+inline constexpr int kElsewhereWorkers = 2;
+inline constexpr int kMostElsewhereWorkers =
+    static_cast<int>(clusters::kMaxClusters) + kElsewhereWorkers;
 // While a Rollout moves a Site its pods are listed this often: by nodes, within these bounds.
 inline constexpr std::chrono::milliseconds kMoveLookPerNode{10};
 inline constexpr std::chrono::milliseconds kShortestMoveLook{1000};

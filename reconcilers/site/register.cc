@@ -164,7 +164,7 @@ void Register(runtime::Manager& manager, const Deps& deps) {
         "site-elsewhere", common::kSites,
         std::make_shared<Half>(true, stores.sites, reconciler, deps.clusters));
     WatchWorld(other, stores, own_secrets);
-    other.Owns(common::kObjectives).Workers(kElsewhereWorkers);
+    other.Owns(common::kObjectives).Workers(kElsewhereWorkers).GrowsTo(kMostElsewhereWorkers);
     elsewhere = manager.TriggerOf("site-elsewhere");
     deps.clusters->OnChange(elsewhere);
   }

@@ -93,12 +93,12 @@ agents::ServerOptions ServerOptionsOf(const AgentPlaneOptions& options) {
 
 AgentPlane::AgentPlane(AgentPlaneOptions options, client::Client& client, base::Clock& clock,
                        std::function<std::string(const std::string& site)> account_of,
-                       agents::Roster roster, ClientOfSite client_of)
+                       agents::Roster roster, SiteCluster cluster)
     : options_(std::move(options)),
       client_(client),
       clock_(clock),
       epochs_(client, client, options_.ns),
-      reviewer_(client, clock, std::move(account_of), std::move(client_of)),
+      reviewer_(client, clock, std::move(account_of), std::move(cluster)),
       roster_(std::move(roster)) {}
 
 AgentPlane::~AgentPlane() { Stop(); }

@@ -33,10 +33,10 @@ struct AgentPlaneOptions {
 
 class AgentPlane {
  public:
-  // `account_of`, `client_of`: as ClusterTokenReviewer's. `roster` is asked from Start on.
+  // `account_of`, `cluster`: as ClusterTokenReviewer's. `roster` is asked from Start on.
   AgentPlane(AgentPlaneOptions options, client::Client& client, base::Clock& clock,
              std::function<std::string(const std::string& site)> account_of, agents::Roster roster,
-             ClientOfSite client_of = nullptr);
+             SiteCluster cluster = {});
   ~AgentPlane();  // Stop()
 
   // Errors: the client's; DataLoss (the Secret's content).

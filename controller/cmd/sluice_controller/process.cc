@@ -186,7 +186,8 @@ Status Run(const Options& options, std::stop_token stop) {
       [&](const agents::AgentIdentity& agent) {
         return site::RosterOf(*manager, clusters.get()).Has(agent.site, agent.node);
       },
-      [&](const std::string& site) { return clusters->ReviewClient(site); });
+      {.client_of = [&](const std::string& site) { return clusters->ReviewClient(site); },
+       .name_of = [&](const std::string& site) { return clusters->ClusterOf(site); }});
   plane.OnFenced([&] {
     fenced = true;
     end.request_stop();

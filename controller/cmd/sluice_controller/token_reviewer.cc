@@ -58,8 +58,8 @@ StatusOr<agents::ReviewedToken> ClusterTokenReviewer::Review(const std::string& 
   const std::string account = account_of_(site);
   if (clock_.Mono() >= deadline) return base::DeadlineExceeded("no time left to review the token");
   std::shared_ptr<client::Client> other;
-  if (client_of_) {
-    SLUICE_ASSIGN_OR_RETURN(other, client_of_(site));
+  if (cluster_.client_of) {
+    SLUICE_ASSIGN_OR_RETURN(other, cluster_.client_of(site));
   }
   client::Client& client = other != nullptr ? *other : client_;
   const auto answer =

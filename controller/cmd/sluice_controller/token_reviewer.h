@@ -20,10 +20,12 @@ std::string TokenReviewBody(const std::string& token);
 // What the answer says. Errors: Unauthenticated (why), DataLoss (not a TokenReview).
 base::StatusOr<agents::ReviewedToken> ReadTokenReview(const std::string& answer);
 
-// Who answers for a site's cluster; nullptr: the cluster this controller runs in. Errors:
-// Unavailable.
-using ClientOfSite =
-    std::function<base::StatusOr<std::shared_ptr<client::Client>>(const std::string& site)>;
+// A site's cluster. Nothing set: every site's is the one this controller runs in.
+struct SiteCluster {
+  // Who answers for it; nullptr: the cluster this controller runs in. Errors: Unavailable.
+  std::function<base::StatusOr<std::shared_ptr<client::Client>>(const std::string& site)> client_of;
+  std::function<std::string(const std::string& site)> name_of;  // TokenReviewer::ClusterOf
+};
 
 class ClusterTokenReviewer final : public agents::TokenReviewer {
  public:
@@ -31,20 +33,23 @@ class ClusterTokenReviewer final : public agents::TokenReviewer {
   // "system:serviceaccount:NS:NAME", whether or not there is such a site.
   ClusterTokenReviewer(client::Client& client, base::Clock& clock,
                        std::function<std::string(const std::string& site)> account_of,
-                       ClientOfSite client_of = nullptr)
+                       SiteCluster cluster = {})
       : client_(client),
         clock_(clock),
         account_of_(std::move(account_of)),
-        client_of_(std::move(client_of)) {}
+        cluster_(std::move(cluster)) {}
 
   base::StatusOr<agents::ReviewedToken> Review(const std::string& site, const std::string& token,
                                                base::MonoTime deadline) override;
+  std::string ClusterOf(const std::string& site) override {
+    return cluster_.name_of ? cluster_.name_of(site) : "";
+  }
 
  private:
   client::Client& client_;
   base::Clock& clock_;
   const std::function<std::string(const std::string&)> account_of_;
-  const ClientOfSite client_of_;
+  const SiteCluster cluster_;
 };
 
 }  // namespace sluice::controller_main

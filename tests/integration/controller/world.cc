@@ -109,6 +109,12 @@ std::string Replica::Log() const {
   return text.str();
 }
 
+int Replica::Logged(const std::string& key) const {
+  const std::string log = Log();
+  const std::size_t at = log.find(" " + key + "=");
+  return at == std::string::npos ? 0 : std::atoi(log.c_str() + at + key.size() + 2);
+}
+
 // The port is what the process logged: page="health address" port=NNNN.
 std::string Replica::Fetch(const char* page, const std::string& path) const {
   const std::string log = Log();

@@ -37,6 +37,8 @@ class Replica {
   int WaitExit();
   bool running();
   std::string Log() const;
+  // The first number logged as KEY=NUMBER; 0: none yet.
+  int Logged(const std::string& key) const;
   // Text of a page of the health or metrics port; empty when it cannot be had.
   std::string Page(const std::string& path) const;
   std::string Metrics() const;
