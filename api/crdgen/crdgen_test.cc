@@ -10,6 +10,8 @@
 #include "api/crdgen/schema.h"
 #include "api/crdgen/yaml_writer.h"
 #include "api/markers/markers.pb.h"
+#include "api/v1alpha1/service_level_objective.pb.h"
+#include "api/v1alpha1/site_class.pb.h"
 
 namespace sluice::crdgen {
 namespace {
@@ -165,6 +167,38 @@ TEST(Schema, RefusesWhatHasNoBound) {
   list.Field("list", FieldDescriptorProto::TYPE_INT32)
       .set_label(FieldDescriptorProto::LABEL_REPEATED);
   EXPECT_EQ(RefusalOf(list), "Thing.list: a list needs max_items");
+}
+
+// A class's template becomes an objective by its name and nothing else (site/objects.cc), so the
+// fields that are written twice must be the same twice: docs/adr/0222-slo-templates.md.
+TEST(Schema, AnObjectiveAndItsTemplateSayTheSame) {
+  const auto* objective = v1alpha1::ServiceLevelObjectiveSpec::descriptor();
+  const auto* item = v1alpha1::SloTemplate::descriptor();
+  // Messages name the field as users see it.
+  const auto said = [](std::string text) {
+    const std::string prefix = "sloTemplates.";
+    for (auto at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) {
+      text.erase(at, prefix.size());
+    }
+    return text;
+  };
+  EXPECT_EQ(objective->field_count(), item->field_count());
+  EXPECT_EQ(said(item->options().DebugString()), objective->options().DebugString());
+  for (int i = 0; i < item->field_count(); ++i) {
+    const auto* field = item->field(i);
+    if (field->name() == "name") continue;  // where the objective has its subject
+    const auto* other = objective->FindFieldByName(field->name());
+    ASSERT_NE(other, nullptr) << field->name();
+    EXPECT_EQ(field->number(), other->number()) << field->name();
+    google::protobuf::FieldDescriptorProto ours, theirs;
+    field->CopyTo(&ours);
+    other->CopyTo(&theirs);
+    if (field->is_map()) {  // each has an entry type of its own
+      ours.clear_type_name();
+      theirs.clear_type_name();
+    }
+    EXPECT_EQ(said(ours.DebugString()), said(theirs.DebugString()));
+  }
 }
 
 TEST(Crd, RefusesMoreColumnsThanFit) {

@@ -42,7 +42,7 @@ bool Planner::BeginBack(const RolloutWave& wave, RolloutWaveStatus& started) {
       back.push_back(site->name());
     }
   }
-  if (!back.empty() && !IsAnswered({wave.name(), true, back, back})) return false;
+  if (!back.empty() && !IsAnswered({wave.name(), true, back, back, false})) return false;
   Moves(kWaveReverting,
         {{"wave", wave.name()}, {"sites", fmt::format("{}", fmt::join(back, " "))}});
   started.set_state("Reverting");

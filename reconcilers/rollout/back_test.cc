@@ -63,6 +63,18 @@ TEST_F(RolloutPlan, AnActionThatIsNotTakenSaysWhy) {
   EXPECT_EQ(why(), "");
 }
 
+TEST_F(RolloutPlan, AnAbortStopsInTheMiddleOfAStep) {
+  Run();
+  Settle("a");
+  ASSERT_EQ(Entry("a")->target_nodes(), 3);
+  SiteView& site = seen_.sites.at("a");
+  site.updated = site.updated_ready = 2;  // one node of the step has it so far
+  spec_.set_action("Abort");
+  Run();
+  EXPECT_EQ(status_.outcome(), "Aborted");
+  EXPECT_EQ(Entry("a")->target_nodes(), 2) << "the site's controller gives it to no further node";
+}
+
 TEST_F(RolloutPlan, ARevertIsPausedAndResumedAndNeverTurnedForward) {
   Run();
   Obey("a");

@@ -120,12 +120,109 @@ TEST_F(RolloutPlan, TheVeryFirstSiteNeedsNoGoAhead) {
 }
 
 TEST_F(RolloutPlan, TheHashIsOfWhatIsDecidedAboutAndOfNothingElse) {
-  const std::string hash = PlanHash(spec_);
+  ReleaseView release = *seen_.release;
+  const std::string hash = PlanHash(spec_, release);
   spec_.set_action("Pause");
+  spec_.set_acted_by("bob");
   spec_.set_max_failures(3);
-  EXPECT_EQ(PlanHash(spec_), hash);
+  EXPECT_EQ(PlanHash(spec_, release), hash);
+  release.image = "agent@sha256:other";
+  EXPECT_NE(PlanHash(spec_, release), hash) << "deleted and made anew under its name";
   spec_.mutable_waves(0)->set_step_percent(100);
-  EXPECT_NE(PlanHash(spec_), hash);
+  EXPECT_NE(PlanHash(spec_, *seen_.release), hash);
+}
+
+TEST_F(RolloutPlan, AReleaseThatEndsOnTheWayGivesItToNoFurtherNode) {
+  Run();
+  seen_.release->end_of_life = seen_.now + std::chrono::seconds(5);
+  for (int i = 0; i < 4; ++i) Settle("a");
+  EXPECT_EQ(Entry("a")->target_nodes(), 1);
+  EXPECT_EQ(Held(), "release EndOfLife");
+}
+
+TEST_F(RolloutPlan, AReleaseThatIsGoneOnTheWayHoldsAndSaysSoAndNothingIsLate) {
+  spec_.set_on_failure("Revert");
+  Run();
+  Obey("a");
+  Run();
+  const auto release = seen_.release;
+  seen_.release = base::NotFound("there is no Release r2");
+  for (int i = 0; i < 20; ++i) Settle("a");  // past the deadline, too
+  EXPECT_EQ(Held(), "release Misconfigured");
+  EXPECT_EQ(status_.direction(), "Forward");
+  EXPECT_EQ(Entry("a")->ready_nodes(), 1) << "as last counted";
+  EXPECT_EQ(seen_.sites.at("a").image, kNew) << "what it has stays";
+  seen_.release = release;
+  Finish();
+  EXPECT_EQ(status_.outcome(), "Completed");
+}
+
+TEST_F(RolloutPlan, AReleaseMadeAnewWithAnotherImageIsNotTheOneItBeganWith) {
+  EXPECT_TRUE(AsBegun(seen_.release, status_).ok()) << "nothing has begun";
+  Run();
+  EXPECT_EQ(status_.release_image(), kNew);
+  EXPECT_TRUE(AsBegun(seen_.release, status_).ok());
+  const std::string hash = status_.plan_hash();
+  ReleaseView other = *seen_.release;
+  other.image = "agent@sha256:other";
+  seen_.release = AsBegun(other, status_);
+  for (int i = 0; i < 4; ++i) Settle("a");
+  EXPECT_EQ(Held(), "release Misconfigured");
+  EXPECT_THAT(status_.blocked_by(0).message(), HasSubstr("made anew with another image"));
+  EXPECT_EQ(Entry("a")->target_nodes(), 1);
+  EXPECT_EQ(seen_.sites.at("a").image, kNew);
+  EXPECT_EQ(status_.plan_hash(), hash);
+}
+
+TEST_F(RolloutPlan, GatesAtStepsAreAskedOfTheSiteItselfBeforeEachStepAfterTheCanary) {
+  spec_.mutable_waves(0)->set_gates_at("Step");
+  spec_.mutable_waves(0)->add_gates()->mutable_capacity();
+  seen_.members["first"] = {"a", "b"};
+  seen_.members["rest"] = {};
+  Run();
+  ASSERT_EQ(asked_.size(), 1u);
+  EXPECT_FALSE(asked_[0].step);
+  asked_.clear();
+  for (const char* name : {"a", "b"}) Obey(name);
+  Run();
+  EXPECT_THAT(asked_, IsEmpty()) << "it soaks";
+  Pass(10);
+  Run(false);
+  ASSERT_EQ(asked_.size(), 1u);
+  EXPECT_TRUE(asked_[0].step);
+  EXPECT_THAT(asked_[0].judged, ElementsAre("a", "b"));
+  EXPECT_THAT(asked_[0].moved, IsEmpty()) << "a running wave finishes, frozen or not";
+  EXPECT_EQ(Held(), "a/quiet IncidentOpen");
+  EXPECT_EQ(Entry("a")->target_nodes(), 1);
+  Pass(1000);
+  Run(false);
+  EXPECT_EQ(Held(), "a/quiet IncidentOpen") << "a gate that holds is no late node";
+  Run();
+  EXPECT_EQ(Entry("a")->target_nodes(), 3);
+  EXPECT_EQ(Entry("b")->target_nodes(), 3);
+}
+
+TEST_F(RolloutPlan, WhatRanBeforeIsWhatAnotherRolloutBroughtThatWasFirst) {
+  Run();  // decided, and then the other one's write came first
+  SiteView& site = seen_.sites.at("a");
+  site.rollout = "other";
+  site.rollout_open = true;
+  site.release = "r3";
+  site.image = "agent@sha256:third";
+  site.current = true;
+  Run();
+  EXPECT_EQ(Held(), "a/site Pending");
+  EXPECT_EQ(Entry("a")->from().release(), "r1");
+  Pass(1000);
+  Run();
+  EXPECT_EQ(Held(), "a/site Pending") << "that one's time is not this one's delay";
+  site.rollout = "";
+  site.rollout_open = false;
+  Run();
+  EXPECT_EQ(Held(), "");
+  EXPECT_EQ(Entry("a")->from().release(), "r3");
+  EXPECT_EQ(Entry("a")->from().image(), "agent@sha256:third");
+  EXPECT_EQ(site.image, kNew);
 }
 
 }  // namespace

@@ -13,9 +13,14 @@ void Planner::Forward() {
     RolloutWaveStatus* started = Started(wave.name());
     if (started != nullptr && started->state() == "Done") continue;
     status().set_wave(wave.name());
-    if (started == nullptr && !Start(i)) return;
+    if (started == nullptr) {
+      if (!Start(i)) return;
+    } else {
+      barred_ = !CheckRelease();
+    }
     bool done = true;
     for (RolloutSite* site : SitesOf(wave.name())) done = StepSite(*site, wave) && done;
+    if (!due_.empty()) TakeDueSteps(wave);
     if (!done) return;
     started = Started(wave.name());
     started->set_state("Done");
@@ -58,7 +63,9 @@ bool Planner::Start(int index) {
   }
   CheckExpansion(index, move);
   if (plan_.holds.size() > held || paused_ || plan_.stopped) return false;
-  if (!move.empty() && !IsAnswered({wave.name(), false, Judged(index, move), move})) return false;
+  if (!move.empty() && !IsAnswered({wave.name(), false, Judged(index, move), move, false})) {
+    return false;
+  }
   Begin(wave, sites, move);
   return true;
 }
@@ -110,6 +117,7 @@ void Planner::Begin(const RolloutWave& wave, const std::vector<std::string>& sit
   started.set_name(wave.name());
   started.set_state("Running");
   started.set_started_at(Now());
+  status().set_release_image(o_.release->image);
   for (const std::string& name : sites) {
     const SiteView& view = o_.sites.at(name);
     RolloutSite& site = *status().add_sites();
@@ -121,16 +129,20 @@ void Planner::Begin(const RolloutWave& wave, const std::vector<std::string>& sit
     site.set_max_unavailable(wave.max_unavailable().empty() ? "1" : wave.max_unavailable());
     site.set_started_at(Now());
     site.set_progressed_at(Now());
-    // Not what an aborted Rollout was on the way to: a revert would bring that to every node.
-    const LeftBehind now{view.release, view.image, view.image_pull_policy, view.version};
-    const LeftBehind& from = view.left_behind ? *view.left_behind : now;
-    site.mutable_from()->set_release(from.release);
-    site.mutable_from()->set_image(from.image);
-    site.mutable_from()->set_image_pull_policy(from.image_pull_policy);
+    Remember(view, site);
     const bool moves = std::find(move.begin(), move.end(), name) != move.end();
     site.set_state(moves ? "Moving" : "Done");
     if (!moves) site.set_completed_at(Now());
   }
+}
+
+void Planner::Remember(const SiteView& view, RolloutSite& site) {
+  // Not what an aborted Rollout was on the way to: a revert would bring that to every node.
+  const LeftBehind now{view.release, view.image, view.image_pull_policy, view.version};
+  const LeftBehind& from = view.left_behind ? *view.left_behind : now;
+  site.mutable_from()->set_release(from.release);
+  site.mutable_from()->set_image(from.image);
+  site.mutable_from()->set_image_pull_policy(from.image_pull_policy);
 }
 
 bool Planner::IsOver(RolloutSite& site) {
@@ -174,14 +186,19 @@ bool Planner::IsTaken(const RolloutSite& site) const {
 bool Planner::StepSite(RolloutSite& site, const RolloutWave& wave) {
   if (IsOver(site)) return true;
   const SiteView& view = *Find(site);
-  if (view.rollout_open || !o_.release.ok()) return false;
+  if (view.rollout_open || !o_.release.ok()) return false;  // both are shown as holds
   const bool empty = site.nodes() == 0;
   if (site.target_nodes() == 0 && !empty) {
-    if (!paused_ && !plan_.stopped) {
+    if (MayBegin()) {
       const int canary = wave.has_canary_nodes() ? wave.canary_nodes() : 1;
       SetTarget(site, std::min(std::max(1, canary), site.nodes()));
     }
     return false;
+  }
+  // Another Rollout was first, and has ended since: what it brought is what ran before this one.
+  if (view.rollout != o_.name && view.image != Towards(site)) {
+    Remember(view, site);
+    site.set_progressed_at(Now());
   }
   if (!IsTaken(site)) return false;
   if (!empty && !HasSoaked(site, wave)) return false;
@@ -192,11 +209,26 @@ bool Planner::StepSite(RolloutSite& site, const RolloutWave& wave) {
           {{"site", site.name()}, {"wave", site.wave()}, {"nodes", std::to_string(site.nodes())}});
     return true;
   }
-  if (paused_ || plan_.stopped) return false;
+  if (!MayBegin()) return false;
+  if (wave.gates_at() == "Step" && wave.gates_size() > 0) {
+    due_.push_back(&site);
+  } else {
+    TakeStep(site, wave);
+  }
+  return false;
+}
+
+void Planner::TakeStep(RolloutSite& site, const RolloutWave& wave) {
   const int percent = wave.has_step_percent() ? wave.step_percent() : 25;
   const int step = std::max(1, (site.nodes() * percent + 99) / 100);
   SetTarget(site, std::min(site.nodes(), site.target_nodes() + step));
-  return false;
+}
+
+void Planner::TakeDueSteps(const RolloutWave& wave) {
+  std::vector<std::string> names;
+  for (const RolloutSite* site : due_) names.push_back(site->name());
+  if (!IsAnswered({wave.name(), false, std::move(names), {}, true})) return;
+  for (RolloutSite* site : due_) TakeStep(*site, wave);
 }
 
 bool Planner::HasSoaked(const RolloutSite& site, const RolloutWave& wave) {

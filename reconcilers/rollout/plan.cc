@@ -16,7 +16,8 @@ namespace sluice::rollout {
 
 Plan Planner::Run() {
   status().set_observed_generation(o_.generation);
-  status().set_plan_hash(PlanHash(spec_));
+  // While the Release cannot be read, nobody is asked anew.
+  if (o_.release.ok()) status().set_plan_hash(PlanHash(spec_, *o_.release));
   if (status().direction().empty()) status().set_direction("Forward");
   CountNodes();
   if (!o_.audit_problem.empty()) {
@@ -77,8 +78,9 @@ void Planner::CountNodes() {
   for (RolloutSite& site : *status().mutable_sites()) {
     const SiteView* view = IsUnderWay(site) ? Find(site) : nullptr;
     if (view == nullptr || !view->current) continue;
-    counted_now.push_back(&site);
     const std::string image = Towards(site);
+    if (image.empty()) continue;  // what was counted last stands
+    counted_now.push_back(&site);
     const bool counted =
         view->image == image && view->counted_image == image && view->rollout == o_.name;
     const int ready = counted ? view->updated_ready : 0;
@@ -177,7 +179,10 @@ void Planner::FindStops() {
 }
 
 void Planner::FindLateness(const RolloutSite& site) {
-  if (site.target_nodes() == 0 || IsStepReady(site)) return;
+  if (site.target_nodes() == 0 || IsStepReady(site) || Towards(site).empty()) return;
+  // What another Rollout moves, or what was not written to the site yet, is not the nodes' delay.
+  const SiteView* view = Find(site);
+  if (view == nullptr || view->rollout != o_.name) return;
   const auto since = base::ParseRfc3339(site.progressed_at());
   if (!since.ok()) return;
   const auto limit = std::chrono::seconds(
@@ -202,6 +207,11 @@ void Planner::Stop(const char* gate, const std::string& message) {
 }
 
 void Planner::End(const char* outcome, const std::string& message) {
+  // The sites obey these numbers: an aborted one stops where it stands, in the middle of a step.
+  for (RolloutSite& site : *status().mutable_sites()) {
+    if (!IsUnderWay(site)) continue;
+    site.set_target_nodes(std::min(site.target_nodes(), site.updated_nodes()));
+  }
   status().set_outcome(outcome);
   status().set_completed_at(Now());
   end_message_ = message;
@@ -270,12 +280,23 @@ void Planner::FillConditions() {
   Set("Progressing", plan_.holds.empty() ? types::kTrue : types::kFalse, reason, message);
 }
 
-std::string PlanHash(const v1alpha1::RolloutSpec& spec) {
+std::string PlanHash(const v1alpha1::RolloutSpec& spec, const ReleaseView& release) {
   v1alpha1::RolloutSpec decided;
   *decided.mutable_release_ref() = spec.release_ref();
   *decided.mutable_waves() = spec.waves();
-  return base::Sha256Hex(
-      types::ToJson(decided).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  nlohmann::json json = types::ToJson(decided);
+  json["image"] = release.image;
+  return base::Sha256Hex(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+base::StatusOr<ReleaseView> AsBegun(base::StatusOr<ReleaseView> release,
+                                    const v1alpha1::RolloutStatus& status) {
+  const std::string& begun = status.release_image();
+  if (!release.ok() || begun.empty() || release->image == begun) return release;
+  return base::FailedPrecondition(fmt::format(
+      "spec.releaseRef: the Release was made anew with another image than {}, which this "
+      "Rollout began with; make another Rollout of it",
+      begun));
 }
 
 Plan PlanRollout(const Observed& observed) { return Planner(observed).Run(); }

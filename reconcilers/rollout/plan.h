@@ -7,10 +7,11 @@
 // Invariants (each has a test):
 //  1. A site's number of nodes only grows, one step at a time: the canary nodes, then steps of
 //     stepPercent; the next one when every agent of the step has been ready for soakSeconds, but
-//     for failing ones that maxFailures allows.
+//     for failing ones that maxFailures allows, and with `gatesAt: Step` when the gates pass.
 //  2. A wave starts when the one before is done, its gates passed, and nothing holds its sites.
-//  3. Nothing new begins while it is paused, stopped by failures or by the deadline, or the audit
-//     log cannot be written. What is under way finishes.
+//  3. Nothing new begins while it is paused, stopped by failures or by the deadline, its Release is
+//     gone or at its end, or the audit log cannot be written. What is under way finishes; what is
+//     aborted stops where it stands.
 //  4. What ended stays ended, but for one revert. A revert goes back wave by wave, the last first,
 //     and leaves alone what something else has moved on since. An action that is not taken says
 //     why.
@@ -71,12 +72,13 @@ struct Hold {
   std::string message, unblocked_by, word;
 };
 
-// What has to be asked before a wave starts, or goes back: the wave's gates about each site of
-// `judged`, and what holds each site of `moved` (freezes).
+// What has to be asked before a wave starts, takes its next steps, or goes back: the wave's gates
+// about each site of `judged`, and what holds each site of `moved` (freezes).
 struct Question {
   std::string wave;
   bool revert = false;
   std::vector<std::string> judged, moved;
+  bool step = false;
   friend bool operator==(const Question&, const Question&) = default;
 };
 struct Answer {
@@ -141,7 +143,12 @@ struct SiteRelease {
 std::vector<SiteRelease> WantedReleases(const Observed& observed,
                                         const v1alpha1::RolloutStatus& written);
 
-// What a Decision about a Rollout names: its release and waves, which never change.
-std::string PlanHash(const v1alpha1::RolloutSpec& spec);
+// What a Decision about a Rollout names: its waves and the Release with its image, none of which
+// ever changes. A Release deleted and made anew with another image is another question.
+std::string PlanHash(const v1alpha1::RolloutSpec& spec, const ReleaseView& release);
+
+// `release`, unless it is not the one that the Rollout began with: FailedPrecondition then.
+base::StatusOr<ReleaseView> AsBegun(base::StatusOr<ReleaseView> release,
+                                    const v1alpha1::RolloutStatus& status);
 
 }  // namespace sluice::rollout

@@ -61,7 +61,7 @@ class Planner {
   const SiteView* Find(const RolloutSite& site) const;
   RolloutWaveStatus* Started(const std::string& wave);
   std::vector<RolloutSite*> SitesOf(const std::string& wave);
-  // The image that a site under way moves to.
+  // The image that a site under way moves to; empty: nobody can tell.
   std::string Towards(const RolloutSite& site) const {
     if (site.state() == "Reverting") return site.from().image();
     return o_.release.ok() ? o_.release->image : std::string();
@@ -99,16 +99,23 @@ class Planner {
   // A wave that brings a first release to further sites is decided about, on the first sites' word.
   void CheckExpansion(int index, const std::vector<std::string>& sites);
   bool Start(int index);
+  // Steps that are due, of sites whose wave asks its gates first.
+  void TakeDueSteps(const RolloutWave& wave);
+  // Whether anything new may begin now.
+  bool MayBegin() const { return !paused_ && !plan_.stopped && !barred_; }
   std::vector<std::string> Judged(int index, const std::vector<std::string>& own);
   // Whether the answers can be kept: what is not would be news at every look.
   bool FitsStatus(const Question& question);
   bool IsAnswered(Question question);
   void Begin(const RolloutWave& wave, const std::vector<std::string>& sites,
              const std::vector<std::string>& move);
+  // What it runs is what a revert brings back.
+  static void Remember(const SiteView& view, RolloutSite& site);
   // What a site that is gone, or taken by another Rollout, makes of its entry. True: nothing more.
   bool IsOver(RolloutSite& site);
   void Leave(RolloutSite& site, const std::string& why);
   void SetTarget(RolloutSite& site, int target);
+  void TakeStep(RolloutSite& site, const RolloutWave& wave);
   // Whether the site's present spec is ours and its controller has looked at it.
   bool IsTaken(const RolloutSite& site) const;
   // Whether the site is finished.
@@ -130,7 +137,9 @@ class Planner {
   const v1alpha1::RolloutSpec& spec_;
   Plan plan_;
   bool paused_ = false;
-  bool tolerated_ = false;  // no more agents fail than spec.maxFailures allows
+  bool barred_ = false;            // the Release of the wave under way is gone or at its end
+  bool tolerated_ = false;         // no more agents fail than spec.maxFailures allows
+  std::vector<RolloutSite*> due_;  // whose next step waits for the wave's gates
   std::string end_message_;
 };
 

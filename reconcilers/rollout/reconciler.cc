@@ -95,10 +95,11 @@ void ReadOther(const meta::ObjectPtr& object, SiteView& view) {
   }
 }
 
-std::string ActorOf(const Move& move, const std::string& requested_by) {
+std::string ActorOf(const Move& move, const v1alpha1::RolloutSpec& spec) {
   const std::string_view type = move.type;
+  if (move.by_person) return spec.acted_by().empty() ? spec.requested_by() : spec.acted_by();
   const bool by_itself = type == kReverting || type == kAborted || type == kSiteLeft;
-  return by_itself && !move.by_person ? "controller" : requested_by;
+  return by_itself ? "controller" : spec.requested_by();
 }
 
 std::string TextOf(const Move& move) {
@@ -169,7 +170,8 @@ base::StatusOr<RolloutReconciler::World> RolloutReconciler::Read(
   observed.status = &world.rollout->status();
   observed.now = clock_.Wall();
   const std::string& release = observed.spec->release_ref().name();
-  observed.release = ViewOf(release, stores_.releases.Get({"", release}));
+  observed.release =
+      AsBegun(ViewOf(release, stores_.releases.Get({"", release})), *observed.status);
   if (const base::Status ready = audit_.Ready(); !ready.ok()) {
     observed.audit_problem = "the audit log cannot be written: " + ready.message();
   }
@@ -251,7 +253,7 @@ base::Status RolloutReconciler::Record(const World& world, const Plan& plan, con
                  {"uid", world.object->uid()}};
     for (const auto& [key, value] : move.data) data[key] = value;
     entries.push_back({move.type, "Rollout/" + world.observed.name,
-                       ActorOf(move, world.observed.spec->requested_by()),
+                       ActorOf(move, *world.observed.spec),
                        data.dump(-1, ' ', false, json::error_handler_t::replace)});
   }
   if (entries.empty()) return base::OkStatus();

@@ -123,9 +123,19 @@ class Policies(unittest.TestCase):
         self.assertEqual(made.code, 201, made.message)
         try:
             name = GROUP + "rollouts/weekly"
-            self.refused(self.patch(name, {"spec": {"action": "Abort"}}), "set it to " + self.admin)
-            answer = self.patch(name, {"spec": {"action": "Abort", "requestedBy": self.admin}})
+            self.refused(self.patch(name, {"spec": {"action": "Abort"}}),
+                         "spec.actedBy: must be the user who changes the Rollout; it says " + bob,
+                         "set it to " + self.admin)
+            acted = {"spec": {"action": "Pause", "actedBy": self.admin}}
+            answer = self.server.call("PATCH", name, acted, MERGE)
             self.assertEqual(answer.code, 200, answer.message)
+            self.refused(self.patch(name, {"spec": {"action": "Run"}}, user=bob), "it says " + self.admin)
+            answer = self.patch(name, {"spec": {"action": "Run", "actedBy": None}}, user=bob)
+            self.assertEqual(answer.code, 200, answer.message)
+            # Who asked stays who asked, and without a voice, whoever acts since.
+            answer = self.patch(name, {"spec": {"requestedBy": self.admin, "actedBy": self.admin}})
+            self.assertEqual(answer.code, 422, answer.message)
+            self.assertIn("requestedBy: cannot change", answer.message)
             self.refused(self.patch(name + "/status", {"status": {"outcome": "Completed"}}),
                          "status: is written only by the controller")
             for status, code in (({"waves": [{"name": "all", "state": "Running"}]}, 403),
@@ -135,6 +145,7 @@ class Policies(unittest.TestCase):
                 self.assertEqual(answer.code, code, answer.message)
                 if code == 403:
                     self.assertIn("set spec.action to Abort or Revert", answer.message)
+                    self.refused(self.server.call("DELETE", name, user=COLLECTOR, dryRun="All"))
         finally:
             self.server.call("DELETE", GROUP + "rollouts/weekly", user=CONTROLLER)
 
