@@ -7,9 +7,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "controller/base/file.h"
 #include "reconcilers/gates/slo_cases.h"
@@ -176,6 +179,60 @@ tests:
         eval_time: 10m
         exp_samples: [{labels: '{slo="events",subject_kind="Site",subject="phoenix"}', value: 0.9}]
 )");
+  folder.Promtool("test rules test.yaml");
+}
+
+// As above, and each worked out by hand:
+//   the window's edges   at 19 min the bad minute is the first of the window, at 20 min it has left
+//   it a gap                no sample in minutes 4 and 5, the counters went on: events as above; of
+//   slices
+//                        there are 8, 1 bad: 1 - 0.125/0.1 = -0.25; mean 0.1/8: 0.875
+//   low traffic          9 minutes of 600 good ones, then 3 bad ones in the last: events 3 of 5403:
+//                        1 - 0.000555/0.1 = 0.9944; a slice is a slice: 0; mean 1/10: 0
+TEST(SloRules, BudgetsAreWhatOneWorksOutByHandAtEdgesInGapsAndWithFewRequests) {
+  Slo events = Sliced(BudgetingMethod::kTimeslices);
+  events.name = "events";
+  events.method = BudgetingMethod::kOccurrences;
+  events.slice = {};
+  const Folder folder;
+  std::vector<RuleGroup> groups = {RulesFor(events, {}),
+                                   RulesFor(Sliced(BudgetingMethod::kTimeslices), {}),
+                                   RulesFor(Sliced(BudgetingMethod::kRatioTimeslices), {})};
+  folder.Write("rules.yaml", RuleFileYaml(groups));
+  struct Case {
+    const char *all, *ok;
+    std::vector<std::array<const char*, 4>> budgets;  // at, events, sliced, mean
+  };
+  const std::vector<Case> cases = {
+      {"0+150x100",
+       "0+150x36 5535+135x3 6090+150x60",
+       {{"19m", "0.9", "0", "0.9"}, {"20m", "1", "1", "1"}}},
+      {"0+150x12 _x8 3150+150x40",
+       "0+150x12 _x8 3150+150x15 5535+135x3 6090+150x20",
+       {{"10m", "0.9", "-0.25", "0.875"}}},
+      {"0+150x36 5401 5402 5403 5403",
+       "0+150x36 5400 5400 5400 5400",
+       {{"10m", "0.9944", "0", "0"}}},
+  };
+  std::string text = "rule_files: [rules.yaml]\nevaluation_interval: 15s\ntests:\n";
+  for (const Case& each : cases) {
+    text += fmt::format(
+        "- interval: 15s\n  input_series:\n  - {{series: all, values: '{}'}}\n"
+        "  - {{series: ok, values: '{}'}}\n  promql_expr_test:\n",
+        each.all, each.ok);
+    for (const auto& [at, by_events, sliced, mean] : each.budgets) {
+      const std::vector<std::pair<const char*, const char*>> values = {
+          {"events", by_events}, {"sliced", sliced}, {"mean", mean}};
+      for (const auto& [slo, value] : values) {
+        text += fmt::format(
+            "  - expr: 'round(slo:sluice_error_budget_remaining:ratio{{slo=\"{}\"}}, 0.0001)'\n"
+            "    eval_time: {}\n    exp_samples: [{{labels: "
+            "'{{slo=\"{}\",subject_kind=\"Site\",subject=\"phoenix\"}}', value: {}}}]\n",
+            slo, at, slo, value);
+      }
+    }
+  }
+  folder.Write("test.yaml", text);
   folder.Promtool("test rules test.yaml");
 }
 

@@ -11,39 +11,33 @@ import apiserver
 MERGE = "application/merge-patch+json"
 
 
-class Fleet(threading.Thread):
-    """Every site has the nodes n0, n1, …; a pod whose (namespace, image) is in `unready` does
-    not become ready."""
+class Pods:
+    """The DaemonSet controller and the kubelets of every site, a round at a time. `call` is an
+    ApiServer's; every DaemonSet wants one pod on each of `nodes`. A pod whose (namespace, image) is in
+    `unready` does not become ready."""
 
-    def __init__(self, server, folder, nodes):
-        super().__init__(daemon=True)
-        self.server = apiserver.ApiServer(server.kubeconfig, folder)
-        self.nodes = [f"n{i}" for i in range(nodes)]
+    def __init__(self, call, nodes):
+        self._call = call
+        self.nodes = nodes
         self.unready = set()
         self.most_down = 0  # nodes of one site without a ready pod, after the first round
         self.made = []  # (namespace, node, image) of every pod, in order
-        self.error = None
         self._settled = set()
-        self._end = threading.Event()
-        self.start()
+        self._wrote = False
 
-    def close(self):
-        self._end.set()
-        self.join(60)
-        self.server.close()
-
-    def run(self):
-        try:
-            while not self._end.wait(0.1):
-                for daemon_set in self.list("/apis/apps/v1/daemonsets"):
-                    if not daemon_set["metadata"].get("deletionTimestamp"):
-                        self.tend(daemon_set)
-        except Exception as error:  # told by the test, which would else wait in vain
-            self.error = error
+    def call(self, method, *arguments):
+        self._wrote = self._wrote or method != "GET"
+        return self._call(method, *arguments)
 
     def list(self, path):
-        answer = self.server.call("GET", path)
+        answer = self.call("GET", path)
         return answer.body["items"] if answer.ok else []
+
+    def round(self, daemon_set):
+        """Plays one round; True when something was written."""
+        self._wrote = False
+        self.tend(daemon_set)
+        return self._wrote
 
     def tend(self, daemon_set):
         space = daemon_set["metadata"]["namespace"]
@@ -52,7 +46,7 @@ class Fleet(threading.Thread):
         pods = {}
         for pod in self.list(base):
             if pod["metadata"].get("deletionTimestamp"):
-                self.server.call("DELETE", f"{base}/{pod['metadata']['name']}", {
+                self.call("DELETE", f"{base}/{pod['metadata']['name']}", {
                     "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0})
             else:
                 pods[pod["spec"]["nodeName"]] = pod
@@ -70,7 +64,7 @@ class Fleet(threading.Thread):
                 continue
             fits = (space, pod["spec"]["containers"][0]["image"]) not in self.unready
             if self.is_ready(pod) != fits:
-                self.server.call("PATCH", f"{base}/{pod['metadata']['name']}/status", {"status": {
+                self.call("PATCH", f"{base}/{pod['metadata']['name']}/status", {"status": {
                     "conditions": [{"type": "Ready", "status": "True" if fits else "False"}]}}, MERGE)
             ready += fits
             updated += pod["metadata"]["labels"]["controller-revision-hash"] == revision
@@ -78,13 +72,15 @@ class Fleet(threading.Thread):
             stale = [p for p in pods.values() if p and
                      p["metadata"]["labels"]["controller-revision-hash"] != revision]
             for pod in stale[:1]:
-                self.server.call("DELETE", f"{base}/{pod['metadata']['name']}")
-        self.server.call(
-            "PATCH", f"/apis/apps/v1/namespaces/{space}/daemonsets/{daemon_set['metadata']['name']}/status",
-            {"status": {"observedGeneration": daemon_set["metadata"]["generation"],
-                        "desiredNumberScheduled": len(self.nodes), "currentNumberScheduled": len(pods),
-                        "numberMisscheduled": 0, "numberReady": ready,
-                        "updatedNumberScheduled": updated}}, MERGE)
+                self.call("DELETE", f"{base}/{pod['metadata']['name']}")
+        status = {"observedGeneration": daemon_set["metadata"]["generation"],
+                  "desiredNumberScheduled": len(self.nodes), "currentNumberScheduled": len(pods),
+                  "numberMisscheduled": 0, "numberReady": ready, "updatedNumberScheduled": updated}
+        if not status.items() <= daemon_set.get("status", {}).items():
+            self.call(
+                "PATCH",
+                f"/apis/apps/v1/namespaces/{space}/daemonsets/{daemon_set['metadata']['name']}/status",
+                {"status": status}, MERGE)
 
     @staticmethod
     def is_ready(pod):
@@ -106,7 +102,7 @@ class Fleet(threading.Thread):
         newest = max((r["revision"] for r in history.values()), default=0)
         mine = history.get(hashed)
         if mine is None:
-            self.server.call("POST", base, {
+            self.call("POST", base, {
                 "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": newest + 1,
                 "metadata": {"name": f"{daemon_set['metadata']['name']}-{hashed}",
                              "labels": {**template["metadata"]["labels"],
@@ -115,7 +111,7 @@ class Fleet(threading.Thread):
                 # Compared byte by byte when the number is raised, and a patch writes it anew.
                 "data": {}})
         elif mine["revision"] < newest:
-            answer = self.server.call("PATCH", f"{base}/{mine['metadata']['name']}",
+            answer = self.call("PATCH", f"{base}/{mine['metadata']['name']}",
                                       {"revision": newest + 1}, MERGE)
             if answer.code == 422:
                 raise AssertionError(answer.message)
@@ -123,7 +119,7 @@ class Fleet(threading.Thread):
 
     def make(self, daemon_set, base, node, revision):
         template = daemon_set["spec"]["template"]
-        answer = self.server.call("POST", base, {
+        answer = self.call("POST", base, {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"generateName": "sluice-agent-",
                          "labels": {**template["metadata"]["labels"],
@@ -138,3 +134,29 @@ class Fleet(threading.Thread):
         self.made.append((daemon_set["metadata"]["namespace"], node,
                           template["spec"]["containers"][0]["image"]))
         return answer.body
+
+
+class Fleet(Pods, threading.Thread):
+    """Plays round after round until it is closed. Every site has the nodes n0, n1, …"""
+
+    def __init__(self, server, folder, nodes):
+        threading.Thread.__init__(self, daemon=True)
+        self.server = apiserver.ApiServer(server.kubeconfig, folder)
+        Pods.__init__(self, self.server.call, [f"n{i}" for i in range(nodes)])
+        self.error = None
+        self._end = threading.Event()
+        self.start()
+
+    def close(self):
+        self._end.set()
+        self.join(60)
+        self.server.close()
+
+    def run(self):
+        try:
+            while not self._end.wait(0.1):
+                for daemon_set in self.list("/apis/apps/v1/daemonsets"):
+                    if not daemon_set["metadata"].get("deletionTimestamp"):
+                        self.tend(daemon_set)
+        except Exception as error:  # told by the test, which would else wait in vain
+            self.error = error

@@ -37,12 +37,13 @@ std::string Config(int exporter_port) {
 }  // namespace
 
 base::StatusOr<std::unique_ptr<PrometheusProcess>> PrometheusProcess::Start(
-    int exporter_port, const std::string& rules) {
+    int exporter_port, const std::string& rules, const std::string& more) {
   std::unique_ptr<PrometheusProcess> out(new PrometheusProcess());
   std::string pattern = std::filesystem::temp_directory_path() / "prometheus-XXXXXX";
   if (mkdtemp(pattern.data()) == nullptr) return base::FromErrno(errno, "mkdtemp");
   out->directory_ = pattern;
-  SLUICE_RETURN_IF_ERROR(base::WriteFileAtomic(pattern + "/prometheus.yml", Config(exporter_port)));
+  SLUICE_RETURN_IF_ERROR(
+      base::WriteFileAtomic(pattern + "/prometheus.yml", Config(exporter_port) + more));
   SLUICE_RETURN_IF_ERROR(
       base::WriteFileAtomic(pattern + "/rules.yaml", rules.empty() ? "groups: []\n" : rules));
   const std::string data = "--storage.tsdb.path=" + pattern + "/data";

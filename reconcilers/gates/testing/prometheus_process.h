@@ -15,9 +15,12 @@ namespace sluice::gates::testing {
 class PrometheusProcess {
  public:
   // Scrapes 127.0.0.1:`exporter_port` as job "sluice" with these rules (a rule file's text; may be
-  // empty). Ready on return. Errors: NotFound when there is no prometheus, DeadlineExceeded.
+  // empty). `config` is added to the file of configuration, a remote_read that cannot be reached
+  // say: such a Prometheus answers with warnings. Ready on return. Errors: NotFound when there is
+  // no prometheus, DeadlineExceeded.
   static base::StatusOr<std::unique_ptr<PrometheusProcess>> Start(int exporter_port,
-                                                                  const std::string& rules);
+                                                                  const std::string& rules,
+                                                                  const std::string& config = {});
   ~PrometheusProcess();
   PrometheusProcess(const PrometheusProcess&) = delete;
   PrometheusProcess& operator=(const PrometheusProcess&) = delete;

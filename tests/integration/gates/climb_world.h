@@ -1,4 +1,4 @@
-// A climb against a real API server and a real Prometheus: the controllers of Promotions,
+// A climb against a real API server and a real Prometheus: the controllers of Promotions, Rollouts,
 // objectives and plans in a Manager, an exporter that plays the site's agents. Include only from
 // the tests of this folder.
 #pragma once
@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "controller/base/time_format.h"
 #include "controller/client/config.h"
 #include "controller/runtime/manager.h"
 #include "controller/testing/api_server.h"
@@ -21,6 +22,7 @@
 #include "reconcilers/gates/testing/exporter.h"
 #include "reconcilers/gates/testing/prometheus_process.h"
 #include "reconcilers/promotion/register.h"
+#include "reconcilers/rollout/register.h"
 #include "reconcilers/slo/register.h"
 #include "reconcilers/stageplan/register.h"
 
@@ -33,6 +35,8 @@ using nlohmann::json;
 using testing_kit::WaitUntil;
 
 inline constexpr auto kPatience = 60s;
+
+inline std::string At(base::WallTime time) { return base::FormatRfc3339(time); }
 
 inline std::string SiteYaml(const std::string& prometheus, const std::string& stage) {
   return fmt::format(R"yaml(
@@ -49,10 +53,19 @@ spec:
                      prometheus, stage, "kubernetes-admin");
 }
 
+// What outlives a life of the controller; null: the real clock, no audit log, no external gates.
+struct LifeOptions {
+  base::Clock* clock = nullptr;
+  audit::Appender* audit = nullptr;
+  gates::ExternalAsker* external = nullptr;
+};
+
 // One life of the controller: made, run on a thread, stopped.
 class ControllerLife {
  public:
-  explicit ControllerLife(const std::string& kubeconfig) {
+  ControllerLife(const std::string& kubeconfig, const LifeOptions& outer) {
+    base::Clock& clock = outer.clock == nullptr ? own_clock_ : *outer.clock;
+    audit::Appender& audit = outer.audit == nullptr ? no_audit_ : *outer.audit;
     auto config = client::LoadKubeconfig(kubeconfig);
     SLUICE_CHECK(config.ok());
     auto api = client::NewClient(*config);
@@ -63,14 +76,18 @@ class ControllerLife {
     options.identity = "test";
     options.metrics_address = "127.0.0.1:0";
     options.health_address.clear();
-    manager_ = runtime::Manager::New(options, *api_, clock_);
+    manager_ = runtime::Manager::New(options, *api_, clock);
     secrets_ = std::make_unique<common::SecretReader>(
         *api_, manager_->StoreOf(common::kSecrets, {.ns = "sluice-system"}), "sluice-system",
-        clock_);
-    promotion_deps_.emplace(promotion::Deps{manager_->fenced_client(), *secrets_, audit_, clock_});
-    slo_deps_.emplace(slo::Deps{manager_->fenced_client(), *secrets_, clock_});
-    plan_deps_.emplace(stageplan::Deps{manager_->fenced_client(), clock_});
+        clock);
+    client::Client& fenced = manager_->fenced_client();
+    promotion_deps_.emplace(promotion::Deps{fenced, *secrets_, audit, clock, outer.external});
+    rollout_deps_.emplace(rollout::Deps{
+        fenced, *secrets_, audit, clock, {"agent:1", "IfNotPresent"}, outer.external});
+    slo_deps_.emplace(slo::Deps{fenced, *secrets_, clock});
+    plan_deps_.emplace(stageplan::Deps{fenced, clock});
     promotion::Register(*manager_, *promotion_deps_);
+    rollout::Register(*manager_, *rollout_deps_);
     slo::Register(*manager_, *slo_deps_);
     stageplan::Register(*manager_, *plan_deps_);
     thread_ = std::jthread([this](std::stop_token stop) {
@@ -84,12 +101,13 @@ class ControllerLife {
   }
 
  private:
-  base::RealClock clock_;
+  base::RealClock own_clock_;
+  audit::NoAudit no_audit_;
   std::unique_ptr<client::Client> api_;
   std::unique_ptr<runtime::Manager> manager_;
   std::unique_ptr<common::SecretReader> secrets_;
-  audit::NoAudit audit_;
   std::optional<promotion::Deps> promotion_deps_;
+  std::optional<rollout::Deps> rollout_deps_;
   std::optional<slo::Deps> slo_deps_;
   std::optional<stageplan::Deps> plan_deps_;
   std::jthread thread_;
@@ -129,7 +147,20 @@ class ClimbWorld : public ::testing::Test {
     const base::Status status = server_->Apply(SiteYaml(prometheus_->url(), stage));
     ASSERT_TRUE(status.ok()) << status.ToString();
   }
-  void Start() { life_ = std::make_unique<ControllerLife>(server_->kubeconfig()); }
+  void Start() { life_ = std::make_unique<ControllerLife>(server_->kubeconfig(), outer_); }
+  void Restart() {
+    life_.reset();
+    Start();
+  }
+
+  // Makes the object, or changes it; our part of it is replaced.
+  void Put(const meta::Resource& resource, const std::string& name, json spec) {
+    Write(resource, name, "spec", std::move(spec));
+  }
+  // As the object's own controller would.
+  void PutStatus(const meta::Resource& resource, const std::string& name, json status) {
+    Write(resource, name, "status", std::move(status));
+  }
 
   json Look(const meta::Resource& resource, const std::string& name) {
     const auto object = api_->Get(resource, {"", name});
@@ -160,7 +191,22 @@ class ClimbWorld : public ::testing::Test {
                                          << Look(common::kSites, "phoenix").dump(1);
   }
 
+  void Write(const meta::Resource& resource, const std::string& name, const char* part,
+             json content) {
+    const json body = {{"apiVersion", resource.ApiVersion()},
+                       {"kind", resource.kind},
+                       {"metadata", {{"name", name}}},
+                       {part, std::move(content)}};
+    client::ApplyOptions options;
+    options.field_manager = "test";
+    options.force = true;
+    const auto answer = std::string(part) == "status" ? api_->ApplyStatus(resource, body, options)
+                                                      : api_->Apply(resource, body, options);
+    EXPECT_TRUE(answer.ok()) << resource.kind << " " << name << ": " << answer.status().ToString();
+  }
+
   const char* const objects_;
+  LifeOptions outer_;  // set before SetUp starts the first life
   Exporter exporter_;
   std::unique_ptr<PrometheusProcess> prometheus_;
   std::unique_ptr<testing_kit::ApiServer> server_;
