@@ -3,11 +3,14 @@ emptying of namespaces, the end of what has no owner. The real ones run in tests
 pace would decide how long a case takes."""
 import json
 
+import fleet  # tests/integration's, which world.py puts on the path
+
 GROUP = "/apis/sluice.dev/v1alpha1/"
 LISTS = {
     "Site": GROUP + "sites", "Tenant": GROUP + "tenants",
     "SiteClass": GROUP + "siteclasses", "StagePlan": GROUP + "stageplans",
     "ServiceLevelObjective": GROUP + "servicelevelobjectives",
+    "Release": GROUP + "releases", "Rollout": GROUP + "rollouts",
     "Promotion": GROUP + "promotions", "Namespace": "/api/v1/namespaces",
     "DaemonSet": "/apis/apps/v1/daemonsets", "Service": "/api/v1/services",
     "ServiceAccount": "/api/v1/serviceaccounts", "ConfigMap": "/api/v1/configmaps",
@@ -34,6 +37,13 @@ def path_of(thing):
 class Actor:
     def __init__(self, lane):
         self._lane = lane
+        self._pods = fleet.Pods(lane.call, [])
+
+    def make_pods(self):
+        """Pods for every DaemonSet: from then on they are played, too, and it is they that count."""
+        for thing in self._lane.must("GET", LISTS["DaemonSet"])["items"]:
+            self._pods.nodes = self._nodes_of(thing)
+            self._pods.round(thing)
 
     def objects(self):
         """Every object of the world, with its kind, but what the API server keeps for itself."""
@@ -75,9 +85,11 @@ class Actor:
             self._lane.call("PATCH", path, json.dumps({"metadata": {"finalizers": None}}),
                                    MERGE)
             return True
-        selector = thing["spec"]["template"]["spec"].get("nodeSelector", {})
-        nodes = self._lane.must("GET", "/api/v1/nodes")["items"]
-        count = sum(selector.items() <= n["metadata"].get("labels", {}).items() for n in nodes)
+        nodes = self._nodes_of(thing)
+        if self._pods.list(f"/apis/apps/v1/namespaces/{meta['namespace']}/controllerrevisions"):
+            self._pods.nodes = nodes
+            return self._pods.round(thing)
+        count = len(nodes)
         now = thing.get("status", {})
         # A roll-out is seen in two steps: the new generation with nothing updated, then all of it.
         updated = count if now.get("observedGeneration") == meta["generation"] else 0
@@ -88,6 +100,12 @@ class Actor:
             return False
         self._lane.call("PATCH", path + "/status", json.dumps({"status": wanted}), MERGE)
         return True
+
+    def _nodes_of(self, daemon_set):
+        selector = daemon_set["spec"]["template"]["spec"].get("nodeSelector", {})
+        nodes = self._lane.must("GET", "/api/v1/nodes")["items"]
+        return [n["metadata"]["name"] for n in nodes
+                if selector.items() <= n["metadata"].get("labels", {}).items()]
 
     def _empty(self, namespace):
         name = namespace["metadata"]["name"]

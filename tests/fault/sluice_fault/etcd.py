@@ -10,7 +10,9 @@ import json
 
 PREFIXES = [f"/registry/{p}/" for p in (
     "sluice.dev/siteclasses", "sluice.dev/sites", "sluice.dev/tenants", "sluice.dev/stageplans",
-    "sluice.dev/servicelevelobjectives", "sluice.dev/promotions", "minions", "daemonsets",
+    "sluice.dev/servicelevelobjectives", "sluice.dev/promotions", "sluice.dev/releases",
+    "sluice.dev/rollouts", "minions", "daemonsets", "pods/sluice-site-phoenix",
+    "controllerrevisions/sluice-site-phoenix",
     "services/specs/sluice-site-phoenix", "services/endpoints/sluice-site-phoenix", "events",
     "serviceaccounts/sluice-site-phoenix", "configmaps/sluice-site-phoenix",
     "configmaps/sluice-system", "secrets/sluice-system", "secrets/falcon", "leases/sluice-system",

@@ -23,6 +23,7 @@ OBJECTIVE = {"indicator": AVAILABILITY, "window": "20s", "target": "0.95", "minE
 AGENTS_GATE = {"name": "agents", "validForSeconds": 600, "metric": {
     "query": 'min(sluice_site_agents_ready{site="$site"})', "op": "gte", "threshold": "1",
     "freshnessSelector": 'sluice_site_agents_ready{site="$site"}'}}
+RELEASED = "agent@sha256:" + "b" * 64
 SOAK_GATE = {"name": "soak", "soak": {"seconds": 1}}
 
 
@@ -103,6 +104,15 @@ def roll_out(lane):
                site(lane.prometheus, release={"image": "agent:2"}))
 
 
+def release(lane):
+    """A Release by a Rollout over the site's two nodes, the canary first."""
+    lane.actor.make_pods()
+    lane.apply(_object("Release", "agent-2", {"version": "2.0.0", "image": RELEASED}),
+               _object("Rollout", "weekly", {
+                   "releaseRef": {"name": "agent-2"}, "requestedBy": "somebody",
+                   "waves": [{"name": "all", "sites": {"names": ["phoenix"]}, "soakSeconds": 0}]}))
+
+
 def advance(lane):
     lane.apply(site(lane.prometheus, stage="Run"))
 
@@ -150,6 +160,17 @@ def rolled_out(objects):
             and _of(objects, "Site", "phoenix")["status"]["agents"].get("updated") == 2)
 
 
+def released(objects):
+    """Completed, and the site let go of: with the release and without the Rollout."""
+    phoenix = _of(objects, "Site", "phoenix")
+    return (_of(objects, "Rollout", "weekly").get("status", {}).get("outcome") == "Completed"
+            and phoenix["spec"]["release"].get("image") == RELEASED
+            and "rolloutRef" not in phoenix["spec"]["release"]
+            and [v["site"] for v in _of(objects, "Release", "agent-2").get("status", {}).get(
+                "verifiedIn", [])] == ["phoenix"]
+            and created(objects))
+
+
 def advanced(objects):
     return _stage_is(objects, "Run")
 
@@ -171,6 +192,7 @@ SCENARIOS = {s.name: s for s in (
     Scenario("create", "", create, created),
     Scenario("change", "create", change, created),
     Scenario("rollout", "create", roll_out, rolled_out),
+    Scenario("release", "create", release, released),
     Scenario("advance", "create", advance, advanced),
     Scenario("delete", "create", delete, deleted),
 )}

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 
-from . import actor, etcd, proxy
-
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 import apiserver  # noqa: E402
+
+from . import actor, etcd, proxy  # noqa: E402
 
 USER = "sluice-fault-controller"
 NAMESPACE = "sluice-system"
@@ -208,7 +208,8 @@ class Lane:
 
 KIND_PATHS = {"Node": "/api/v1/nodes", "Namespace": "/api/v1/namespaces"}
 PLURALS = {"Secret": "secrets", "SiteClass": "siteclasses", "Site": "sites", "Tenant": "tenants",
-           "StagePlan": "stageplans", "ServiceLevelObjective": "servicelevelobjectives"}
+           "StagePlan": "stageplans", "ServiceLevelObjective": "servicelevelobjectives",
+           "Release": "releases", "Rollout": "rollouts"}
 
 
 def path_of(thing):
