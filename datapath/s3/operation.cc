@@ -1,5 +1,6 @@
 #include "datapath/s3/operation.h"
 
+#include "datapath/s3/checksum.h"
 #include "datapath/s3/uri.h"
 
 namespace sluice::s3 {
@@ -26,6 +27,8 @@ enum Param : std::uint32_t {
   kUploadList = 1 << 12,  // max-uploads, key-marker, upload-id-marker
   kPartList = 1 << 13,    // max-parts, part-number-marker
   kBucketList = 1 << 14,  // max-buckets, bucket-region
+  kChecksumMode = 1 << 15,
+  kUploadSum = 1 << 16,  // a checksum in the query of a presigned upload
   kDenied = 1 << 30,
   kUnknown = 1u << 31,
 };
@@ -44,8 +47,8 @@ constexpr NamedParam kParams[] = {
     {"X-Amz-Signature", kIgnored},
     {"X-Amz-Security-Token", kIgnored},
     {"X-Amz-Content-Sha256", kIgnored},
-    {"x-amz-checksum-mode", kIgnored},
-    {"X-Amz-Checksum-Mode", kIgnored},
+    {"x-amz-checksum-mode", kChecksumMode},
+    {"X-Amz-Checksum-Mode", kChecksumMode},
     {"response-content-type", kResponse},
     {"response-content-language", kResponse},
     {"response-expires", kResponse},
@@ -84,7 +87,9 @@ std::uint32_t ParamOf(std::string_view raw) {
   for (const NamedParam& known : kParams) {
     if (EqualsDecoded(raw, known.name)) return known.param;
   }
-  return kUnknown;
+  if (EqualsIgnoreCase(raw, "x-amz-sdk-checksum-algorithm")) return kUploadSum;
+  const bool sum = EqualsIgnoreCase(raw.substr(0, 15), "x-amz-checksum-");
+  return sum && ChecksumOfHeader(raw) ? kUploadSum : kUnknown;
 }
 
 struct OperationRow {
@@ -104,11 +109,11 @@ constexpr OperationRow kRows[] = {
     {"DeleteObjects", Access::kDelete, kDelete},
     {"GetObject", Access::kRead, kResponse | kVersionId | kPartNumber},
     {"HeadObject", Access::kRead, kResponse | kVersionId | kPartNumber},
-    {"PutObject", Access::kWrite, 0},
+    {"PutObject", Access::kWrite, kUploadSum},
     {"CopyObject", Access::kWrite, 0},
     {"DeleteObject", Access::kDelete, kVersionId},
     {"CreateMultipartUpload", Access::kWrite, kUploads},
-    {"UploadPart", Access::kWrite, kPartNumber | kUploadId},
+    {"UploadPart", Access::kWrite, kPartNumber | kUploadId | kUploadSum},
     {"UploadPartCopy", Access::kWrite, kPartNumber | kUploadId},
     {"CompleteMultipartUpload", Access::kWrite, kUploadId},
     {"AbortMultipartUpload", Access::kWrite, kUploadId},
@@ -311,7 +316,9 @@ Error Classify(const http1::Request& request, const Query& query, std::string_vi
     params |= kind;
     if (kind == kVersionId) target->version_id = &param;
     if (kind == kUploadId) target->upload_id = &param;
+    if (kind == kChecksumMode) target->checksum_mode = EqualsIgnoreCase(param.value, "ENABLED");
   }
+  params &= ~kChecksumMode;
   if (params & kUnknown) return {ErrorCode::kNotImplemented, {}};
 
   Error error;
@@ -324,6 +331,8 @@ Error Classify(const http1::Request& request, const Query& query, std::string_vi
     error = ObjectOperation(request, params, &target->operation);
   }
   if (error) return error;
+  if (const http1::Header* mode = request.headers.Line(HeaderId::kAmzChecksumMode))
+    target->checksum_mode |= EqualsIgnoreCase(mode->value, "ENABLED");
   if (params & ~Row(target->operation).allowed) return {ErrorCode::kNotImplemented, {}};
   if ((params & kPartNumber) && (error = ReadPartNumber(query, target))) return error;
   return CheckHeaders(request, target);

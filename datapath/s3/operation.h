@@ -1,10 +1,11 @@
 // Which S3 operation a request is, on which bucket and key.
 //
 // An allow-list: an operation is recognised only when every query parameter and every header that
-// would change its meaning is known. ACL, policy and ownership calls are AccessDenied; other
-// subresources, unknown parameters and unknown x-amz-* headers are NotImplemented (DESIGN.md §6).
-// The key is decoded exactly once, here. Keys with a "." or ".." segment are refused, because some
-// origins resolve them and a name would leave its mount.
+// would change its meaning is known. (Checksums in the query of an upload are known and mean
+// nothing: docs/adr/0231-checksums-told-by-the-cache.md.) ACL, policy and ownership calls are
+// AccessDenied; other subresources, unknown parameters and unknown x-amz-* headers are
+// NotImplemented (DESIGN.md §6). The key is decoded exactly once, here. Keys with a "." or ".."
+// segment are refused, because some origins resolve them and a name would leave its mount.
 //
 // Pure; no allocation; any thread.
 #pragma once
@@ -56,6 +57,7 @@ struct Target {
   std::string_view key;     // decoded; empty for bucket operations
   bool virtual_host = false;
   bool sse_customer = false;               // SSE-C headers: never cached
+  bool checksum_mode = false;              // x-amz-checksum-mode: ENABLED, in header or query
   std::uint32_t part_number = 0;           // 1 to 10000; 0: none
   const QueryParam* version_id = nullptr;  // raw value
   const QueryParam* upload_id = nullptr;   // raw value

@@ -83,6 +83,26 @@ TEST(Classify, RefusesAccessControlAndEverythingItDoesNotKnow) {
             "PutObject b k");
 }
 
+TEST(Classify, ChecksumsInTheQueryOfAnUploadMeanNothing) {
+  const std::string of_nothing =
+      "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
+  EXPECT_EQ(Of("PUT /b/k?" + of_nothing), "PutObject b k");
+  EXPECT_EQ(Of("PUT /b/k?partNumber=1&uploadId=u&X-Amz-Checksum-Sha256=x"), "UploadPart b k");
+  EXPECT_EQ(Of("GET /b/k?" + of_nothing), "!NotImplemented");
+  EXPECT_EQ(Of("POST /b/k?uploadId=u&x-amz-checksum-crc32=x"), "!NotImplemented");
+  for (const char* other : {"x-amz-checksum-type=FULL_OBJECT", "x-amz-checksum-new=x",
+                            "x-amz-checksum-", "x-amz-meta-a=b"})
+    EXPECT_EQ(Of("PUT /b/k?" + std::string(other)), "!NotImplemented") << other;
+}
+
+TEST(Classify, KnowsWhoAsksForChecksums) {
+  EXPECT_FALSE(Classified("GET /b/k").target.checksum_mode);
+  EXPECT_TRUE(Classified("GET /b/k", "x-amz-checksum-mode: ENABLED\r\n").target.checksum_mode);
+  EXPECT_TRUE(Classified("HEAD /b/k?x-amz-checksum-mode=ENABLED").target.checksum_mode);
+  EXPECT_TRUE(Classified("GET /b/k?X-Amz-Checksum-Mode=enabled").target.checksum_mode);
+  EXPECT_FALSE(Classified("GET /b/k", "x-amz-checksum-mode: no\r\n").target.checksum_mode);
+}
+
 TEST(Classify, DecodesAKeyOnceAndRefusesNamesThatCouldLeaveTheirMount) {
   EXPECT_EQ(Of("GET /b/a%252Fb"), "GetObject b a%2Fb");
   EXPECT_EQ(Of("GET /b/a%2Fb"), "GetObject b a/b");

@@ -104,6 +104,7 @@ class Connection final : public net::StreamHandler, private BodySender::Waker {
 
   // Objects (object_reads.cc).
   void StartObject(bool again);
+  bool WantsChecksums() const;
   bool KnownToBeAbsent();
   void LoadObject();
   void OnLoaded(std::uint64_t request, const LoadResult& result);

@@ -30,6 +30,10 @@ class Fetcher::Run final : public origin::ResponseHandler {
         job_(job),
         metrics_(*target_.mount->origin->metrics) {}
 
+  // Before Start(0, ...): the body from the object's first byte on without a range, since an origin
+  // gives the checksums of the whole only so.
+  void AskForChecksums() { whole_ = true; }
+
   void Start(std::uint64_t first, std::uint64_t end, const std::string& if_match) {
     first_byte_ = first;
     epoch_ = fetcher_.cache_.InvalidationEpoch(target_.cache_name);
@@ -39,8 +43,10 @@ class Fetcher::Run final : public origin::ResponseHandler {
     request.method = job_ == Job::kLoadHead ? http1::Method::kHead : http1::Method::kGet;
     request.bucket = target_.mount->origin_bucket;
     request.key = target_.key;
-    if (job_ != Job::kLoadHead)
+    if (job_ != Job::kLoadHead && !whole_)
       request.headers.emplace_back("range", fmt::format("bytes={}-{}", first, end - 1));
+    if (job_ == Job::kLoadHead || whole_)
+      request.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
     if (!if_match.empty()) request.headers.emplace_back("if-match", if_match);
     request.head_deadline = kOriginDeadline;
     exchange_ = fetcher_.upstream_.Start(target_.mount->origin->name, std::move(request), this);
@@ -91,6 +97,8 @@ class Fetcher::Run final : public origin::ResponseHandler {
     object_ = fetcher_.cache_.Publish(target_.cache_name, std::move(meta).value(),
                                       base::MonoTime::min(), epoch_);
     if (!object_) return Settle({.kind = LoadResult::Kind::kUncacheable, .object = {}});
+    if ((job_ == Job::kLoadHead || whole_) && status_ == 200)
+      object_->SetChecksums(ChecksumLines(response.headers));
     if (job_ == Job::kLoadRange && size > 0) TakeTickets(first, last);
     // As of the question: the origin may have decided at once and answered late.
     fetcher_.cache_.Confirm(*object_, asked_, epoch_);
@@ -121,7 +129,8 @@ class Fetcher::Run final : public origin::ResponseHandler {
       if (in_chunk_ < object_->chunk_length(next_index_)) continue;
       ++next_index_;
       in_chunk_ = 0;
-      if (next_index_ < end_index_ && !AnyTicketLeft()) return Finish();  // the rest is not for us
+      // The rest is not for us.
+      if (next_index_ < end_index_ ? !AnyTicketLeft() : more_follows_) return Finish();
     }
   }
 
@@ -183,6 +192,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
     const std::uint64_t window = std::max(kFillWindowBytes, chunk_bytes) / chunk_bytes;
     end_index_ = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(last / chunk_bytes + 1, next_index_ + window));
+    more_follows_ = end_index_ <= last / chunk_bytes;
     for (std::uint32_t i = next_index_; i < end_index_; ++i) {
       // A chunk whose end was not asked for cannot be completed by this answer.
       const std::uint64_t end = std::uint64_t{i} * chunk_bytes + object_->chunk_length(i);
@@ -210,7 +220,7 @@ class Fetcher::Run final : public origin::ResponseHandler {
       if (ticket) ticket.Fail(why);
   }
   void RestartAsHead() {
-    restart_as_head_ = false;
+    restart_as_head_ = whole_ = false;
     job_ = Job::kLoadHead;
     status_ = 0;
     Start(0, 1, "");
@@ -234,6 +244,8 @@ class Fetcher::Run final : public origin::ResponseHandler {
   int status_ = 0;
   bool settled_ = false;
   bool restart_as_head_ = false;
+  bool whole_ = false;         // asked without a range
+  bool more_follows_ = false;  // the answer goes on behind the last chunk that is taken
 };
 
 Fetcher::Fetcher(net::EventLoop& loop, store::Cache& cache, Upstream& upstream)
@@ -257,7 +269,8 @@ void Fetcher::Load(const OriginObject& target, const Want& want, OnLoaded done) 
   }
   if (!loading_.contains(target.cache_name)) {
     store::ObjectRef object = cache_.Find(target.cache_name);
-    if (object && object->checked_at() >= want.asked) {
+    const bool enough = object && (!want.checksums || object->checksums() != nullptr);
+    if (enough && object->checked_at() >= want.asked) {
       loop_.Post([done = std::move(done), object = std::move(object)]() mutable {
         done({.kind = LoadResult::Kind::kObject, .object = std::move(object)});
       });
@@ -276,6 +289,7 @@ void Fetcher::Load(const OriginObject& target, const Want& want, OnLoaded done) 
   const std::uint64_t chunk = cache_.chunk_bytes();
   const std::uint64_t first = *want.first_byte / chunk * chunk;
   std::uint64_t end = first + std::max(kFillWindowBytes, chunk);
+  if (want.checksums && first == 0 && !want.end_byte.has_value()) run.AskForChecksums();
   if (want.end_byte.has_value()) end = std::min(end, (*want.end_byte + chunk - 1) / chunk * chunk);
   run.Start(first, std::max(end, first + chunk), "");
 }

@@ -6,7 +6,8 @@
 // already. A fill goes on when the client that began it leaves; it ends with its window.
 //
 // A cold GET needs no HEAD first: the load is a ranged GET of the first window; its head gives the
-// metadata and its body the first chunks.
+// metadata and its body the first chunks. Checksums of the whole object come with a HEAD, and with
+// a GET without a range when who waits asked for them: that one is broken off behind its window.
 //
 // Retries, deadlines and the circuit that makes a dead origin cost a bounded time once, not once a
 // request, are the origin client's (datapath/origin).
@@ -70,6 +71,7 @@ class Fetcher {
     std::optional<std::uint64_t> first_byte;
     std::optional<std::uint64_t> end_byte;  // exclusive
     base::MonoTime asked;  // an answer confirmed since then (by a load that has just ended) will do
+    bool checksums = false;  // the object's are wanted (Object::checksums)
   };
   void Load(const OriginObject& target, const Want& want, OnLoaded done);
 

@@ -41,7 +41,8 @@ inline constexpr std::chrono::milliseconds kMemoryRetry{20};
 // How long an object that the origin did not know is taken to be absent, if the metadata TTL is not
 // shorter still.
 inline constexpr std::chrono::seconds kAbsentLife{1};
-inline constexpr int kMaxChunkAttempts = 3;  // of one answer on one chunk
+inline constexpr std::size_t kMaxChecksumBytes = 512;  // of an object, as lines of a head
+inline constexpr int kMaxChunkAttempts = 3;            // of one answer on one chunk
 inline constexpr std::chrono::seconds kSlowDownRetryAfter{1};
 
 // Transmit: bodies up to here go out by one writev with their head, longer ones by sendfile. The

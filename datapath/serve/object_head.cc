@@ -5,6 +5,7 @@
 
 #include "datapath/http1/date.h"
 #include "datapath/s3/uri.h"
+#include "datapath/serve/limits.h"
 #include "datapath/store/limits.h"
 
 namespace sluice::serve {
@@ -120,6 +121,17 @@ std::string RenderMetaWithOverrides(const store::ObjectMeta& meta, const s3::Que
     if (!skip) AppendLine(&out, name, value);
   }
   return out;
+}
+
+std::string ChecksumLines(const http1::Headers& headers) {
+  constexpr std::string_view kPrefix = "x-amz-checksum-";
+  std::string out;
+  for (const http1::Header& line : headers) {
+    if (line.name.size() > kPrefix.size() &&
+        http1::EqualsIgnoreCase(line.name.substr(0, kPrefix.size()), kPrefix))
+      AppendLine(&out, line.name, line.value);
+  }
+  return out.size() <= kMaxChecksumBytes ? out : std::string();
 }
 
 s3::ObjectFacts FactsOf(const store::ObjectMeta& meta) {

@@ -23,6 +23,10 @@ std::string RenderMeta(const store::ObjectMeta& meta);
 std::string RenderMetaWithOverrides(const store::ObjectMeta& meta, const s3::Query& query);
 bool HasOverrides(const s3::Query& query);
 
+// The checksums in an answer about the whole object (a HEAD, or a GET's 200: with a 206 an origin
+// may send those of a part), as lines; empty: there are none, or more than kMaxChecksumBytes.
+std::string ChecksumLines(const http1::Headers& headers);
+
 s3::ObjectFacts FactsOf(const store::ObjectMeta& meta);
 
 }  // namespace sluice::serve

@@ -28,7 +28,8 @@ void Connection::StartObject(bool again) {
   if (known && !again) {
     // Times are compared, never their ages: one that was never confirmed has no age.
     const bool fresh = known->checked_at() > worker_.loop().Now() - mount_->metadata_ttl;
-    if (fresh) return ServeObject(std::move(known));
+    if (fresh && !(WantsChecksums() && known->checksums() == nullptr))
+      return ServeObject(std::move(known));
   }
   if (!known && !again && KnownToBeAbsent()) {
     worker_.metrics().absent_served.Add();
@@ -36,6 +37,12 @@ void Connection::StartObject(bool again) {
   }
   stale_ = std::move(known);
   LoadObject();
+}
+
+// They are told with the whole object only.
+bool Connection::WantsChecksums() const {
+  return scratch_->target.checksum_mode &&
+         !scratch_->parser.request().headers.Has(HeaderId::kRange);
 }
 
 // Many readers that look for what is not there yet ask the origin once in a while, not each time.
@@ -50,8 +57,10 @@ void Connection::LoadObject() {
   WaitStarts();
   stream_->SetDeadline(kOriginDeadline + kOriginDeadline);
   // What may be told now without asking may be told from another's question as well.
-  Fetcher::Want want{
-      .first_byte = {}, .end_byte = {}, .asked = worker_.loop().Now() - mount_->metadata_ttl};
+  Fetcher::Want want{.first_byte = {},
+                     .end_byte = {},
+                     .asked = worker_.loop().Now() - mount_->metadata_ttl,
+                     .checksums = WantsChecksums()};
   // Bytes are brought along when nothing of the object is here; otherwise a HEAD tells enough.
   if (!stale_ && !head_only_) {
     const s3::RangeSpec range = s3::ParseRange(s.parser.request().headers.Get(HeaderId::kRange));
@@ -97,6 +106,12 @@ void Connection::OnLoaded(std::uint64_t request, const LoadResult& result) {
                                                : base::MonoTime::min();
   if (asked != base::MonoTime::min() && asked < started_ - mount_->metadata_ttl)
     return LoadObject();
+  // Joined a load that did not ask for checksums: they come by a HEAD, the bytes as they come.
+  if (result.kind == LoadResult::Kind::kObject && WantsChecksums() &&
+      result.object->checksums() == nullptr && ++restarts_ <= kMaxRestarts) {
+    stale_ = result.object;
+    return LoadObject();
+  }
   switch (result.kind) {
     case LoadResult::Kind::kObject: {
       // Another version than the one that was here means that its bytes are not.
@@ -247,6 +262,8 @@ bool Connection::WriteObjectHead() {
   } else {
     head.Raw(meta.rendered);
   }
+  if (s.target.checksum_mode && range_.kind == s3::RangeKind::kWhole)
+    if (const std::string* lines = object_->checksums()) head.Raw(*lines);
   head.Header("Content-Length", range_.length);
   if (range_.kind == s3::RangeKind::kPart) {
     std::array<char, 80> text;

@@ -96,8 +96,11 @@ s3::Error Proxy::BuildRequest(origin::Request* request) {
   request->key = Directory::OriginKeyOf(s.cache_name);
   s3::QueryBuilder query;
   for (const s3::QueryParam& parameter : s.query) {
-    const bool signing = parameter.name.starts_with("X-Amz-") || parameter.name == "x-id";
-    if (!signing) query.AddRaw(parameter.name, parameter.value);
+    // The signature's own, a checksum mode (below), and checksums that mean nothing in a query.
+    constexpr std::string_view kAmz = "x-amz-";
+    const bool dropped = http1::EqualsIgnoreCase(parameter.name.substr(0, kAmz.size()), kAmz) ||
+                         parameter.name == "x-id";
+    if (!dropped) query.AddRaw(parameter.name, parameter.value);
   }
   request->query = query.Build();
   for (const http1::Header& line : from.headers) {
@@ -114,6 +117,8 @@ s3::Error Proxy::BuildRequest(origin::Request* request) {
   const bool read =
       s.target.operation == Operation::kGetObject || s.target.operation == Operation::kHeadObject;
   if (read) {
+    if (s.target.checksum_mode && !from.headers.Has(HeaderId::kAmzChecksumMode))
+      request->headers.emplace_back("x-amz-checksum-mode", "ENABLED");
     for (const HeaderId id : {HeaderId::kRange, HeaderId::kIfMatch, HeaderId::kIfNoneMatch,
                               HeaderId::kIfModifiedSince, HeaderId::kIfUnmodifiedSince})
       if (from.headers.Has(id))

@@ -19,6 +19,14 @@ Object::Object(Shard& in_shard, std::string name, std::uint64_t name_hash, Objec
   chunks_.resize(chunk_count_);
 }
 
+void Object::SetChecksums(std::string lines) {
+  if (checksums() != nullptr) return;
+  const std::string* none = nullptr;
+  auto mine = std::make_unique<const std::string>(std::move(lines));
+  if (checksums_.compare_exchange_strong(none, mine.get(), std::memory_order_acq_rel))
+    mine.release();
+}
+
 std::uint32_t Object::chunk_length(std::uint32_t index) const {
   const std::uint64_t start = std::uint64_t{index} * chunk_bytes_;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(chunk_bytes_, meta_.size - start));

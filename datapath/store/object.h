@@ -169,6 +169,11 @@ class Object {
   void SetCheckedAt(base::MonoTime at) {
     checked_at_.store(at.time_since_epoch().count(), std::memory_order_relaxed);
   }
+  // The lines "x-amz-checksum-…: …" that the origin gave for the whole object, to be told to who
+  // asks; nullptr while it was not asked for them. Kept in memory only. Any thread; set once.
+  const std::string* checksums() const { return checksums_.load(std::memory_order_acquire); }
+  void SetChecksums(std::string lines);
+
   // False once another version took its place or it was invalidated.
   bool current() const { return current_.load(std::memory_order_acquire); }
 
@@ -179,7 +184,7 @@ class Object {
 
  private:
   friend class Cache;
-  ~Object() = default;
+  ~Object() { delete checksums_.load(std::memory_order_relaxed); }
 
   Shard& shard_;
   const std::string name_;
@@ -191,6 +196,7 @@ class Object {
   std::atomic<std::uint32_t> refs_{0};
   std::atomic<base::Duration::rep> checked_at_{base::MonoTime::min().time_since_epoch().count()};
   std::atomic<bool> current_{true};
+  std::atomic<const std::string*> checksums_{nullptr};
   std::vector<ChunkRef> chunks_;  // (shard) the presence map: empty reference = absent
   std::uint32_t present_ = 0;     // (shard) non-empty references in it
 };

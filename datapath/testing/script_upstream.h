@@ -75,11 +75,16 @@ class ScriptOrigin {
     std::lock_guard lock(mutex_);
     objects_[request.key] = {fmt::format("\"put-{}\"", ++uploads_), std::move(body)};
     upload_headers_ = request.headers;
+    upload_query_ = request.query;
   }
   // Of the last upload, as the origin got them.
   std::vector<std::pair<std::string, std::string>> upload_headers() const {
     std::lock_guard lock(mutex_);
     return upload_headers_;
+  }
+  std::string upload_query() const {
+    std::lock_guard lock(mutex_);
+    return upload_query_;
   }
 
   Reply Answer(const origin::Request& request) {
@@ -146,6 +151,7 @@ class ScriptOrigin {
   // Guarded by mutex_:
   std::map<std::string, Object> objects_;
   std::vector<std::pair<std::string, std::string>> upload_headers_;
+  std::string upload_query_;
   Tamper tamper_;
   bool held_ = false;
   int gets_ = 0;

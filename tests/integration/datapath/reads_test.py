@@ -1,4 +1,5 @@
 """What is cached, what is fetched, what a client sees."""
+import base64
 import datetime
 import hashlib
 import http.client
@@ -7,6 +8,7 @@ import statistics
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 from rig import MIB, Rig, main, pattern, wait_until
 
@@ -43,6 +45,30 @@ class Reads(Rig):
                                         ResponseContentDisposition="attachment")
         self.assertEqual((answer["ContentType"], answer["ContentDisposition"]),
                          ("text/csv", "attachment"))
+
+    def test_checksums_are_told_by_hits_and_misses_alike(self):
+        self.put_at_origin("falcons/summed", b"y" * 3000, ChecksumAlgorithm="SHA256")
+        wanted = base64.b64encode(hashlib.sha256(b"y" * 3000).digest()).decode()
+        before = self.origin_gets()
+        for cache in ("miss", "hit", "hit"):
+            answer = self.falcon.get_object(Bucket="falcons", Key="summed", ChecksumMode="ENABLED")
+            self.assertEqual(answer["Body"].read(), b"y" * 3000)
+            self.assertEqual((answer["ChecksumSHA256"], answer["ChecksumType"]),
+                             (wanted, "FULL_OBJECT"))
+            self.assertEqual(answer["ResponseMetadata"]["HTTPHeaders"]["x-sluice-cache"], cache)
+        self.assertEqual(self.origin_gets() - before, 1)
+        head = self.falcon.head_object(Bucket="falcons", Key="summed", ChecksumMode="ENABLED")
+        self.assertEqual(head["ChecksumSHA256"], wanted)
+        url = self.falcon.generate_presigned_url(
+            "get_object", Params={"Bucket": "falcons", "Key": "summed", "ChecksumMode": "ENABLED"})
+        told = urllib.request.Request(url, headers={"x-amz-checksum-mode": "ENABLED"})  # it is signed
+        with urllib.request.urlopen(told, timeout=30) as presigned:
+            self.assertEqual((presigned.headers["x-amz-checksum-sha256"], presigned.read()),
+                             (wanted, b"y" * 3000))
+        part = self.falcon.get_object(Bucket="falcons", Key="summed", Range="bytes=0-9",
+                                      ChecksumMode="ENABLED")
+        self.assertNotIn("ChecksumSHA256", part)
+        self.assertEqual(part["Body"].read(), b"y" * 10)
 
     def test_a_range_fetches_only_its_chunks(self):
         body = pattern(40 * MIB)
