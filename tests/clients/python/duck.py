@@ -11,12 +11,15 @@ import duckdb_extension_httpfs
 from common import BUCKET, ENDPOINT, PREFIX, WORK, same
 
 ROWS = 400_000
+SECURE = ENDPOINT.startswith("https:")
 db = duckdb.connect(config={"extension_directory": WORK})
 folder = pathlib.Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
 db.execute(f"INSTALL '{folder / 'httpfs.duckdb_extension'}'; LOAD httpfs")
 db.execute(f"""CREATE SECRET (TYPE s3, KEY_ID '{os.environ['AWS_ACCESS_KEY_ID']}',
   SECRET '{os.environ['AWS_SECRET_ACCESS_KEY']}', REGION '{os.environ['AWS_DEFAULT_REGION']}',
-  ENDPOINT '{ENDPOINT.split('//')[1]}', URL_STYLE 'path', USE_SSL false)""")
+  ENDPOINT '{ENDPOINT.split('//')[1]}', URL_STYLE 'path', USE_SSL {str(SECURE).lower()})""")
+if SECURE:
+    db.execute(f"SET ca_cert_file = '{os.environ['AWS_CA_BUNDLE']}'; SET enable_server_cert_verification = true")
 
 
 def one(query):

@@ -10,7 +10,7 @@ from obstore.store import S3Store
 from common import BIG, BUCKET, ENDPOINT, MIB, PREFIX, SMALL, same
 
 store = S3Store(BUCKET, prefix=PREFIX.rstrip("/"), endpoint=ENDPOINT, region=os.environ["AWS_REGION"],
-                client_options={"allow_http": True})
+                client_options={"allow_http": ENDPOINT.startswith("http:")})
 
 
 def read(name, **options):
