@@ -14,10 +14,7 @@
 #include "controller/cache/memory_store.h"
 #include "controller/http/testing/imposter.h"
 #include "controller/testing/fake_api.h"
-#include "reconcilers/audit/fakes_for_test.h"
-#include "reconcilers/audit/log.h"
-#include "reconcilers/audit/verdict_entry.h"
-#include "reconcilers/audit/verify.h"
+#include "reconcilers/audit/watched_audit_for_test.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/promotion/reconciler.h"
 
@@ -60,56 +57,6 @@ class RememberedEvents final : public recorder::Recorder {
     reasons.push_back(about.name + " " + std::string(reason));
   }
   std::vector<std::string> reasons;
-};
-
-// The real log, shipped to a string; it can be away, and tells what was appended before what.
-class WatchedAudit final : public audit::Appender {
- public:
-  explicit WatchedAudit(base::Clock& clock)
-      : log_({.directory = {},
-              .identity = "test",
-              .ship =
-                  [this](std::string_view lines) {
-                    text += lines;
-                    return base::OkStatus();
-                  },
-              .sign = {}},
-             disk_, checkpoints_, clock) {
-    EXPECT_TRUE(log_.Open(1).ok());
-  }
-  base::Status Append(const std::vector<audit::Entry>& entries, audit::Anchor anchor) override {
-    if (down) return base::Unavailable("no space left");
-    for (const audit::Entry& entry : entries) timeline.push_back("audit " + entry.type);
-    const base::Status status = log_.Append(entries, anchor);
-    if (!entries.empty() && appended) appended();
-    return status;
-  }
-  base::Status Ready() override {
-    return down && !surprise ? base::Unavailable("no space left") : log_.Ready();
-  }
-  std::string HeadHash() const override { return log_.HeadHash(); }
-
-  // The log is whole, and every verdict in it is what the evaluator says again.
-  std::uint64_t ReplayedVerdicts() {
-    audit::Replayer replayer;
-    audit::Verifier verifier({}, [&](const audit::Line& line) { replayer.Take("log", line); });
-    verifier.BeginFile("log");
-    verifier.Add(text);
-    EXPECT_TRUE(verifier.Finish().ok());
-    for (const audit::Problem& p : replayer.problems()) ADD_FAILURE() << p.line << ": " << p.what;
-    return replayer.verdicts();
-  }
-
-  std::string text;
-  bool down = false;
-  bool surprise = false;  // Ready says yes all the same
-  std::vector<std::string> timeline;
-  std::function<void()> appended;
-
- private:
-  audit::fakes::MemoryDisk disk_;
-  audit::fakes::MemoryCheckpoints checkpoints_;
-  audit::Log log_;
 };
 
 class PromotionReconcilerTest : public ::testing::Test {
@@ -179,7 +126,7 @@ class PromotionReconcilerTest : public ::testing::Test {
       objectives_{common::kObjectives, clock_}, secret_store_{common::kSecrets, clock_};
   common::SecretReader secrets_{api_, secret_store_, "sluice-system", clock_};
   RememberedEvents events_;
-  WatchedAudit audit_{clock_};
+  audit::fakes::WatchedAudit audit_{clock_};
   std::unique_ptr<base::metrics::Registry> registry_ = std::make_unique<base::metrics::Registry>();
   std::unique_ptr<PromotionReconciler> reconciler_ = std::make_unique<PromotionReconciler>(
       Stores{sites_, classes_, plans_, promotions_, objectives_}, api_, secrets_, audit_, events_,

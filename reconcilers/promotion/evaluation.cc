@@ -40,18 +40,6 @@ std::vector<gates::GateResult> Inherited(
 
 }  // namespace
 
-gates::PeopleObjects PromotionReconciler::People() const {
-  const auto all = [](const cache::Store* store) {
-    return store == nullptr ? std::vector<meta::ObjectPtr>() : store->List();
-  };
-  return {.reviews = all(stores_.reviews),
-          .decisions = all(stores_.decisions),
-          .approvals = all(stores_.approvals),
-          .exemptions = all(stores_.exemptions),
-          .freezes = all(stores_.freezes),
-          .incidents = all(stores_.incidents)};
-}
-
 gates::Ballot PromotionReconciler::BallotAbout(const World& world,
                                                const gates::PeopleObjects& people,
                                                const std::string& stage,
@@ -62,7 +50,7 @@ gates::Ballot PromotionReconciler::BallotAbout(const World& world,
 
 // No gate holds a step down, but a freeze does.
 Result PromotionReconciler::StepDown(const World& world) {
-  const gates::PeopleObjects people = People();
+  const gates::PeopleObjects people = stores_.people.All();
   const gates::Ballot ballot = BallotAbout(world, people, world.step.to, world.plan_view->hash);
   const gates::Context context =
       gates::ContextOf(people, *world.object, gates::RulesFrom(world.plan->spec().waiver_roles()),
@@ -98,7 +86,7 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   const v1alpha1::Promotion& promotion = *found->second;
   const gates::Source source = providers_.Find(world.view.name, world.site->spec());
   const StageGates stage = GatesOf(promotion, clock_.Wall());
-  const gates::PeopleObjects people = People();
+  const gates::PeopleObjects people = stores_.people.All();
   const std::string& to = promotion.spec().to();
   gates::GatherInput input = gates::SiteInput(world.view.name, *world.site, to, stage.gates, source,
                                               people, stores_.objectives);
@@ -108,7 +96,7 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   auto evidence = gates::Gather(input, source.provider.get(), clock_, stop);
   if (stop.stop_requested()) return Result::Done();
   // Asking took a while: what people said meanwhile counts at once.
-  const gates::PeopleObjects latest = People();
+  const gates::PeopleObjects latest = stores_.people.All();
   const gates::Ballot ballot = BallotAbout(world, latest, to, promotion.spec().plan().hash());
   for (gates::Evidence& each : evidence) {
     if (each.ballot) each.ballot = ballot;

@@ -146,8 +146,12 @@ class PeopleTest : public ::testing::Test {
   Remembering audit_;
   base::metrics::Registry registry_;
   PromotionReconciler reconciler_{
-      Stores{sites_, classes_, plans_, promotions_, objectives_, &reviews_, &decisions_,
-             &approvals_, &exemptions_, &freezes_, &incidents_},
+      Stores{sites_,
+             classes_,
+             plans_,
+             promotions_,
+             objectives_,
+             {&reviews_, &decisions_, &approvals_, &exemptions_, &freezes_, &incidents_}},
       api_,
       secrets_,
       audit_,

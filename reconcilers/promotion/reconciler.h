@@ -24,7 +24,7 @@
 #include "controller/recorder/recorder.h"
 #include "reconcilers/audit/appender.h"
 #include "reconcilers/gates/gate_gauges.h"
-#include "reconcilers/gates/objects/people.h"
+#include "reconcilers/gates/objects/people_stores.h"
 #include "reconcilers/gates/provider/provider_pool.h"
 #include "reconcilers/promotion/plan.h"
 
@@ -49,13 +49,7 @@ struct Stores {
   cache::Store& plans;
   cache::Store& promotions;  // with the index kPromotionsBySite
   cache::Store& objectives;
-  // Of people's kinds; null: there are none.
-  const cache::Store* reviews = nullptr;
-  const cache::Store* decisions = nullptr;
-  const cache::Store* approvals = nullptr;
-  const cache::Store* exemptions = nullptr;
-  const cache::Store* freezes = nullptr;
-  const cache::Store* incidents = nullptr;
+  gates::PeopleStores people = {};
 };
 
 class PromotionReconciler final : public reconcile::Reconciler {
@@ -74,7 +68,6 @@ class PromotionReconciler final : public reconcile::Reconciler {
   reconcile::Result Create(const World& world);
   reconcile::Result Evaluate(const World& world, std::stop_token stop);
   reconcile::Result StepDown(const World& world);
-  gates::PeopleObjects People() const;
   // What was decided about the site's step to `stage` under the plan of that hash.
   gates::Ballot BallotAbout(const World& world, const gates::PeopleObjects& people,
                             const std::string& stage, const std::string& plan_hash) const;

@@ -124,12 +124,14 @@ void WatchPeople(runtime::ControllerBuilder& controller, const cache::Store& sit
 
 void Register(runtime::Manager& manager, const Deps& deps) {
   const Stores stores{
-      manager.StoreOf(common::kSites),       manager.StoreOf(common::kSiteClasses),
-      manager.StoreOf(common::kStagePlans),  manager.StoreOf(common::kPromotions),
-      manager.StoreOf(common::kObjectives),  &manager.StoreOf(common::kReadinessReviews),
-      &manager.StoreOf(common::kDecisions),  &manager.StoreOf(common::kApprovals),
-      &manager.StoreOf(common::kExemptions), &manager.StoreOf(common::kFreezeWindows),
-      &manager.StoreOf(common::kIncidents)};
+      manager.StoreOf(common::kSites),
+      manager.StoreOf(common::kSiteClasses),
+      manager.StoreOf(common::kStagePlans),
+      manager.StoreOf(common::kPromotions),
+      manager.StoreOf(common::kObjectives),
+      {&manager.StoreOf(common::kReadinessReviews), &manager.StoreOf(common::kDecisions),
+       &manager.StoreOf(common::kApprovals), &manager.StoreOf(common::kExemptions),
+       &manager.StoreOf(common::kFreezeWindows), &manager.StoreOf(common::kIncidents)}};
   manager.AddIndex(common::kPromotions, kPromotionsBySite, [](const meta::Object& promotion) {
     return std::vector<std::string>{At(promotion, "/spec/siteRef/name")};
   });
@@ -176,7 +178,7 @@ void Register(runtime::Manager& manager, const Deps& deps) {
             }
             return keys;
           });
-  WatchPeople(controller, stores.sites, *stores.decisions);
+  WatchPeople(controller, stores.sites, *stores.people.decisions);
 }
 
 }  // namespace sluice::promotion

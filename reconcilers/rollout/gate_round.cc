@@ -64,18 +64,6 @@ std::vector<gates::RoleRule> WaiverRules(const Stores& stores, const v1alpha1::S
 
 }  // namespace
 
-gates::PeopleObjects GateRound::People() const {
-  const auto all = [](const cache::Store* store) {
-    return store == nullptr ? std::vector<meta::ObjectPtr>() : store->List();
-  };
-  return {.reviews = all(stores_.reviews),
-          .decisions = all(stores_.decisions),
-          .approvals = all(stores_.approvals),
-          .exemptions = all(stores_.exemptions),
-          .freezes = all(stores_.freezes),
-          .incidents = all(stores_.incidents)};
-}
-
 gates::Ballot GateRound::BallotOf(const RoundInput& input,
                                   const gates::PeopleObjects& people) const {
   return gates::BallotOf(people, "Rollout", {input.uid, 1, input.plan_hash, ""},
@@ -127,7 +115,7 @@ void GateRound::JudgeSite(const RoundInput& input, const std::string& name, std:
     tally.round.gates.push_back(std::move(gate));
   }
   const gates::Source source = providers_.Find(name, (*site)->spec());
-  const gates::PeopleObjects people = People();
+  const gates::PeopleObjects people = stores_.people.All();
   gates::GatherInput gather = gates::SiteInput(name, **site, (*site)->status().stage(), read.gates,
                                                source, people, stores_.objectives);
   gather.ballot = BallotOf(input, people);
@@ -137,7 +125,7 @@ void GateRound::JudgeSite(const RoundInput& input, const std::string& name, std:
   gather.external = external_;
   auto evidence = gates::Gather(gather, source.provider.get(), clock_, stop);
   // Asking took a while: what people said meanwhile counts at once.
-  const gates::PeopleObjects latest = People();
+  const gates::PeopleObjects latest = stores_.people.All();
   const gates::Ballot ballot = BallotOf(input, latest);
   for (gates::Evidence& each : evidence) {
     if (each.ballot) each.ballot = ballot;
@@ -163,7 +151,7 @@ void GateRound::JudgeMove(const RoundInput& input, const std::string& name, Tall
       if (each.name() == name) release = each.from().release();
     }
   }
-  const gates::PeopleObjects people = People();
+  const gates::PeopleObjects people = stores_.people.All();
   const gates::Context context = gates::ContextOf(people, *object, WaiverRules(stores_, **site),
                                                   BallotOf(input, people), clock_.Wall(), release);
   gates::GatesLook look = gates::LookAtGates({}, {}, RecordedOf(*input.recorded, name, true), {},

@@ -47,7 +47,6 @@ class GateRound {
 
  private:
   struct Tally;  // what the round has found so far
-  gates::PeopleObjects People() const;
   gates::Ballot BallotOf(const RoundInput& input, const gates::PeopleObjects& people) const;
   void JudgeSite(const RoundInput& input, const std::string& site, std::stop_token stop,
                  Tally& tally);

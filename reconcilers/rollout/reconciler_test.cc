@@ -13,10 +13,7 @@
 #include "controller/base/time_format.h"
 #include "controller/cache/memory_store.h"
 #include "controller/testing/fake_api.h"
-#include "reconcilers/audit/fakes_for_test.h"
-#include "reconcilers/audit/log.h"
-#include "reconcilers/audit/verdict_entry.h"
-#include "reconcilers/audit/verify.h"
+#include "reconcilers/audit/watched_audit_for_test.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
@@ -38,52 +35,6 @@ class NoEvents final : public recorder::Recorder {
  public:
   void Record(const recorder::Reference&, recorder::Type, std::string_view, std::string_view,
               std::string_view) override {}
-};
-
-// The real log, shipped to a string; it can be away, and tells what was appended before what.
-class WatchedAudit final : public audit::Appender {
- public:
-  explicit WatchedAudit(base::Clock& clock)
-      : log_({.directory = {},
-              .identity = "test",
-              .ship =
-                  [this](std::string_view lines) {
-                    text += lines;
-                    return base::OkStatus();
-                  },
-              .sign = {}},
-             disk_, checkpoints_, clock) {
-    EXPECT_TRUE(log_.Open(1).ok());
-  }
-  base::Status Append(const std::vector<audit::Entry>& entries, audit::Anchor anchor) override {
-    if (down) return base::Unavailable("no space left");
-    for (const audit::Entry& entry : entries) timeline.push_back("audit " + entry.type);
-    return log_.Append(entries, anchor);
-  }
-  base::Status Ready() override {
-    return down && !surprise ? base::Unavailable("no space left") : log_.Ready();
-  }
-  std::string HeadHash() const override { return log_.HeadHash(); }
-  // The log is whole, and every verdict in it is what the evaluator says again.
-  std::uint64_t ReplayedVerdicts() {
-    audit::Replayer replayer;
-    audit::Verifier verifier({}, [&](const audit::Line& line) { replayer.Take("log", line); });
-    verifier.BeginFile("log");
-    verifier.Add(text);
-    EXPECT_TRUE(verifier.Finish().ok());
-    for (const audit::Problem& p : replayer.problems()) ADD_FAILURE() << p.line << ": " << p.what;
-    return replayer.verdicts();
-  }
-
-  std::string text;
-  bool down = false;
-  bool surprise = false;  // Ready says yes all the same
-  std::vector<std::string> timeline;
-
- private:
-  audit::fakes::MemoryDisk disk_;
-  audit::fakes::MemoryCheckpoints checkpoints_;
-  audit::Log log_;
 };
 
 class RolloutReconcilerTest : public ::testing::Test {
@@ -165,8 +116,14 @@ class RolloutReconcilerTest : public ::testing::Test {
     reconciler_ = Make();
   }
   std::unique_ptr<RolloutReconciler> Make() {
-    const Stores stores{rollouts_, sites_,      releases_,   classes_,     plans_,    objectives_,
-                        &reviews_, &decisions_, &approvals_, &exemptions_, &freezes_, &incidents_};
+    const Stores stores{
+        rollouts_,
+        sites_,
+        releases_,
+        classes_,
+        plans_,
+        objectives_,
+        {&reviews_, &decisions_, &approvals_, &exemptions_, &freezes_, &incidents_}};
     return std::make_unique<RolloutReconciler>(stores, api_, secrets_, audit_, events_, *registry_,
                                                clock_, DefaultImage{"agent:1", "IfNotPresent"});
   }
@@ -195,7 +152,7 @@ class RolloutReconcilerTest : public ::testing::Test {
       secret_store_{common::kSecrets, clock_};
   common::SecretReader secrets_{api_, secret_store_, "sluice-system", clock_};
   NoEvents events_;
-  WatchedAudit audit_{clock_};
+  audit::fakes::WatchedAudit audit_{clock_};
   std::string refused_;  // a write that fails, as in the timeline
   std::unique_ptr<base::metrics::Registry> registry_ = std::make_unique<base::metrics::Registry>();
   std::unique_ptr<RolloutReconciler> reconciler_ = Make();

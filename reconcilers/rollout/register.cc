@@ -48,12 +48,15 @@ bool SiteMatters(const cache::Event& event) {
 
 void Register(runtime::Manager& manager, const Deps& deps) {
   const Stores stores{
-      manager.StoreOf(common::kRollouts),          manager.StoreOf(common::kSites),
-      manager.StoreOf(common::kReleases),          manager.StoreOf(common::kSiteClasses),
-      manager.StoreOf(common::kStagePlans),        manager.StoreOf(common::kObjectives),
-      &manager.StoreOf(common::kReadinessReviews), &manager.StoreOf(common::kDecisions),
-      &manager.StoreOf(common::kApprovals),        &manager.StoreOf(common::kExemptions),
-      &manager.StoreOf(common::kFreezeWindows),    &manager.StoreOf(common::kIncidents)};
+      manager.StoreOf(common::kRollouts),
+      manager.StoreOf(common::kSites),
+      manager.StoreOf(common::kReleases),
+      manager.StoreOf(common::kSiteClasses),
+      manager.StoreOf(common::kStagePlans),
+      manager.StoreOf(common::kObjectives),
+      {&manager.StoreOf(common::kReadinessReviews), &manager.StoreOf(common::kDecisions),
+       &manager.StoreOf(common::kApprovals), &manager.StoreOf(common::kExemptions),
+       &manager.StoreOf(common::kFreezeWindows), &manager.StoreOf(common::kIncidents)}};
   const cache::Store* rollouts = &stores.rollouts;
   const auto open = [rollouts](const cache::Event& event) {
     return SpecChanged(event) ? OpenRollouts(*rollouts) : std::vector<Key>();

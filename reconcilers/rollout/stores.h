@@ -2,6 +2,7 @@
 #pragma once
 
 #include "controller/cache/store.h"
+#include "reconcilers/gates/objects/people_stores.h"
 
 namespace sluice::rollout {
 
@@ -12,13 +13,7 @@ struct Stores {
   const cache::Store& classes;
   const cache::Store& plans;
   const cache::Store& objectives;
-  // Of people's kinds; null: there are none.
-  const cache::Store* reviews = nullptr;
-  const cache::Store* decisions = nullptr;
-  const cache::Store* approvals = nullptr;
-  const cache::Store* exemptions = nullptr;
-  const cache::Store* freezes = nullptr;
-  const cache::Store* incidents = nullptr;
+  gates::PeopleStores people = {};
 };
 
 }  // namespace sluice::rollout
