@@ -4,8 +4,8 @@
 //   auto client = http::Client::New({.base_url = "https://prometheus:9090", .tls = {.ca_pem =
 //   ca}}); auto answer = (*client)->Do({.target = "/api/v1/query?query=up", .total_timeout = 5s});
 //
-// Why our own: the edges use cpp-httplib for serving only; its client has no cancellation and no
-// bound on the whole call (docs/adr/0060-http-client.md).
+// Why our own: cpp-httplib's has no cancellation and no bound on the whole call
+// (docs/adr/0060-http-client.md).
 //
 // Thread rule: all methods from any thread; a call blocks its thread until its answer, its
 // deadline, its stop token or Stop(). Time limits are of the real clock, because poll(2) is.

@@ -136,6 +136,36 @@ base::StatusOr<std::unique_ptr<Connection>> Connection::ConnectTcp(const SocketA
   return connection;
 }
 
+base::StatusOr<std::unique_ptr<Connection>> Connection::Accepted(int fd, ssl_st* tls,
+                                                                 const CallScope& scope,
+                                                                 base::MonoTime limit) {
+  std::unique_ptr<Connection> connection(new Connection(fd));
+  SetSocketOptions(fd);
+  if (tls == nullptr) return connection;
+  connection->tls_ = tls;
+  connection->AttachTls();
+  SSL_set_accept_state(tls);
+  while (true) {
+    ERR_clear_error();
+    const int n = SSL_do_handshake(tls);
+    connection->handshaken_ = n == 1;
+    if (connection->handshaken_) return connection;
+    bool closed = false;
+    SLUICE_RETURN_IF_ERROR(connection->AfterTls(n, scope, limit, "Connect", &closed));
+    if (closed) {
+      return base::Unavailable("the peer closed the connection in the TLS handshake")
+          .WithReason("ConnectionCut");
+    }
+  }
+}
+
+void Connection::AttachTls() {
+  BIO* bio = BIO_new(SocketMethod());
+  SLUICE_CHECK(bio != nullptr);
+  BIO_set_data(bio, &socket_);
+  SSL_set_bio(tls_, bio, bio);
+}
+
 base::Status Connection::ConnectThroughProxy(const Target& target, const CallScope& scope,
                                              base::MonoTime limit) {
   const bool v6 = target.server.host.find(':') != std::string::npos;
@@ -170,10 +200,7 @@ base::Status Connection::Handshake(const Target& target, const CallScope& scope,
                                    base::MonoTime limit) {
   tls_context_ = target.tls;
   SLUICE_ASSIGN_OR_RETURN(tls_, tls_context_->NewSession(target.server.host));
-  BIO* bio = BIO_new(SocketMethod());
-  SLUICE_CHECK(bio != nullptr);
-  BIO_set_data(bio, &socket_);
-  SSL_set_bio(tls_, bio, bio);
+  AttachTls();
   while (true) {
     ERR_clear_error();
     const int n = SSL_do_handshake(tls_);

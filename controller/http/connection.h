@@ -1,4 +1,5 @@
-// One TCP or TLS connection to a server, perhaps through a proxy. Internal to this folder.
+// One TCP or TLS connection: to a server, perhaps through a proxy, or from a client. Internal to
+// this folder.
 // Thread rule: one thread at a time.
 #pragma once
 
@@ -25,6 +26,11 @@ class Connection {
   static base::StatusOr<std::unique_ptr<Connection>> Open(const Target& target, Resolver& resolver,
                                                           const CallScope& scope,
                                                           base::MonoTime limit);
+  // A server's end: takes `fd`, which does not block, and `tls`, a fresh session of the server's
+  // context or nullptr. Errors as http::Client::Do's of the handshake.
+  static base::StatusOr<std::unique_ptr<Connection>> Accepted(int fd, ssl_st* tls,
+                                                              const CallScope& scope,
+                                                              base::MonoTime limit);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -49,6 +55,7 @@ class Connection {
   base::Status ConnectThroughProxy(const Target& target, const CallScope& scope,
                                    base::MonoTime limit);
   base::Status Handshake(const Target& target, const CallScope& scope, base::MonoTime limit);
+  void AttachTls();  // to the socket
   // After a failed TLS call with result `n`: waits for what it wants, or says what went wrong.
   base::Status AfterTls(int n, const CallScope& scope, base::MonoTime limit, const char* limit_name,
                         bool* closed);

@@ -24,7 +24,13 @@ inline constexpr std::chrono::hours kSessionReuse{1};  // of a TLS session, then
 
 inline constexpr std::size_t kMaxServerBodyBytes = 1 << 20;
 inline constexpr std::size_t kMaxServerQueue = 64;  // connections waiting for a thread
-inline constexpr std::chrono::seconds kServerReadTimeout{5};
+inline constexpr std::size_t kMaxServerHeadBytes = 32 << 10;
+inline constexpr std::chrono::seconds kServerReadTimeout{5};      // between two pieces of a request
+inline constexpr std::chrono::seconds kServerRequestTimeout{15};  // of all of it
+inline constexpr std::chrono::milliseconds kServerAcceptPause{100};  // out of descriptors, say
+// What a refused client may still send before the connection is cut, so that it reads the answer.
+inline constexpr std::size_t kMaxServerDrainBytes = 4 << 20;
+inline constexpr std::chrono::seconds kServerDrainTimeout{1};
 inline constexpr std::chrono::seconds kServerWriteTimeout{10};
 
 }  // namespace sluice::http

@@ -3,45 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
 #include "controller/http/control_bytes.h"
+#include "controller/http/header_text.h"
 #include "controller/http/limits.h"
 
 namespace sluice::http {
 namespace {
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool EqualNoCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return Lower(x) == Lower(y); });
-}
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-// RFC 9110, 5.6.2: what names of headers are made of.
-constexpr std::array<bool, 256> kTokenChars = [] {
-  std::array<bool, 256> is{};
-  for (unsigned c = 'a'; c <= 'z'; ++c) is[c] = is[c - 32] = true;
-  for (unsigned c = '0'; c <= '9'; ++c) is[c] = true;
-  for (const char c : std::string_view("!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
-  return is;
-}();
-
-bool IsTokenChar(char c) { return kTokenChars[static_cast<unsigned char>(c)]; }
-
 // Whether the comma-separated list holds `token`.
 bool ListHas(std::string_view list, std::string_view token) {
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    if (EqualNoCase(Trim(list.substr(0, comma)), token)) return true;
+    if (EqualNoCase(TrimBlanks(list.substr(0, comma)), token)) return true;
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;
@@ -176,12 +152,11 @@ base::Status ResponseParser::ParseHeaderLine(std::string_view line) {
     return base::ResourceExhausted("an HTTP answer has too many headers");
   }
   const std::size_t colon = line.find(':');
-  if (colon == 0 || colon == std::string_view::npos ||
-      !std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), IsTokenChar)) {
+  if (colon == std::string_view::npos || !IsToken(line.substr(0, colon))) {
     return Malformed("bad header line");
   }
   headers_.push_back(
-      {std::string(line.substr(0, colon)), std::string(Trim(line.substr(colon + 1)))});
+      {std::string(line.substr(0, colon)), std::string(TrimBlanks(line.substr(colon + 1)))});
   return base::OkStatus();
 }
 

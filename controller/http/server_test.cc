@@ -1,15 +1,29 @@
 #include "controller/http/server.h"
 
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <future>
+#include <latch>
+
+#include "controller/base/check.h"
 #include "controller/http/client.h"
+#include "controller/http/limits.h"
 #include "controller/http/testing/clients.h"
 
 namespace sluice::http {
 namespace {
 
 using base::Code;
+using ::testing::AllOf;
 using testing::ClientFor;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using testing::TestCa;
 
 TEST(HttpServer, ServesExactPathsAndPrefixes) {
@@ -64,6 +78,76 @@ TEST(HttpServer, OverTlsEachHandshakeTakesTheCertificateThatIsSetThen) {
   ASSERT_TRUE(tls->Set(pair(second)).ok());
   EXPECT_EQ(asked(first, "x").status().reason(), "CertificateInvalid");
   EXPECT_EQ(asked(second, "y")->body, "y");
+}
+
+// What is answered to these bytes, all of it.
+std::string Raw(int port, const std::string& bytes) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  SLUICE_CHECK(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  SLUICE_CHECK(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+               static_cast<ssize_t>(bytes.size()));
+  shutdown(fd, SHUT_WR);
+  std::string out;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+    out.append(buffer, static_cast<std::size_t>(n));
+  }
+  close(fd);
+  return out;
+}
+
+TEST(HttpServer, RefusalsAreAnsweredAndOthersGoUnanswered) {
+  auto server = Server::New({.max_body_bytes = 10}).value();
+  server->Handle("/", [](const ServerRequest& r) {
+    return ServerResponse{200, "text/plain", r.method + r.body};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  const auto answer = [&](const std::string& bytes) { return Raw(server->port(), bytes); };
+  EXPECT_THAT(answer("GET / HTTP/1.1\r\n\r\n"), EndsWith("\r\n\r\nGET"));
+  EXPECT_THAT(answer("HEAD / HTTP/1.1\r\n\r\n"),
+              AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("Content-Length: 4\r\n"),
+                    EndsWith("close\r\n\r\n")));
+  EXPECT_THAT(answer("PUT / HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(answer("nonsense\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(answer("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+              StartsWith("HTTP/1.1 411 "));
+  EXPECT_THAT(answer("POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\nelevenbytes"),
+              StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(answer("GET / HTTP/1.1\r\nA: " + std::string(kMaxServerHeadBytes, 'a')),
+              StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(answer("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab"),
+              EndsWith("\r\n\r\nPOSTab"));
+  EXPECT_EQ(answer("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na"), "") << "cut short";
+  EXPECT_EQ(answer(""), "");
+}
+
+TEST(HttpServer, StopsWhileAClientSaysNothingAndAnswersWhatWasAsked) {
+  auto server = Server::New({.threads = 2}).value();
+  std::latch asked(1), stopping(1);
+  server->Handle("/", [&](const ServerRequest&) {
+    asked.count_down();
+    stopping.wait();
+    return ServerResponse{200, "text/plain", "late"};
+  });
+  ASSERT_TRUE(server->Start().ok());
+  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(server->port()));
+  ASSERT_EQ(connect(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  auto answer =
+      std::async(std::launch::async, [&] { return Raw(server->port(), "GET / HTTP/1.1\r\n\r\n"); });
+  asked.wait();
+  auto stopped = std::async(std::launch::async, [&] { server->Stop(); });
+  stopping.count_down();
+  EXPECT_THAT(answer.get(), EndsWith("late"));
+  stopped.get();
+  close(silent);
 }
 
 TEST(HttpServer, TwoServersDoNotShareAPort) {

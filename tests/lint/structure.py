@@ -22,12 +22,11 @@ DATAPATH_MAY_USE = "controller/base/"
 
 # Heavy or dangerous headers and the only folders that may hold them.
 CONFINED = {
-    "httplib.h": ("controller/http/",),
     "liburing.h": ("datapath/ring/",),
     "grpcpp/": ("reconcilers/agents/", "reconcilers/gates/grpc_check/", "datapath/control/", "tests/"),
     "simdjson.h": ("controller/meta/", "controller/cache/", "tests/bench/"),
 }
-NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "httplib.h", "simdjson.h", "spdlog/", ".pb.h",
+NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "simdjson.h", "spdlog/", ".pb.h",
                   "openssl/")
 KINDS = ("siteclass", "site", "tenant", "slo", "promotion", "stageplan", "governance",
          "incident", "release", "rollout")
