@@ -96,7 +96,7 @@ endfunction()
 function(sluice_program name main)
   add_executable(${name} ${main})
   target_link_libraries(${name} PRIVATE ${ARGN})
-  target_link_options(${name} PRIVATE -Wl,--gc-sections)
+  target_link_options(${name} PRIVATE -Wl,--gc-sections ${SLUICE_PROGRAM_LINK_OPTIONS})
 endfunction()
 
 # sluice_test(NAME SOURCES file... [DEPS lib...] [ALONE file...] [LABELS label...] [TIMEOUT seconds])
