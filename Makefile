@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath bench-scale lint \
+.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath bench-datapath-limits bench-scale lint \
   generate images clean
 
 help: ## List the targets
@@ -48,6 +48,11 @@ bench-datapath: setup ## The agent beside nginx, varnish, versitygw (BENCH=short
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target sluice-agent sluice_load
 	@BENCH=$(or $(BENCH),short) tests/bench/datapath/run
+
+bench-datapath-limits: setup ## Memory, cold reads, the disk tier against fio, a start with a million chunks
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sluice-agent fill_store
+	@tests/bench/datapath/limits
 
 lint: setup ## Format, clang warnings as errors, dependency rules
 	@tests/run lint

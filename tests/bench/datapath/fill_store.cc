@@ -1,0 +1,116 @@
+// Makes a disk tier's file with as many chunks as wanted, written as the tier itself writes them
+// (datapath/store/FORMAT.md), without a cache: `fill_store FOLDER BYTES CHUNK_BYTES COUNT`.
+//
+// Every chunk is an object of its own, lake/bench/o4096-N, with a page of zeros for data and the
+// ETag that bench_origin.py gives it; so a record is two pages, and a million of them 8 GB.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "datapath/store/checksum.h"
+#include "datapath/store/limits.h"
+#include "datapath/store/record.h"
+
+namespace {
+
+using sluice::store::kPageBytes;
+using sluice::store::Record;
+
+constexpr std::uint64_t kStoreId = 0x51f00d;
+constexpr std::uint32_t kDataBytes = kPageBytes;
+
+std::string Etag(const std::string& path) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  EVP_Digest(path.data(), path.size(), digest, &length, EVP_md5(), nullptr);
+  std::string text = "\"";
+  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text + "\"";
+}
+
+std::string Chunk(std::uint64_t number, std::uint64_t generation, std::uint32_t crc) {
+  Record record;
+  record.store_id = kStoreId;
+  record.generation = generation;
+  record.incarnation = 1;
+  record.sequence = number + 1;
+  record.data_bytes = kDataBytes;
+  record.data_crc = crc;
+  const std::string key = fmt::format("o{}-{}", kDataBytes, number);
+  record.name = std::string("lake") + '\0' + "bench" + '\0' + key;
+  record.meta.etag = Etag("/bench/" + key);
+  record.meta.size = kDataBytes;
+  record.meta.last_modified = "Sun, 22 Nov 2026 00:00:00 GMT";
+  record.meta.headers = {{"Content-Type", "application/octet-stream"}};
+  return EncodeRecordHeader(record) + std::string(kDataBytes, '\0');
+}
+
+bool WriteAt(int fd, std::uint64_t offset, const std::string& bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t wrote =
+        ::pwrite(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (wrote <= 0) return false;
+    done += static_cast<std::size_t>(wrote);
+  }
+  return true;
+}
+
+int Fail(const char* what) {
+  std::perror(what);
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 5) return std::fprintf(stderr, "FOLDER BYTES CHUNK_BYTES COUNT\n"), 2;
+  const std::uint64_t bytes = std::strtoull(argv[2], nullptr, 10);
+  const std::uint64_t count = std::strtoull(argv[4], nullptr, 10);
+  sluice::store::Superblock layout;
+  layout.store_id = kStoreId;
+  layout.incarnation = 1;
+  layout.chunk_bytes = static_cast<std::uint32_t>(std::strtoul(argv[3], nullptr, 10));
+  // As DiskTier lays a device out.
+  layout.segment_bytes = std::clamp<std::uint64_t>(bytes / 16 / kPageBytes * kPageBytes,
+                                                   sluice::store::kMinDiskSegmentBytes,
+                                                   sluice::store::kMaxDiskSegmentBytes);
+  layout.segment_count = static_cast<std::uint32_t>((bytes - kPageBytes) / layout.segment_bytes);
+  const std::uint64_t per_segment = (layout.segment_bytes / kPageBytes - 1) / 2;
+  if (count > per_segment * layout.segment_count)
+    return std::fprintf(stderr, "room for %llu chunks only\n",
+                        static_cast<unsigned long long>(per_segment * layout.segment_count)),
+           2;
+
+  std::filesystem::create_directories(argv[1]);
+  const std::string path = std::string(argv[1]) + "/store.sluice";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return Fail(path.c_str());
+  if (::posix_fallocate(fd, 0, static_cast<off_t>(bytes)) != 0) return Fail("allocate");
+  std::string page(kPageBytes, '\0');
+  EncodeSuperblock(layout, page);
+  if (!WriteAt(fd, 0, page)) return Fail("write");
+  const std::uint32_t crc = sluice::store::Crc32c(std::string(kDataBytes, '\0'));
+  std::uint64_t number = 0;
+  for (std::uint32_t segment = 0; number < count; ++segment) {
+    const std::uint64_t generation = segment + 1;
+    sluice::store::EncodeSegmentHeader(
+        {.store_id = kStoreId, .generation = generation, .segment = segment}, page);
+    std::string text = page;
+    for (std::uint64_t i = 0; i < per_segment && number < count; ++i)
+      text += Chunk(number++, generation, crc);
+    if (!WriteAt(fd, kPageBytes + segment * layout.segment_bytes, text)) return Fail("write");
+  }
+  if (::fsync(fd) != 0) return Fail("sync");
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(fd);
+  return 0;
+}
