@@ -10,6 +10,8 @@
 #include "controller/base/log.h"
 #include "datapath/store/disk_tier.h"
 #include "datapath/store/limits.h"
+#include "datapath/store/shard.h"
+#include "datapath/store/snapshot.h"
 
 namespace sluice::store {
 namespace {
@@ -154,8 +156,11 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
   superblock_ = same ? *found : layout;
   segments_ = std::vector<Segment>(superblock_.segment_count);
   if (!same) return StartFresh(chunk_bytes);
-  ++superblock_.incarnation;
+  const auto snapshot = FittingSnapshot();
+  ++superblock_.incarnation;  // from here on the snapshot is of another log
   SLUICE_RETURN_IF_ERROR(WriteSuperblock(*device_, superblock_));
+  if (!folder_.empty()) RemoveSnapshot(folder_);
+  if (snapshot != nullptr && TakeSnapshot(*snapshot)) return base::OkStatus();
 
   const auto segment_pages = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
   std::vector<std::pair<std::uint64_t, std::uint32_t>> written;  // generation, segment
@@ -200,6 +205,84 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
     next_page_ = segment_pages;
   }
   return base::OkStatus();
+}
+
+// That of the log as it stands; nullptr: there is none.
+std::unique_ptr<SnapshotReader> DiskTier::FittingSnapshot() {
+  if (folder_.empty()) return nullptr;
+  auto snapshot = SnapshotReader::Open(folder_);
+  if (!snapshot.ok()) {
+    if (snapshot.status().code() != base::Code::kNotFound)
+      base::log::Warn("snapshot of the disk tier not used",
+                      {{"device", number_}, {"error", snapshot.status()}});
+    return nullptr;
+  }
+  const SnapshotHead& head = (*snapshot)->head();
+  const bool fits =
+      head.store_id == superblock_.store_id && head.incarnation == superblock_.incarnation &&
+      head.generations.size() == segments_.size() && head.current < segments_.size() &&
+      head.next_page <= superblock_.segment_bytes / kPageBytes;
+  return fits ? std::move(snapshot).value() : nullptr;
+}
+
+bool DiskTier::TakeSnapshot(SnapshotReader& reader) {
+  const SnapshotHead& head = reader.head();
+  const std::uint64_t segment_pages = superblock_.segment_bytes / kPageBytes;
+  for (std::size_t i = 0; i < segments_.size(); ++i)
+    segments_[i].generation.store(head.generations[i]);
+  RecoveredChunk found;
+  DiskPlace place;
+  bool fits = true;
+  while (fits && reader.Next(found.record, place)) {
+    const std::uint64_t end = std::uint64_t{place.page} + place.header_pages +
+                              RoundToPages(found.record.data_bytes) / kPageBytes;
+    fits = place.segment < segments_.size() && end <= segment_pages;
+    if (!fits) break;
+    place.device = number_;
+    if (ChunkRef chunk = owner_.OnRecovered(found, place))
+      segments_[place.segment].chunks.push_back(std::move(chunk));
+  }
+  if (!fits || !reader.whole()) {  // its checksum was right: a fault of ours
+    base::log::Error("snapshot of the disk tier contradicts itself", {{"device", number_}});
+    owner_.OnRecoveredTombstone("");
+    segments_ = std::vector<Segment>(superblock_.segment_count);
+    return false;
+  }
+  next_generation_ = head.next_generation;
+  next_sequence_ = head.next_sequence;
+  damaged_places_ = head.damaged_places;
+  current_ = head.current;
+  next_page_ = head.next_page;
+  return true;
+}
+
+// After the threads have ended: nothing changes any more.
+void DiskTier::SaveSnapshot() {
+  SnapshotHead head{.store_id = superblock_.store_id,
+                    .incarnation = superblock_.incarnation,
+                    .next_generation = next_generation_,
+                    .next_sequence = next_sequence_,
+                    .damaged_places = damaged_places_,
+                    .current = current_,
+                    .next_page = next_page_,
+                    .generations = {}};
+  for (const Segment& segment : segments_) head.generations.push_back(segment.generation.load());
+  auto writer = SnapshotWriter::Begin(folder_, head);
+  base::Status outcome = writer.status();
+  for (std::uint32_t i = 0; outcome.ok() && i < segments_.size(); ++i) {
+    for (const ChunkRef& chunk : segments_[i].chunks) {
+      const std::lock_guard lock(chunk->shard.mutex);
+      const bool here = chunk->object != nullptr && chunk->place.valid() &&
+                        chunk->place.segment == i && chunk->place.device == number_;
+      if (here) (*writer)->Add(chunk->object->name(), chunk->object->meta(), *chunk, chunk->place);
+    }
+  }
+  // The records first: a snapshot on the medium must not tell of what is not there.
+  if (outcome.ok()) outcome = device_->Sync();
+  if (outcome.ok()) outcome = (*writer)->Commit();
+  if (!outcome.ok())
+    base::log::Warn("snapshot of the disk tier not written; the next start replays its log",
+                    {{"device", number_}, {"error", outcome}});
 }
 
 base::Status DiskTier::StartFresh(std::uint32_t chunk_bytes) {

@@ -28,6 +28,7 @@ base::StatusOr<std::unique_ptr<DiskTier>> DiskTier::Open(const Options& options,
       auto device, options.open ? options.open() : OpenFileDevice(options.path, options.bytes));
   std::unique_ptr<DiskTier> tier(
       new DiskTier(std::move(device), number, write_queue_bytes, owner, clock));
+  if (!options.open) tier->folder_ = options.path;
   SLUICE_RETURN_IF_ERROR(tier->Recover(chunk_bytes));
   tier->threads_.emplace_back([raw = tier.get()] { raw->WriterLoop(); });
   for (int i = 0; i < kDiskReaders; ++i)
@@ -53,6 +54,7 @@ DiskTier::~DiskTier() {
     if (write.written) write.written(stopped);
   }
   for (ReadRequest& read : reads) read.done(stopped);
+  if (!threads_.empty() && !folder_.empty() && healthy()) SaveSnapshot();
 }
 
 std::uint64_t DiskTier::capacity_bytes() const {

@@ -2,7 +2,8 @@
 //
 // A chunk is written once, after its fill; the oldest segment makes room for the next. Reading is
 // by place, straight into the chunk's extent. Recovery replays the records in the order they were
-// written; a tombstone kills every older record of its name.
+// written; a tombstone kills every older record of its name. After an orderly stop a snapshot of
+// the index spares the replay (snapshot.h).
 //
 // Failure: an error fails its request; kDeviceErrorsUntilOut in a row take the device out (writes
 // and reads are refused, the cache goes on without) until kDeviceRetry later one write is tried.
@@ -35,6 +36,8 @@ namespace sluice::store {
 struct RecoveredChunk {
   Record record;  // name, version, index, length, checksum
 };
+
+class SnapshotReader;
 
 // What the tier asks of the index.
 class DiskOwner {
@@ -115,6 +118,9 @@ class DiskTier {
   DiskTier(std::unique_ptr<Device> device, std::uint8_t number, std::uint64_t write_queue_bytes,
            DiskOwner& owner, base::Clock& clock);
   base::Status Recover(std::uint32_t chunk_bytes);
+  std::unique_ptr<SnapshotReader> FittingSnapshot();
+  bool TakeSnapshot(SnapshotReader& reader);  // false: nothing was taken
+  void SaveSnapshot();
   base::Status StartFresh(std::uint32_t chunk_bytes);
   base::Status ReplaySegment(std::uint32_t segment, std::uint64_t generation);
   void WriterLoop();
@@ -128,6 +134,7 @@ class DiskTier {
   std::uint64_t SegmentStart(std::uint32_t segment) const;
 
   const std::unique_ptr<Device> device_;
+  std::string folder_;  // where a snapshot may lie; empty: none is kept
   const std::uint8_t number_;
   const std::uint64_t write_queue_limit_bytes_;
   DiskOwner& owner_;

@@ -44,8 +44,9 @@ inline constexpr int kDiskReaders = 4;                      // threads a device
 inline constexpr std::size_t kMaxDiskReadQueue = 1024;      // promotions waiting a device
 inline constexpr std::uint64_t kDiskWriteQueueDivisor = 8;  // of the pool may wait to be written
 inline constexpr std::size_t kMaxDiskWriteQueue = 4096;     // and so many records
-inline constexpr int kDeviceErrorsUntilOut = 8;             // in a row: the device is given up
-inline constexpr std::chrono::seconds kDeviceRetry{30};     // and tried again after
+inline constexpr std::uint64_t kMaxSnapshotBytes = 4ull << 30;  // of a device's index
+inline constexpr int kDeviceErrorsUntilOut = 8;                 // in a row: the device is given up
+inline constexpr std::chrono::seconds kDeviceRetry{30};         // and tried again after
 
 // Scrubber: what it reads at most, memory and disk together, and slots it looks at in one step.
 inline constexpr std::uint64_t kScrubBytesPerSecond = 32 << 20;
