@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <utility>
 
 #include "controller/base/check.h"
 #include "controller/base/time_format.h"
@@ -63,10 +64,9 @@ void Latch(const Evidence& evidence, const std::optional<GateResult>& previous, 
   }
   if (was == Verdict::kFail && Contains(result.causes, Cause::kGateFailed)) failed = true;
   if (!previous->value.empty()) result.value = previous->value;
-  // The data that decides is still the older one.
-  if (previous->data_time && (!answers || !result.data_time)) {
-    result.data_time = previous->data_time;
-  }
+  // The data that decides is still that one: nothing older, and nothing that does not answer, makes
+  // way for samples from before it.
+  if (previous->data_time) result.data_time = previous->data_time;
 }
 
 bool Waives(const Exemption& exemption, const Gate& gate, const std::vector<CauseDetail>& causes) {
@@ -122,11 +122,9 @@ GateResult HoldsStep(std::string name, Cause cause, std::string message, WallTim
 }
 
 // Whether the first of two results of freeze windows is the one to show: what cannot be read, then
-// what holds, then what reopens last.
+// what holds (an exemption's cause is among the last), then what reopens last.
 bool Outweighs(const GateResult& a, const GateResult& b) {
-  if (a.verdict != b.verdict) return a.verdict != Verdict::kPass;
-  if (a.cause() != b.cause()) return a.cause() < b.cause();
-  return a.valid_until > b.valid_until;
+  return std::pair(a.cause(), b.valid_until) < std::pair(b.cause(), a.valid_until);
 }
 
 GateResult JudgeFreeze(const Freeze& freeze, const Context& context,
