@@ -228,10 +228,16 @@ TEST(GrpcGate, AStopEndsTheQuestion) {
   done.count_down();
   ASSERT_TRUE(facts.ok());
   EXPECT_THAT(facts->error, HasSubstr("withdrawn"));
-  // Stopped before it began.
+}
+
+TEST(GrpcGate, AStopBeforeTheQuestionEndsItAsItBegins) {
+  Service service;
   service.answer = [](auto&, const auto&, EvaluateResponse& out) {
     return Says(out, EvaluateResponse::PASS, "");
   };
+  const Server server(&service);
+  std::stop_source stop;
+  stop.request_stop();
   EXPECT_THAT(Asked("grpc", server.host(), std::chrono::minutes(10), {}, stop.get_token())->error,
               HasSubstr("withdrawn"));
 }
