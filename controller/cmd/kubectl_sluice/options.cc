@@ -107,7 +107,30 @@ Status TakeAudit(const std::vector<std::string>& words, Options& options) {
   return base::OkStatus();
 }
 
-// "site/NAME", or "site" "NAME"; both take a rollout, too, and why a tenant or a promotion.
+struct Named {
+  std::string kind;
+  std::string name;
+};
+
+// "KIND/NAME", or "KIND" "NAME"; anything else is answered with `usage`.
+base::StatusOr<Named> ReadNamed(const std::vector<std::string>& words, const std::string& usage) {
+  if (words.empty() || words.size() > 2) return InvalidArgument(usage);
+  Named out{words[0], words.size() == 2 ? words[1] : ""};
+  const auto slash = out.kind.find('/');
+  if ((slash == std::string::npos) != (words.size() == 2)) return InvalidArgument(usage);
+  if (slash != std::string::npos) {
+    out.name = out.kind.substr(slash + 1);
+    out.kind.resize(slash);
+  }
+  return out;
+}
+
+bool IsObjectName(const std::string& name) {
+  return !name.empty() && name.size() <= 253 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
+}
+
+// A site or a rollout; `why` takes a tenant and a promotion, too.
 Status TakeSubject(const std::vector<std::string>& words, Options& options) {
   const bool why = options.command == Command::kWhy;
   const std::string usage =
@@ -115,18 +138,8 @@ Status TakeSubject(const std::vector<std::string>& words, Options& options) {
             "rollout/NAME"
           : "can-advance takes one site or rollout: kubectl sluice can-advance site/NAME or "
             "rollout/NAME";
-  if (words.empty()) return InvalidArgument(usage);
-  std::string kind = words[0];
-  std::string name;
-  if (const auto slash = kind.find('/'); slash != std::string::npos) {
-    name = kind.substr(slash + 1);
-    kind.resize(slash);
-    if (words.size() > 1) return InvalidArgument(usage);
-  } else if (words.size() == 2) {
-    name = words[1];
-  } else {
-    return InvalidArgument(usage);
-  }
+  SLUICE_ASSIGN_OR_RETURN(Named named, ReadNamed(words, usage));
+  std::string& kind = named.kind;
   kind = kind.substr(0, kind.find('.'));
   if (!kind.empty() && kind.back() == 's') kind.pop_back();
   std::string* target = kind == "site"                                    ? &options.site
@@ -137,11 +150,10 @@ Status TakeSubject(const std::vector<std::string>& words, Options& options) {
   if (target == nullptr) {
     return InvalidArgument(fmt::format("\"{}\" is not a kind it explains: {}", kind, usage));
   }
-  const bool valid =
-      !name.empty() && name.size() <= 253 &&
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
-  if (!valid) return InvalidArgument(fmt::format("\"{}\" is not an object's name", name));
-  *target = name;
+  if (!IsObjectName(named.name)) {
+    return InvalidArgument(fmt::format("\"{}\" is not an object's name", named.name));
+  }
+  *target = std::move(named.name);
   return base::OkStatus();
 }
 
@@ -157,32 +169,20 @@ Status TakeSlo(const std::vector<std::string>& words, Options& options) {
   return base::OkStatus();
 }
 
-// "KIND/NAME", or "KIND" "NAME": `name` is set.
+// One object of `kind`: `name` is set.
 Status TakeObject(const std::string& command, const std::string& kind,
                   const std::vector<std::string>& words, std::string& name) {
-  const std::string usage =
-      fmt::format("{0} takes one {1}: kubectl sluice {0} {1}/NAME", command, kind);
-  if (words.empty()) return InvalidArgument(usage);
-  std::string given = words[0];
-  if (const auto slash = given.find('/'); slash != std::string::npos) {
-    name = given.substr(slash + 1);
-    given.resize(slash);
-    if (words.size() > 1) return InvalidArgument(usage);
-  } else if (words.size() == 2) {
-    name = words[1];
-  } else {
-    return InvalidArgument(usage);
-  }
-  if (given != kind && given != kind + "s" && given != kind + "s.sluice.dev") {
+  SLUICE_ASSIGN_OR_RETURN(
+      Named named, ReadNamed(words, fmt::format("{0} takes one {1}: kubectl sluice {0} {1}/NAME",
+                                                command, kind)));
+  if (named.kind != kind && named.kind != kind + "s" && named.kind != kind + "s.sluice.dev") {
     return InvalidArgument(
-        fmt::format("{}: \"{}\" is not a kind it takes; use {}", command, given, kind));
+        fmt::format("{}: \"{}\" is not a kind it takes; use {}", command, named.kind, kind));
   }
-  const bool valid =
-      !name.empty() && name.size() <= 253 &&
-      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
-  if (!valid) {
-    return InvalidArgument(fmt::format("{}: \"{}\" is not an object's name", command, name));
+  if (!IsObjectName(named.name)) {
+    return InvalidArgument(fmt::format("{}: \"{}\" is not an object's name", command, named.name));
   }
+  name = std::move(named.name);
   return base::OkStatus();
 }
 
@@ -288,129 +288,6 @@ base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) 
   }
   SLUICE_RETURN_IF_ERROR(TakeWords(words, options));
   return options;
-}
-
-std::string HelpText(const std::string& topic) {
-  constexpr const char* kFlags =
-      "Flags:\n"
-      "  -o, --output FORMAT         text, wide, json or yaml (default text)\n"
-      "      --kubeconfig FILE       default: $KUBECONFIG, then ~/.kube/config\n"
-      "      --context NAME          of the kubeconfig\n"
-      "  -n, --namespace NAME        the controller's (default sluice-system)\n"
-      "      --request-timeout TIME  of each call to the API server (default 15s)\n"
-      "  -h, --help\n";
-  if (topic == "why") {
-    return std::string(
-               "Show what a site's next stage hangs on: each gate with its verdict, cause, "
-               "numbers,\n"
-               "since when it holds, who or what can unblock it, and when it is looked at next.\n\n"
-               "Usage:\n  kubectl sluice why site/NAME|tenant/NAME|promotion/NAME|rollout/NAME "
-               "[flags]\n\n"
-               "  --evidence                  also show what each verdict rests on\n\n") +
-           kFlags;
-  }
-  if (topic == "can-advance") {
-    return std::string(
-               "Tell whether a site would enter its next stage now, or a rollout takes its next "
-               "step,\n"
-               "and what holds it. Nothing is changed. Exit code 0: yes, 1: no.\n\n"
-               "Usage:\n  kubectl sluice can-advance site/NAME|rollout/NAME --dry-run "
-               "[flags]\n\n") +
-           kFlags;
-  }
-  if (topic == "slo") {
-    return std::string(
-               "Turn OpenSLO v1 documents into ServiceLevelObjectives, and back.\n\n"
-               "Usage:\n"
-               "  kubectl sluice slo import FILE… | kubectl apply -f -\n"
-               "  kubectl sluice slo export [NAME…]\n\n"
-               "  --subject Site/NAME         for SLOs without annotation sluice.dev/subject\n\n") +
-           kFlags;
-  }
-  if (topic == "status") {
-    return std::string(
-               "Show all sites, one line each: stage, wanted stage, agents, first blocker.\n\n"
-               "Usage:\n  kubectl sluice status [flags]\n\n") +
-           kFlags;
-  }
-  if (topic == "audit") {
-    return std::string(
-               "Prove that files of the audit log are whole, or judge again what they record.\n\n"
-               "Usage:\n"
-               "  kubectl sluice audit verify FILE… [flags]   any cut, edit or reordering is told\n"
-               "  kubectl sluice audit replay FILE… [flags]   recorded evidence, judged again, "
-               "must\n"
-               "                                              give the recorded verdicts\n\n"
-               "  --checkpoint FILE           ConfigMap sluice-audit-head as JSON; default: the "
-               "cluster's\n"
-               "  --ca FILE                   the authority's certificate: checks the checkpoint's "
-               "signature\n"
-               "  --partial                   the files are a part of the log; no checkpoint\n\n"
-               "Exit code 1 when something is wrong.\n\n") +
-           kFlags;
-  }
-  if (topic == "agenda") {
-    return std::string(
-               "Show what the next meetings have to decide: weekly triage, design review, release\n"
-               "readiness, decision council, monthly and quarterly review, or those of a calendar\n"
-               "of your own. A calendar says when each meets, what it is about and how far it "
-               "looks\n"
-               "ahead.\n\n"
-               "Usage:\n  kubectl sluice agenda [flags]\n\n"
-               "  --calendar FILE             your meetings, as YAML\n"
-               "  --print-calendar            print the default calendar, to begin yours from\n"
-               "  --within TIME               what ends until then, instead of what each meeting "
-               "says\n\n") +
-           kFlags;
-  }
-  if (topic == "propose") {
-    return std::string(
-               "Print a Decision about a site's open step, or a rollout's release and waves, in "
-               "your\nname and with its UID, generation and plan filled in.\n\n"
-               "Usage:\n  kubectl sluice propose site/NAME|rollout/NAME [flags] | kubectl create "
-               "-f -\n\n"
-               "  --within TIME               how long it may be answered (default 14d)\n\n") +
-           kFlags;
-  }
-  if (topic == "vote") {
-    return std::string(
-               "Print an Approval of a Decision, in your name.\n\n"
-               "Usage:\n  kubectl sluice vote decision/NAME [flags] | kubectl create -f -\n\n"
-               "  --agree, --disagree         (default --agree)\n"
-               "  --role ROLE                 Recommend, Agree, Perform, Input or Decide (default "
-               "Decide)\n"
-               "  --group NAME                a group of yours that gives the vote its weight; "
-               "repeatable\n"
-               "  --comment TEXT\n\n") +
-           kFlags;
-  }
-  if (topic == "version") {
-    return std::string(
-               "Show the plugin's version and the API server's.\n\n"
-               "Usage:\n  kubectl sluice version [flags]\n\n") +
-           kFlags;
-  }
-  if (topic == "completion") {
-    return "Print a completion script.\n\n"
-           "Usage:\n  kubectl sluice completion bash|zsh|fish\n";
-  }
-  return std::string(
-             "Ask Sluice what is allowed, what is not, and why.\n\n"
-             "Usage:\n  kubectl sluice COMMAND [flags]\n\n"
-             "Commands:\n"
-             "  why site/NAME     what a site's next stage hangs on; tenant/NAME, promotion/NAME,\n"
-             "                    rollout/NAME\n"
-             "  can-advance site/NAME --dry-run  whether it would climb now; rollout/NAME goes on\n"
-             "  slo import FILE…  OpenSLO v1 documents as objects; slo export gives them back\n"
-             "  status            all sites, one line each\n"
-             "  agenda            what the next meetings have to decide\n"
-             "  propose site/NAME a question about a site's open step or a rollout, to be created\n"
-             "  vote decision/NAME  an answer to it, to be created\n"
-             "  audit verify FILE…  prove that the audit log is whole; audit replay judges again\n"
-             "  version           of the plugin and the API server\n"
-             "  completion SHELL  a completion script for bash, zsh or fish\n"
-             "  help [COMMAND]    more about a command\n\n") +
-         kFlags + "\nExit codes: 0 answered, 1 could not be answered, 2 wrong command line.\n";
 }
 
 }  // namespace sluice::kubectl
