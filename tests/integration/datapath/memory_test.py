@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import os
+import pathlib
 import re
 import selectors
 import socket
@@ -79,7 +80,7 @@ class Memory(Rig):
         cls.server.server_close()
 
     def resident(self):
-        text = open(f"/proc/{self.agent.pid}/status").read()
+        text = pathlib.Path(f"/proc/{self.agent.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) * 1024
 
     def descriptors(self):
