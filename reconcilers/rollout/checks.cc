@@ -49,10 +49,18 @@ void Planner::CheckSite(const SiteView& site) {
   }
 }
 
+bool Planner::IsNamed(const std::string& version) const {
+  const std::vector<std::string>& from = o_.release->upgrade_from;
+  return from.empty() || std::find(from.begin(), from.end(), version) != from.end();
+}
+
+bool Planner::MayUpgrade(const SiteView& site) const {
+  return IsNamed(site.version) && (!site.left_behind || IsNamed(site.left_behind->version));
+}
+
 void Planner::CheckUpgrade(const SiteView& site, const std::string& version,
                            const std::string& image) {
-  const std::vector<std::string>& from = o_.release->upgrade_from;
-  if (from.empty() || std::find(from.begin(), from.end(), version) != from.end()) return;
+  if (IsNamed(version)) return;
   const std::string release = spec_.release_ref().name();
   const std::string runs =
       version.empty()
@@ -62,7 +70,7 @@ void Planner::CheckUpgrade(const SiteView& site, const std::string& version,
       version.empty() ? "make the Release that image is of" : "roll out one of those first";
   Holds(site.name + "/upgrade", Cause::kMisconfigured,
         fmt::format("spec.upgradeFrom of Release {} names {}; {}: {}", release,
-                    fmt::join(from, ", "), runs, cure),
+                    fmt::join(o_.release->upgrade_from, ", "), runs, cure),
         kRollers);
 }
 

@@ -225,5 +225,29 @@ TEST_F(RolloutPlan, WhatRanBeforeIsWhatAnotherRolloutBroughtThatWasFirst) {
   EXPECT_EQ(site.image, kNew);
 }
 
+TEST_F(RolloutPlan, WhatAnotherRolloutBroughtMeanwhileMustBeNamedByUpgradeFrom) {
+  seen_.release->upgrade_from = {"1.0.0"};
+  Run();  // decided, and then the other one's write came first
+  SiteView& site = seen_.sites.at("a");
+  site.rollout_open = true;
+  site.rollout = "other";
+  site.release = "r3";
+  site.image = "agent@sha256:third";
+  site.version = "3.0.0";
+  site.current = true;
+  Run();
+  EXPECT_EQ(Held(), "a/site Pending");
+  site.rollout = "";
+  site.rollout_open = false;
+  Run();
+  EXPECT_EQ(site.image, "agent@sha256:third") << "there is no way from 3.0.0 to it";
+  EXPECT_EQ(Entry("a")->state(), "Left");
+  EXPECT_THAT(moves_, ::testing::Contains("RolloutSiteLeft"));
+  site.version = "1.0.0";
+  Finish();
+  EXPECT_EQ(status_.outcome(), "Completed");
+  EXPECT_EQ(site.image, "agent@sha256:third") << "it was left for good";
+}
+
 }  // namespace
 }  // namespace sluice::rollout

@@ -187,6 +187,17 @@ bool Planner::StepSite(RolloutSite& site, const RolloutWave& wave) {
   if (IsOver(site)) return true;
   const SiteView& view = *Find(site);
   if (view.rollout_open || !o_.release.ok()) return false;  // both are shown as holds
+  // Another Rollout was first, and has ended since: what it brought is what ran before this one.
+  if (view.rollout != o_.name && view.image != Towards(site)) {
+    if (!MayUpgrade(view)) {
+      Leave(site, fmt::format("it runs {} now, which upgradeFrom of Release {} does not name",
+                              view.version.empty() ? view.image : view.version,
+                              spec_.release_ref().name()));
+      return true;
+    }
+    Remember(view, site);
+    site.set_progressed_at(Now());
+  }
   const bool empty = site.nodes() == 0;
   if (site.target_nodes() == 0 && !empty) {
     if (MayBegin()) {
@@ -194,11 +205,6 @@ bool Planner::StepSite(RolloutSite& site, const RolloutWave& wave) {
       SetTarget(site, std::min(std::max(1, canary), site.nodes()));
     }
     return false;
-  }
-  // Another Rollout was first, and has ended since: what it brought is what ran before this one.
-  if (view.rollout != o_.name && view.image != Towards(site)) {
-    Remember(view, site);
-    site.set_progressed_at(Now());
   }
   if (!IsTaken(site)) return false;
   if (!empty && !HasSoaked(site, wave)) return false;

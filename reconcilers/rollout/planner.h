@@ -91,6 +91,9 @@ class Planner {
   // Whether the release may be brought anywhere at all.
   bool CheckRelease();
   void CheckSite(const SiteView& site);
+  // Whether the release may follow what a site runs, and what an aborted Rollout left on its nodes.
+  bool MayUpgrade(const SiteView& site) const;
+  bool IsNamed(const std::string& version) const;
   void CheckUpgrade(const SiteView& site, const std::string& version, const std::string& image);
   // Those of `sites` that run no Release yet.
   std::vector<std::string> Fresh(const std::vector<std::string>& sites) const;
