@@ -8,6 +8,10 @@
 
 namespace sluice::site {
 
+// How long an agent must have been ready to count while others are replaced. A kubelet may call a
+// pod ready for an instant before the first answer to its probe (kubernetes/kubernetes PR 134746),
+// and it tells the instant in whole seconds.
+inline constexpr std::chrono::seconds kReadyFor{2};
 // How often a deletion under way is looked at.
 inline constexpr std::chrono::milliseconds kTearDownLook{1000};
 // How long the DaemonSet's deletion waits for its pods. A pod on a node that is gone never ends by

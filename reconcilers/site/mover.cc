@@ -32,7 +32,8 @@ client::ListOptions Ours(const Inputs& in) {
 
 }  // namespace
 
-base::StatusOr<std::optional<Moved>> MoveNodes(client::Client& api, const Inputs& in) {
+base::StatusOr<std::optional<Moved>> MoveNodes(client::Client& api, const Inputs& in,
+                                               base::WallTime now) {
   const auto object = api.Get(common::kDaemonSets, {NamespaceOf(in.name), kAgentName});
   if (object.status().code() == base::Code::kNotFound) return std::optional<Moved>();
   if (!object.ok()) return object.status();
@@ -49,7 +50,7 @@ base::StatusOr<std::optional<Moved>> MoveNodes(client::Client& api, const Inputs
   if (newest.empty()) return std::optional<Moved>();
   SLUICE_ASSIGN_OR_RETURN(const client::ObjectList list, api.List(common::kPods, Ours(in)));
   std::vector<PodState> pods;
-  for (const meta::ObjectPtr& pod : list.items) pods.push_back(PodFrom(pod->ToJson(), newest));
+  for (const meta::ObjectPtr& pod : list.items) pods.push_back(PodFrom(pod->ToJson(), newest, now));
   const int wanted = status.value("desiredNumberScheduled", 0);
   const NodeMoves moves =
       PlanMoves(wanted, in.partition.target, MaxUnavailable(in.partition.max_unavailable, wanted),

@@ -28,7 +28,8 @@ struct Moved {
 
 // Needs in.partition.active. nullopt: the DaemonSet controller has not taken the newest template
 // yet.
-base::StatusOr<std::optional<Moved>> MoveNodes(client::Client& api, const Inputs& in);
+base::StatusOr<std::optional<Moved>> MoveNodes(client::Client& api, const Inputs& in,
+                                               base::WallTime now);
 
 // When to look again: listing a large site's pods is not free.
 std::chrono::milliseconds MoveLook(int nodes);

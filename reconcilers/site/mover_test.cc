@@ -84,14 +84,14 @@ class MoverTest : public ::testing::Test {
 };
 
 TEST_F(MoverTest, AsManyPodsAreDeletedAsTheRolloutAllowsAndNoMore) {
-  auto moved = MoveNodes(api_, in_);
+  auto moved = MoveNodes(api_, in_, clock_.Wall());
   ASSERT_TRUE(moved.ok() && moved->has_value());
   EXPECT_EQ((*moved)->image, "agent@new");
   EXPECT_EQ((*moved)->wanted, 3);
   EXPECT_EQ((*moved)->updated, 0);
   EXPECT_THAT(Deleted(), ElementsAre("agent-a"));
   PutPod("a", "new");
-  moved = MoveNodes(api_, in_);
+  moved = MoveNodes(api_, in_, clock_.Wall());
   ASSERT_TRUE(moved.ok() && moved->has_value());
   EXPECT_EQ((*moved)->updated_ready, 1);
   EXPECT_THAT(Deleted(), ElementsAre("agent-a")) << "the target is reached";
@@ -99,7 +99,7 @@ TEST_F(MoverTest, AsManyPodsAreDeletedAsTheRolloutAllowsAndNoMore) {
 
 TEST_F(MoverTest, NothingIsDeletedBeforeTheNewestTemplateWasTaken) {
   Observe(0);
-  const auto moved = MoveNodes(api_, in_);
+  const auto moved = MoveNodes(api_, in_, clock_.Wall());
   ASSERT_TRUE(moved.ok());
   EXPECT_FALSE(moved->has_value());
   EXPECT_THAT(Deleted(), IsEmpty());
@@ -110,7 +110,7 @@ TEST_F(MoverTest, AnApiServerThatRefusesADeletionIsAnError) {
     if (call.verb != "delete") return std::nullopt;
     return base::PermissionDenied("no");
   });
-  EXPECT_FALSE(MoveNodes(api_, in_).ok());
+  EXPECT_FALSE(MoveNodes(api_, in_, clock_.Wall()).ok());
 }
 
 TEST(Mover, ALargeSiteIsLookedAtLessOften) {

@@ -77,6 +77,7 @@ json DaemonSet(const Inputs& in, const AgentOptions& options) {
   return {{"spec",
            {{"selector", {{"matchLabels", Selector(in)}}},
             {"updateStrategy", std::move(strategy)},
+            {"minReadySeconds", kReadyFor.count()},
             {"template", AgentPod(in, options)}}}};
 }
 

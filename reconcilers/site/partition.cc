@@ -9,7 +9,9 @@
 
 #include "api/v1alpha1/rollout.pb.h"
 #include "api/v1alpha1/site.pb.h"
+#include "controller/base/time_format.h"
 #include "reconcilers/common/decode.h"
+#include "reconcilers/site/limits.h"
 
 namespace sluice::site {
 namespace {
@@ -72,7 +74,7 @@ int MaxUnavailable(const std::string& text, int nodes) {
   return std::max(1, number);
 }
 
-PodState PodFrom(const json& pod, const std::string& revision) {
+PodState PodFrom(const json& pod, const std::string& revision, base::WallTime now) {
   PodState out;
   const json metadata = pod.value("metadata", json::object());
   out.name = metadata.value("name", "");
@@ -82,11 +84,14 @@ PodState PodFrom(const json& pod, const std::string& revision) {
   out.current =
       !revision.empty() &&
       metadata.value("labels", json::object()).value("controller-revision-hash", "") == revision;
+  bool ready = false;
   for (const json& condition : pod.value("/status/conditions"_json_pointer, json::array())) {
-    if (condition.value("type", "") == "Ready") out.ready = condition.value("status", "") == "True";
+    if (condition.value("type", "") != "Ready") continue;
+    ready = condition.value("status", "") == "True" && !out.ending;
+    const auto since = base::ParseRfc3339(condition.value("lastTransitionTime", ""));
+    out.ready = ready && (!since.ok() || *since + kReadyFor <= now);
   }
-  out.ready = out.ready && !out.ending;
-  out.failure = FailureOf(pod, out.ready);
+  out.failure = FailureOf(pod, ready);
   return out;
 }
 

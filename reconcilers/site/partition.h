@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/base/clock.h"
 #include "controller/meta/object.h"
 
 namespace sluice::v1alpha1 {
@@ -46,8 +47,10 @@ struct PodState {
   bool ending = false;
   std::string failure;  // why it cannot start or keeps ending; empty: it does neither
 };
-// `revision` is the newest template's hash, as the DaemonSet controller labels pods with it.
-PodState PodFrom(const nlohmann::json& pod, const std::string& revision);
+// `revision` is the newest template's hash, as the DaemonSet controller labels pods with it. Ready
+// is what has been so for kReadyFor at `now`, as the DaemonSet controller sees it by
+// minReadySeconds.
+PodState PodFrom(const nlohmann::json& pod, const std::string& revision, base::WallTime now);
 // The hash of the newest ControllerRevision of the DaemonSet with that UID; empty: there is none.
 std::string NewestRevision(const std::vector<nlohmann::json>& revisions, const std::string& uid);
 

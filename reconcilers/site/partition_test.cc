@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/v1alpha1/site.pb.h"
+#include "controller/base/time_format.h"
 
 namespace sluice::site {
 namespace {
@@ -112,12 +113,25 @@ TEST(Partition, APodTellsItsRevisionReadinessAndFailure) {
       "status": {"conditions": [{"type": "Ready", "status": "False"}],
       "containerStatuses": [{"restartCount": 1,
       "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}})");
-  const PodState out = PodFrom(pod, "abc");
+  const PodState out = PodFrom(pod, "abc", {});
   EXPECT_TRUE(out.current);
   EXPECT_FALSE(out.ready);
   EXPECT_EQ(out.failure, "ImagePullBackOff");
-  EXPECT_FALSE(PodFrom(pod, "abd").current);
-  EXPECT_FALSE(PodFrom(pod, "").current);
+  EXPECT_FALSE(PodFrom(pod, "abd", {}).current);
+  EXPECT_FALSE(PodFrom(pod, "", {}).current);
+}
+
+TEST(Partition, AnAgentIsReadyOnceItHasBeenSoForTwoSeconds) {
+  json pod = json::parse(R"({"metadata": {"name": "x"}, "status": {"conditions": [
+      {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T01:28:02Z"}]}})");
+  const auto ready_at = [&](const char* now) {
+    return PodFrom(pod, "abc", *base::ParseRfc3339(now)).ready;
+  };
+  EXPECT_FALSE(ready_at("2026-11-23T01:28:02Z"));
+  EXPECT_FALSE(ready_at("2026-11-23T01:28:03Z"));
+  EXPECT_TRUE(ready_at("2026-11-23T01:28:04Z"));
+  pod["metadata"]["deletionTimestamp"] = "2026-11-23T01:29:00Z";
+  EXPECT_FALSE(ready_at("2026-11-23T01:28:04Z"));
 }
 
 TEST(Partition, TheNewestRevisionIsTheOneOfThisDaemonSetWithTheHighestNumber) {

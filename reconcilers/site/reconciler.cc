@@ -166,7 +166,7 @@ base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Obse
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place));
   SLUICE_RETURN_IF_ERROR(DropStaleObjectives(in));
   if (!in.partition.active || place.api == nullptr) return base::OkStatus();
-  SLUICE_ASSIGN_OR_RETURN(observed.moved, MoveNodes(*place.api, in));
+  SLUICE_ASSIGN_OR_RETURN(observed.moved, MoveNodes(*place.api, in, clock_.Wall()));
   observed.agents.updated = observed.moved ? observed.moved->updated : 0;
   return base::OkStatus();
 }

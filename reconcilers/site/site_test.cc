@@ -291,7 +291,9 @@ TEST_F(SiteTest, UnderARolloutPodsAreReplacedByHandAndReadyMeansAsManyAsItAllows
   json strategy;
   for (const WantedObject& object : WantedObjects(in_, options_)) {
     if (object.resource.kind != "DaemonSet") continue;
-    strategy = json::parse(object.json).at("/spec/updateStrategy"_json_pointer);
+    const json daemon_set = json::parse(object.json);
+    strategy = daemon_set.at("/spec/updateStrategy"_json_pointer);
+    EXPECT_EQ(daemon_set.at("/spec/minReadySeconds"_json_pointer), 2);
   }
   EXPECT_EQ(strategy, json({{"type", "OnDelete"}}));
   observed_.agents.updated = 1;

@@ -70,11 +70,13 @@ class MainJob:
             faults.control_plane(self)
         with t.step("fault: an agent is killed with -9"):
             faults.agent(self)
-        # Both while the budget recovers from the faults: Run could not be reached meanwhile.
+        # All three while the budget recovers from the faults: Run could not be reached meanwhile.
         with t.step("repair what is deleted and edited by hand"):
             rollout.repair(self)
         with t.step("roll out a changed agent image, node by node; reads go on"):
             rollout.roll_out(self)
+        with t.step("release by a Rollout: a canary node, a gate, then the rest; reads go on"):
+            rollout.release(self)
         with t.step("healed: reach Run"):
             self._await_stage("Run", 300)
             self.why["run"] = self.kube.sluice("why", "site/phoenix")

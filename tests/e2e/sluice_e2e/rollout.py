@@ -1,4 +1,4 @@
-"""A changed agent image, and edits by hand: what the Site's reconciler does about them, as seen from
+"""A changed agent image, a release by a Rollout, and edits by hand: what the Site's reconciler does about them, as seen from
 outside by a watch and by the readers that never stop."""
 
 import json
@@ -7,9 +7,11 @@ import threading
 import time
 
 from .timeline import StepFailed
-from .world import SITE_NAMESPACE
+from .world import MANIFESTS, SITE_NAMESPACE
 
 MAX_UNAVAILABLE = 1  # spec.updates.maxUnavailable, by default
+CANARY_SOAK_S = 3    # manifests/release.yaml
+INSTANT_S = 0.5
 # How far apart a watch's event and a read's failure may be told of one and the same moment.
 SLACK_S = 1.5
 
@@ -24,6 +26,7 @@ class AgentsWatch:
         self._armed = False
         self._down = {}     # node -> since when
         self.outages = []   # (node, from, to)
+        self.first = {}     # (node, image) -> when an agent with that image was first ready there
         self.most_down = 0
         self._kubectl = subprocess.Popen(
             [kube.env["kubectl"], "--kubeconfig", kube.kubeconfig, "get", "pods", "-n",
@@ -51,19 +54,34 @@ class AgentsWatch:
             self._pods.pop(uid, None)
             if kind != "DELETED":
                 self._pods[uid] = pod
-            now, up = time.time(), {self._node(p) for p in self._pods.values() if self._serves(p)}
+            now, serving = time.time(), [p for p in self._pods.values() if self._serves(p)]
+            for p in serving:
+                self.first.setdefault((self._node(p), self._image(p)), now)
+            up = {self._node(p) for p in serving}
             self._armed = self._armed or up == self._nodes
             if not self._armed:
                 return
-            for node in self._nodes - up:
-                self._down.setdefault(node, now)
+            for node in self._nodes - up - self._down.keys():
+                self._down[node] = self._since(node, now)
             for node in up & self._down.keys():
                 self.outages.append((node, self._down.pop(node), now))
             self.most_down = max(self.most_down, len(self._down))
 
+    def _since(self, node, now):
+        """When the node's outage began. A kubelet may call a pod ready for an instant before the first
+        answer to its probe: that does not end an outage."""
+        last = self.outages[-1] if self.outages else None
+        if last is None or last[0] != node or now - last[2] > INSTANT_S:
+            return now
+        return self.outages.pop()[1]
+
     @staticmethod
     def _node(pod):
         return pod["spec"].get("nodeName")
+
+    @staticmethod
+    def _image(pod):
+        return pod["spec"]["containers"][0]["image"]
 
     @staticmethod
     def _serves(pod):
@@ -74,8 +92,7 @@ class AgentsWatch:
     def images(self):
         """{node: image of the agent that is ready there}."""
         with self._lock:
-            return {self._node(p): p["spec"]["containers"][0]["image"]
-                    for p in self._pods.values() if self._serves(p)}
+            return {self._node(p): self._image(p) for p in self._pods.values() if self._serves(p)}
 
     def check(self):
         if self.most_down > MAX_UNAVAILABLE:
@@ -84,14 +101,52 @@ class AgentsWatch:
 
 
 def roll_out(job):
-    """The same program under another name: to Kubernetes and the controller a new image."""
-    kube, image = job.kube, job.world.another_agent_image()
+    """A changed image in the Site: the same program under another name is a new one to Kubernetes and
+    the controller."""
+    image = job.world.another_agent_image()
+
+    def change():
+        job.kube.kubectl("patch", "site", "phoenix", "--type=merge", "-p",
+                         json.dumps({"spec": {"release": {"image": image}}}))
+    _, job.summary["rollout"] = _each_agent_replaced_once(job, image, change)
+
+
+def release(job):
+    """A Release by a Rollout: the canary node, its soak, the gate asked of what it does, then the rest."""
+    kube, image = job.kube, job.world.agent_image_by_digest()
+    nodes = {n["name"] for n in kube.nodes}
+
+    def change():
+        kube.apply_file(MANIFESTS / "release.yaml", IMAGE=image, USER_NAME=job.world.user())
+    watch, told = _each_agent_replaced_once(job, image, change)
+    canary, rest = sorted(watch.first[node, image] for node in nodes)
+    if rest - canary < CANARY_SOAK_S:
+        raise StepFailed(f"the second node had the release {rest - canary:.1f} s after the canary, "
+                         f"which had {CANARY_SOAK_S} s to soak")
+
+    def ended():
+        status = kube.get("rollout", "demo-release").get("status", {})
+        if status.get("outcome") != "Completed":
+            raise RuntimeError(kube.sluice("why", "rollout/demo-release"))
+        return status
+    status = job.timeline.wait("the Rollout to be completed", ended, 60)
+    gates = [(g["name"], g["verdict"]) for g in status.get("gates", [])]
+    if gates != [("phoenix/agents", "Pass")]:
+        raise StepFailed(f"the step after the canary was not gated: {gates}")
+    verified = kube.get("release", "demo")["status"].get("verifiedIn", [])
+    if [(v["site"], v["rollout"]) for v in verified] != [("phoenix", "demo-release")]:
+        raise StepFailed(f"the Release does not say where it runs: {verified}")
+    job.summary["release"] = {**told, "canarySeconds": round(rest - canary, 1)}
+
+
+def _each_agent_replaced_once(job, image, change):
+    """What the watch saw while `change` brought the image to every node, and what the summary says."""
+    kube = job.kube
     nodes = {n["name"] for n in kube.nodes}
     with AgentsWatch(kube) as watch:
         job.timeline.wait("the watch to show every agent", lambda: watch.images().keys() == nodes, 20)
         began = time.time()
-        kube.kubectl("patch", "site", "phoenix", "--type=merge", "-p",
-                     json.dumps({"spec": {"release": {"image": image}}}))
+        change()
 
         def rolled():
             watch.check()
@@ -108,7 +163,7 @@ def roll_out(job):
         ready = {c["type"]: c["status"] for c in status["conditions"]}["AgentsReady"]
         return ready == "True" and status["agents"].get("updated") == len(nodes)
     job.timeline.wait("the site to say that the new image runs", told, 30)
-    job.summary["rollout"] = {
+    return watch, {
         "image": image, "seconds": round(seconds, 1), "mostNotReadyAtATime": watch.most_down,
         "nodes": [{"node": n, "secondsNotReady": round(to - since, 1)} for n, since, to in outages],
         "readsMeanwhile": _reads_went_on(job, outages, began)}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 import socket
 
 from . import dataset
@@ -10,13 +11,15 @@ from .kube import Kube
 from .monitoring import Prometheus
 from .origin import ACCESS_KEY, SECRET_KEY, Origin
 from .shell import ROOT, run
+from .timeline import StepFailed
 
 NAMESPACE = "sluice-system"
 SITE_NAMESPACE = "sluice-site-phoenix"
+AGENT_IMAGE = "docker.io/sluice/sluice-agent"
 TENANT_KEYS = ("FALCONACCESSKEY00001", "falcon-secret-of-a-run-0123456789abcdef")
 SHARDS = 32
 COLD_SHARDS = 4  # uploaded but not read before the origin fails
-HERE = pathlib.Path(__file__).resolve().parents[1]
+MANIFESTS = pathlib.Path(__file__).resolve().parents[1] / "manifests"
 
 
 def free_port(address):
@@ -54,11 +57,22 @@ class World:
 
     def another_agent_image(self):
         """The agent's image under a second tag, on every node; returns its name."""
-        name = f"docker.io/sluice/sluice-agent:{self.tag}"
+        return self._name_agent_image(f"{AGENT_IMAGE}:{self.tag}-next")
+
+    def agent_image_by_digest(self):
+        """The agent's image by its digest, as a registry would serve it; returns that name."""
+        listed = self.kube.node_exec(self.kube.nodes[0]["name"], "ctr", "-n", "k8s.io", "images", "ls",
+                                     f"name=={AGENT_IMAGE}:{self.tag}")
+        digest = re.search(r"sha256:[0-9a-f]{64}", listed)
+        if digest is None:
+            raise StepFailed(f"containerd does not tell the image's digest:\n{listed}")
+        return self._name_agent_image(f"{AGENT_IMAGE}@{digest[0]}")
+
+    def _name_agent_image(self, name):
         for node in self.kube.nodes:
-            self.kube.node_exec(node["name"], "ctr", "-n", "k8s.io", "images", "tag", "--force", name,
-                                name + "-next")
-        return name + "-next"
+            self.kube.node_exec(node["name"], "ctr", "-n", "k8s.io", "images", "tag", "--force",
+                                f"{AGENT_IMAGE}:{self.tag}", name)
+        return name
 
     def install_chart(self):
         self.kube.helm(
@@ -109,7 +123,7 @@ class World:
         self._secret("falcon", "falcon-keys", {"AWS_ACCESS_KEY_ID": TENANT_KEYS[0],
                                                "AWS_SECRET_ACCESS_KEY": TENANT_KEYS[1]},
                      {"sluice.dev/tenant": "falcon"})
-        self.kube.apply_file(HERE / "manifests/site.yaml", ORIGIN_URL=self.origin.endpoint,
+        self.kube.apply_file(MANIFESTS / "site.yaml", ORIGIN_URL=self.origin.endpoint,
                              PROMETHEUS_URL=self.prometheus.url, USER_NAME=self.user(),
                              NAMESPACE=NAMESPACE)
 
