@@ -88,7 +88,9 @@ PodState PodFrom(const json& pod, const std::string& revision, base::WallTime no
   for (const json& condition : pod.value("/status/conditions"_json_pointer, json::array())) {
     if (condition.value("type", "") != "Ready") continue;
     ready = condition.value("status", "") == "True" && !out.ending;
-    const auto since = base::ParseRfc3339(condition.value("lastTransitionTime", ""));
+    const auto told = condition.find("lastTransitionTime");  // null where nobody said it
+    const bool is_told = told != condition.end() && told->is_string();
+    const auto since = base::ParseRfc3339(is_told ? told->get<std::string>() : std::string());
     out.ready = ready && (!since.ok() || *since + kReadyFor <= now);
   }
   out.failure = FailureOf(pod, ready);

@@ -130,6 +130,8 @@ TEST(Partition, AnAgentIsReadyOnceItHasBeenSoForTwoSeconds) {
   EXPECT_FALSE(ready_at("2026-11-23T01:28:02Z"));
   EXPECT_FALSE(ready_at("2026-11-23T01:28:03Z"));
   EXPECT_TRUE(ready_at("2026-11-23T01:28:04Z"));
+  pod["status"]["conditions"][0]["lastTransitionTime"] = nullptr;
+  EXPECT_TRUE(ready_at("2026-11-23T01:28:02Z")) << "since when, nobody said";
   pod["metadata"]["deletionTimestamp"] = "2026-11-23T01:29:00Z";
   EXPECT_FALSE(ready_at("2026-11-23T01:28:04Z"));
 }

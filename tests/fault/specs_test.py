@@ -5,6 +5,7 @@ value leaves no trace once the good one is back.
 SLUICE_FAULT_SEED repeats a run (the seed is printed); SLUICE_FAULT_FORM=long takes every field, and
 more random worlds.
 """
+import collections
 import re
 import sys
 import unittest
@@ -85,7 +86,9 @@ class Specs(LaneTest):
 
     def test_random_valid_specs_converge_and_then_nothing_is_written(self):
         references = {
-            "classRef": [{"name": "small"}, {"name": "random"}], "sites": [["phoenix"]],
+            "classRef": [{"name": "small"}, {"name": "random"}],
+            "sites": [["phoenix"], {"names": ["phoenix"]}],
+            "releaseRef": [{"name": "random"}],
             "stagePlanRef": [{"name": "ladder"}], "stage": ["Crawl", "Walk"],
             "nodeSelector": [{"sluice.dev/site": "phoenix"}, {"rack": "7"}],
             "credentialsRef": [{"name": "lake-agent"}, {"name": "falcon-keys"}],
@@ -95,19 +98,32 @@ class Specs(LaneTest):
             "prometheus": [{"url": self.lane.prometheus, "scrapeIntervalSeconds": 1}],
             "good": ['sum(rate(requests_total[$window]))'],
             "total": ['sum(rate(requests_total[$window]))']}
-        made = 0
+        made = collections.Counter()
         for number in range(WORLDS):
             with self.subTest(world=number, seed=SEED):
                 self.start_from_created()
                 for kind in world.PLURALS:
-                    # A random Rollout would want pods: the scenario release has them.
-                    if kind not in ("Secret", "Release", "Rollout"):
-                        made += self.make_one(kind, references)
+                    if kind != "Secret":
+                        made[kind] += self.make_one(kind, references)
                 objects = self.converge(f"world {number}")
                 self.assertEqual(self.unread(objects), [], "specs nobody looked at")
                 self.lane.controller.stop()
-        print(f"{made} random objects taken", flush=True)
-        self.assertGreaterEqual(made, WORLDS)
+        print(f"random objects taken: {dict(made)}", flush=True)
+        self.assertGreaterEqual(made.total(), WORLDS)
+
+    def test_two_severities_may_look_at_one_pair_of_windows(self):
+        self.start_from_created()
+        pair = {"longWindow": "20s", "shortWindow": "5s"}
+        for name, more in (("short", {"window": "33s"}),  # the usual pairs, scaled to it, meet
+                           ("both", {"window": "1h", "alertWindows": [
+                               {**pair, "severity": "Page", "factor": "10"},
+                               {**pair, "severity": "Ticket", "factor": "2"}]})):
+            self.lane.apply({**scenarios.TENANT_OBJECTIVE, "metadata": {"name": name}, "spec": {
+                **scenarios.TENANT_OBJECTIVE["spec"], **more}})
+        objects = self.converge("pairs that meet")
+        self.assertEqual(self.unread(objects), [])
+        both = next(t for t in objects if t["metadata"]["name"] == "both")
+        self.assertEqual([b["severity"] for b in both["status"]["burnRates"]], ["Page", "Ticket"])
 
     def make_one(self, kind, references):
         """A random object of the kind; True when the API server took one within some tries."""

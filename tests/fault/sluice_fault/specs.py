@@ -5,24 +5,25 @@ What CEL rules say is not read: the API server is asked (dry run), and a refused
 import copy
 import re._parser as parser  # the pattern's own syntax tree; stable since Python 3.11
 
-MAX_REPEAT = 6   # of unbounded repeats in patterns and sizes
+MAX_REPEAT = 6   # of unbounded repeats in patterns; more where what comes out stays too short
 MAX_DEPTH = 12
+_TYPES = {str: "string", list: "array", dict: "object"}
 
 
 def text(rng, pattern, low=0, high=40):
     """A string that matches the pattern and has low..high characters."""
-    for _ in range(200):
-        made = _parts(rng, parser.parse(pattern))
+    for tried in range(200):
+        made = _parts(rng, parser.parse(pattern), MAX_REPEAT + tried // 10)
         if low <= len(made) <= high:
             return made
     raise ValueError(f"no string of {low}..{high} characters for {pattern}")
 
 
-def _parts(rng, tree):
-    return "".join(_part(rng, str(op).lower(), value) for op, value in tree)
+def _parts(rng, tree, repeat):
+    return "".join(_part(rng, str(op).lower(), value, repeat) for op, value in tree)
 
 
-def _part(rng, op, value):
+def _part(rng, op, value, repeat):
     if op == "literal":
         return chr(value)
     if op == "not_literal":
@@ -31,12 +32,12 @@ def _part(rng, op, value):
         return _one_of(rng, value)
     if op in ("max_repeat", "min_repeat"):
         low, high, inner = value
-        count = rng.randint(low, min(int(high), low + MAX_REPEAT))
-        return "".join(_parts(rng, inner) for _ in range(count))
+        count = rng.randint(low, min(int(high), low + repeat))
+        return "".join(_parts(rng, inner, repeat) for _ in range(count))
     if op == "subpattern":
-        return _parts(rng, value[3])
+        return _parts(rng, value[3], repeat)
     if op == "branch":
-        return _parts(rng, rng.choice(value[1]))
+        return _parts(rng, rng.choice(value[1]), repeat)
     if op == "any":
         return rng.choice("abcxyz09")
     if op == "at":
@@ -53,9 +54,11 @@ def _one_of(rng, items):
 
 
 def value(rng, schema, references, name="", depth=0):
-    """A random value. `references`: {field name: values to prefer}, for what names other things."""
-    if name in references and rng.random() < 0.8:
-        return copy.deepcopy(rng.choice(references[name]))
+    """A random value. `references`: {field name: values to prefer}, for what names other things; of a
+    name with several meanings the value of the field's type counts."""
+    named = [v for v in references.get(name, []) if _TYPES[type(v)] == schema.get("type")]
+    if named and rng.random() < 0.8:
+        return copy.deepcopy(rng.choice(named))
     if "enum" in schema:
         return rng.choice(schema["enum"])
     if schema.get("x-kubernetes-int-or-string"):
@@ -72,7 +75,7 @@ def value(rng, schema, references, name="", depth=0):
         return rng.random() < 0.5
     if schema.get("format") == "date-time":
         return "2026-01-01T00:00:00Z"
-    low, high = schema.get("minLength", 0), min(schema.get("maxLength", 40), 60)
+    low, high = schema.get("minLength", 0), min(schema.get("maxLength", 40), 100)
     return text(rng, schema.get("pattern", "^[a-z][a-z0-9]{0,8}$"), low, high)
 
 
