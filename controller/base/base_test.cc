@@ -113,9 +113,27 @@ TEST(Log, ALineStaysALineWhateverTheValue) {
 }
 
 TEST(Log, ContextIsAddedToEveryLineInItsScope) {
+  const auto line = [] { return log::Render(log::Format::kText, "T", log::Level::kInfo, "m", {}); };
+  {
+    const log::ScopedContext controller("controller", "site");
+    EXPECT_EQ(line(), "T info  m controller=site");
+    {
+      const log::ScopedContext key("Widget", "a b", "ns");
+      const log::ScopedContext id("reconcileID", std::uint64_t{0xfeed});
+      EXPECT_EQ(line(),
+                R"(T info  m controller=site Widget="ns/a b" reconcileID=000000000000feed)");
+    }
+    const log::ScopedContext cluster_scoped("Node", "n", "");
+    EXPECT_EQ(line(), "T info  m controller=site Node=n");
+  }
+  EXPECT_EQ(line(), "T info  m");
+}
+
+TEST(Log, AContextOfAnotherThreadIsNotThisOnes) {
   const log::ScopedContext context("reconcileID", "7");
-  EXPECT_EQ(log::Render(log::Format::kText, "T", log::Level::kInfo, "m", {}),
-            "T info  m reconcileID=7");
+  std::thread([] {
+    EXPECT_EQ(log::Render(log::Format::kText, "T", log::Level::kInfo, "m", {}), "T info  m");
+  }).join();
 }
 
 TEST(FakeClock, AdvanceWakesAWaiterWhoseDeadlinePassed) {

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <vector>
+#include <utility>
 
 #include "controller/base/time_format.h"
 
@@ -13,7 +13,7 @@ namespace {
 
 std::atomic<Level> g_minimum{Level::kInfo};
 std::atomic<Format> g_format{Format::kText};
-thread_local std::vector<Field> t_context;
+thread_local const ScopedContext* t_context = nullptr;  // the innermost
 
 std::string_view LevelName(Level level) {
   switch (level) {
@@ -79,6 +79,12 @@ void AppendField(std::string& out, Format format, const Field& field) {
   }
 }
 
+void AppendContexts(std::string& out, Format format, const ScopedContext* innermost) {
+  if (innermost == nullptr) return;
+  AppendContexts(out, format, innermost->outer());
+  AppendField(out, format, innermost->ToField());
+}
+
 }  // namespace
 
 void Configure(Level minimum, Format format) {
@@ -88,13 +94,18 @@ void Configure(Level minimum, Format format) {
 
 bool Enabled(Level level) { return level >= g_minimum.load(std::memory_order_relaxed); }
 
-ScopedContext::ScopedContext(std::string_view key, std::string_view value)
-    : previous_(t_context.size()) {
-  t_context.emplace_back(key, value);
-}
+ScopedContext::ScopedContext(std::string_view key, std::string_view value, std::string_view parent)
+    : key_(key), value_(value), parent_(parent), outer_(std::exchange(t_context, this)) {}
 
-ScopedContext::~ScopedContext() {
-  t_context.erase(t_context.begin() + static_cast<std::ptrdiff_t>(previous_), t_context.end());
+ScopedContext::ScopedContext(std::string_view key, std::uint64_t id)
+    : key_(key), id_(id), is_id_(true), outer_(std::exchange(t_context, this)) {}
+
+ScopedContext::~ScopedContext() { t_context = outer_; }
+
+Field ScopedContext::ToField() const {
+  if (is_id_) return {key_, fmt::format("{:016x}", id_)};
+  if (parent_.empty()) return {key_, value_};
+  return {key_, fmt::format("{}/{}", parent_, value_)};
 }
 
 std::string Render(Format format, std::string_view time, Level level, std::string_view message,
@@ -106,7 +117,7 @@ std::string Render(Format format, std::string_view time, Level level, std::strin
   } else {
     out = fmt::format("{} {:5} {}", time, LevelName(level), message);
   }
-  for (const Field& field : t_context) AppendField(out, format, field);
+  AppendContexts(out, format, t_context);
   for (const Field& field : fields) AppendField(out, format, field);
   if (format == Format::kJson) out += '}';
   return out;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -38,16 +39,29 @@ using Fields = std::initializer_list<Field>;
 void Configure(Level minimum, Format format);
 bool Enabled(Level level);
 
-// A context prefix for this thread's lines (the reconcile or request id), restored on destruction.
+// A context prefix for this thread's lines (the reconcile or request id) while it lives. Nothing is
+// copied and nothing formatted until a line is written, which most contexts never see: the texts
+// must live as long. Contexts end in the reverse of their order.
 class [[nodiscard]] ScopedContext {
  public:
-  ScopedContext(std::string_view key, std::string_view value);
+  // Shown as `value`, or as `parent/value`.
+  ScopedContext(std::string_view key, std::string_view value, std::string_view parent = {});
+  // Shown as 16 hexadecimal digits.
+  ScopedContext(std::string_view key, std::uint64_t id);
+  template <std::same_as<std::string> Temporary>  // it would be gone
+  ScopedContext(std::string_view key, Temporary&& value, std::string_view parent = {}) = delete;
   ~ScopedContext();
   ScopedContext(const ScopedContext&) = delete;
   ScopedContext& operator=(const ScopedContext&) = delete;
 
+  const ScopedContext* outer() const { return outer_; }
+  Field ToField() const;
+
  private:
-  std::size_t previous_;
+  const std::string_view key_, value_, parent_;
+  const std::uint64_t id_ = 0;
+  const bool is_id_ = false;
+  const ScopedContext* const outer_;
 };
 
 void Write(Level level, std::string_view message, Fields fields);

@@ -173,6 +173,7 @@ std::vector<Event> MemoryStore::EndState(std::string_view version) {
   std::erase_if(expectations_, [&](const auto& e) {
     return comparable_ ? VersionAtLeast(version, e.second.version) : e.second.state < state_;
   });
+  expecting_ = !expectations_.empty();
   reading_ = may_go_back_ = false;
   synced_ = true;
   version_ = version;
@@ -198,6 +199,7 @@ void MemoryStore::Seen(const meta::Object& object, bool deleted) {
                        (deleted && expected.uid == object.uid()) ||
                        (comparable_ && VersionAtLeast(object.resource_version(), expected.version));
   if (reached) expectations_.erase(found);
+  expecting_ = !expectations_.empty();
 }
 
 void MemoryStore::ExpectAtLeast(const meta::Object& written) {
@@ -223,11 +225,12 @@ void MemoryStore::ExpectAtLeast(const meta::Object& written) {
   }
   expectations_[written.key()] = {std::string(written.uid()), std::string(version), clock_.Mono(),
                                   state_};
+  expecting_ = true;
 }
 
 bool MemoryStore::IsStale(const meta::Key& key) const {
+  if (!expecting_) return false;
   std::shared_lock lock(mutex_);
-  if (expectations_.empty()) return false;
   const auto found = expectations_.find(key);
   if (found == expectations_.end()) return false;
   const Expectation& expected = found->second;

@@ -13,6 +13,7 @@
 // methods for the writer from one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -124,6 +125,9 @@ class MemoryStore final : public Store {
   std::map<std::string, Index, std::less<>> indexes_;
   std::map<meta::Key, Expectation> expectations_;
   std::deque<std::pair<std::string, std::string>> recent_;  // uid, version; opaque versions only
+  // Whether expectations_ holds any; written under mutex_, read by anyone: nearly always there is
+  // none, and workers ask before every key.
+  std::atomic<bool> expecting_{false};
 };
 
 }  // namespace sluice::cache

@@ -97,7 +97,7 @@ void Elector::Sleep(MonoTime until) {
 }
 
 void Elector::Run() {
-  const log::ScopedContext context("lease", options_.lease.ToString());
+  const log::ScopedContext context("lease", options_.lease.name, options_.lease.ns);
   while (true) {
     {
       const std::lock_guard lock(mutex_);

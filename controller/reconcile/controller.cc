@@ -13,9 +13,10 @@ namespace log = base::log;
 
 namespace {
 
-workqueue::Options Named(workqueue::Options queue, const std::string& name) {
-  queue.name = name;
-  return queue;
+ControllerOptions Completed(ControllerOptions options) {
+  options.queue.name = options.name;
+  if (options.kind.empty()) options.kind = "object";
+  return options;
 }
 
 base::metrics::Counter& ResultCounter(base::metrics::Registry& registry, const std::string& name,
@@ -23,11 +24,6 @@ base::metrics::Counter& ResultCounter(base::metrics::Registry& registry, const s
   return registry.GetCounter("controller_runtime_reconcile_total",
                              "Total number of reconciliations per controller",
                              {{"controller", name}, {"result", result}});
-}
-
-// 16 digits; a formatter would be a fortieth of a run that finds nothing to do.
-void WriteHex(std::uint64_t number, char* out) {
-  for (int i = 15; i >= 0; --i, number >>= 4) out[i] = "0123456789abcdef"[number & 15];
 }
 
 // controller-runtime's buckets, so that its dashboards' quantiles compare.
@@ -43,10 +39,10 @@ const std::vector<double>& SecondsBounds() {
 
 Controller::Controller(ControllerOptions options, std::shared_ptr<Reconciler> reconciler,
                        base::Clock& clock, base::metrics::Registry& registry)
-    : options_(std::move(options)),
+    : options_(Completed(std::move(options))),
       reconciler_(std::move(reconciler)),
       clock_(clock),
-      queue_(Named(options_.queue, options_.name), clock, registry),
+      queue_(options_.queue, clock, registry),
       id_base_(static_cast<std::uint64_t>(clock.Wall().time_since_epoch().count())),
       success_(ResultCounter(registry, options_.name, "success")),
       requeue_after_(ResultCounter(registry, options_.name, "requeue_after")),
@@ -110,26 +106,21 @@ bool Controller::RunOne() {
 }
 
 void Controller::Handle(const workqueue::Item& item) {
-  if (options_.is_stale && options_.is_stale(item.key)) {
-    queue_.AddAfter(item.key, kStaleWait, item.priority);
-    queue_.Done(item.key);
+  const meta::Key& key = item.key();
+  if (options_.is_stale && options_.is_stale(key)) {
+    queue_.AddAfter(key, kStaleWait, item.priority());
+    queue_.Done(item);
     return;
   }
   active_.Add(1);
-  const base::MonoTime started = clock_.Mono();
+  workqueue::Backoff backoff{};
   {
-    char id[17] = "";
-    WriteHex(id_base_ + ++sequence_, id);
-    // Views on both sides: a mixed pair would make a string that is gone when the line is written.
-    const std::string_view kind =
-        options_.kind.empty() ? std::string_view("object") : options_.kind;
-    const log::ScopedContext key_context(kind, item.key.ToString());
-    const log::ScopedContext id_context("reconcileID", id);
-    Settle(item, Call(Request{item.key}));
+    const log::ScopedContext key_context(options_.kind, key.name, key.ns);
+    const log::ScopedContext id_context("reconcileID", id_base_ + ++sequence_);
+    backoff = Settle(item, Call(Request{key}));
   }
-  seconds_.Observe(std::chrono::duration<double>(clock_.Mono() - started).count());
   active_.Add(-1);
-  queue_.Done(item.key);
+  seconds_.Observe(std::chrono::duration<double>(queue_.Done(item, backoff)).count());
   const std::uint64_t refused = queue_.refused();
   if (refused != refused_seen_ && options_.relist && queue_.depth() == 0) {
     refused_seen_ = refused;
@@ -151,42 +142,43 @@ Result Controller::Call(const Request& request) {
 }
 
 // The one switch from outcome to queue action and metric.
-void Controller::Settle(const workqueue::Item& item, const Result& result) {
+workqueue::Backoff Controller::Settle(const workqueue::Item& item, const Result& result) {
+  using workqueue::Backoff;
+  const meta::Key& key = item.key();
   switch (result.kind()) {
     case Result::Kind::kDone:
-      queue_.Forget(item.key);
       success_.Add();
-      Remember(item.key, nullptr);
-      return;
+      Remember(key, nullptr);
+      return Backoff::kStartsOver;
     case Result::Kind::kAfter:
-      queue_.Forget(item.key);
-      queue_.AddAfter(item.key, result.wait());
+      queue_.AddAfter(key, result.wait());
       requeue_after_.Add();
-      Remember(item.key, nullptr);
-      return;
+      Remember(key, nullptr);
+      return Backoff::kStartsOver;
     case Result::Kind::kRetry:
-      if (stop_.stop_requested()) return;  // calls cut short by the stop are not errors
-      queue_.AddRateLimited(item.key, item.priority, result.error().retry_after());
+      // Calls cut short by the stop are not errors.
+      if (stop_.stop_requested()) return Backoff::kStays;
+      queue_.AddRateLimited(key, item.priority(), result.error().retry_after());
       error_.Add();
       errors_total_.Add();
-      Remember(item.key, &result.error());
+      Remember(key, &result.error());
       // A lost race or an awaited cache is everyday work; it is counted, not shouted.
       if (result.error().code() == base::Code::kAborted) {
         log::Info("reconcile met a conflict, will retry", {{"error", result.error()}});
       } else {
         log::Error("reconcile failed, will retry",
-                   {{"error", result.error()}, {"failures", queue_.Failures(item.key)}});
+                   {{"error", result.error()}, {"failures", queue_.Failures(key)}});
       }
-      return;
+      return Backoff::kStays;
     case Result::Kind::kTerminal:
-      queue_.Forget(item.key);
       error_.Add();
       errors_total_.Add();
       terminal_errors_.Add();
-      Remember(item.key, &result.error());
+      Remember(key, &result.error());
       log::Error("reconcile failed, waits for a change", {{"error", result.error()}});
-      return;
+      return Backoff::kStartsOver;
   }
+  return Backoff::kStays;
 }
 
 void Controller::Remember(const meta::Key& key, const base::Status* error) {

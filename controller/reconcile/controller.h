@@ -71,7 +71,7 @@ class Controller {
   void Work(base::GrowingThreads::Self& self);
   void Handle(const workqueue::Item& item);
   Result Call(const Request& request);
-  void Settle(const workqueue::Item& item, const Result& result);
+  workqueue::Backoff Settle(const workqueue::Item& item, const Result& result);
   void Remember(const meta::Key& key, const base::Status* error);
 
   const ControllerOptions options_;

@@ -1,6 +1,7 @@
 #include "controller/runtime/controller_entry.h"
 
 #include <algorithm>
+#include <span>
 
 #include "controller/base/check.h"
 #include "controller/runtime/limits.h"
@@ -99,8 +100,7 @@ void ControllerEntry::Refill() {
   if (controller_.queue().depth() >= kBacklogSlice / 2) return;
   const std::lock_guard lock(backlog_mutex_);
   const std::size_t kept = backlog_.size() - std::min(backlog_.size(), kBacklogSlice);
-  controller_.queue().AddMany(
-      {backlog_.begin() + static_cast<std::ptrdiff_t>(kept), backlog_.end()}, Priority::kLow);
+  controller_.queue().AddMany(std::span(backlog_).subspan(kept), Priority::kLow);
   backlog_.resize(kept);
   if (kept > 0) return;
   backlog_ = {};

@@ -18,6 +18,9 @@ inline constexpr double kBackoffJitter = 0.2;
 // Keys added under one lock by AddMany.
 inline constexpr std::size_t kAddSlice = 256;
 
+// Entries kept for the next keys: those of one slice, about 40 kB.
+inline constexpr std::size_t kSpareEntries = kAddSlice;
+
 // Of this many keys handed out while both lists are filled, one is taken from the low list: changes
 // go first, and a relist still ends.
 inline constexpr int kLowPriorityShare = 16;

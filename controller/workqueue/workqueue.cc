@@ -10,30 +10,6 @@ namespace sluice::workqueue {
 using base::Duration;
 using base::MonoTime;
 
-// First in, first out, linked through the entries themselves.
-struct Workqueue::List {
-  Entry* head = nullptr;
-  Entry* tail = nullptr;
-  std::size_t size = 0;
-
-  void PushBack(Entry& entry) {
-    SLUICE_CHECK(entry.list == nullptr);
-    entry.list = this;
-    entry.previous = tail;
-    entry.next = nullptr;
-    (tail != nullptr ? tail->next : head) = &entry;
-    tail = &entry;
-    ++size;
-  }
-  void Remove(Entry& entry) {
-    SLUICE_CHECK(entry.list == this);
-    (entry.previous != nullptr ? entry.previous->next : head) = entry.next;
-    (entry.next != nullptr ? entry.next->previous : tail) = entry.previous;
-    entry.list = nullptr;
-    --size;
-  }
-};
-
 namespace {
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -45,9 +21,6 @@ std::vector<double> DurationBounds() { return base::metrics::ExponentialBounds(1
 Workqueue::Workqueue(Options options, base::Clock& clock, base::metrics::Registry& registry)
     : options_(std::move(options)),
       clock_(clock),
-      normal_(std::make_unique<List>()),
-      low_(std::make_unique<List>()),
-      running_(std::make_unique<List>()),
       random_(options_.seed * 0x9E3779B97F4A7C15ull + 1),
       registry_(registry),
       depth_normal_(registry.GetGauge(
@@ -88,21 +61,19 @@ Workqueue::~Workqueue() {
   registry_.RemoveSeries("workqueue_longest_running_processor_seconds", "name", options_.name);
 }
 
-Workqueue::Entry* Workqueue::FindOrMake(const meta::Key& key) {
-  if (const auto found = entries_.find(key); found != entries_.end()) return &found->second;
-  if (entries_.size() >= options_.max_keys) {
+Entry* Workqueue::FindOrMake(const meta::Key& key) {
+  Entry* entry = entries_.FindOrMake(key, options_.max_keys);
+  if (entry == nullptr) {
     ++refused_;
     refusals_.Add();
-    return nullptr;
   }
-  const auto made = entries_.try_emplace(key).first;
-  made->second.key = &made->first;
-  return &made->second;
+  return entry;
 }
 
 void Workqueue::SetDepth() {
-  depth_normal_.Set(static_cast<double>(normal_->size));
-  depth_low_.Set(static_cast<double>(low_->size));
+  waiting_.store(normal_.size + low_.size, std::memory_order_relaxed);
+  depth_normal_.Set(static_cast<double>(normal_.size));
+  depth_low_.Set(static_cast<double>(low_.size));
 }
 
 bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
@@ -112,9 +83,9 @@ bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
     entry.again = true;
     return false;
   }
-  List& wanted = priority == Priority::kNormal ? *normal_ : *low_;
-  if (entry.list == low_.get() && priority == Priority::kNormal) {
-    low_->Remove(entry);
+  EntryList& wanted = priority == Priority::kNormal ? normal_ : low_;
+  if (entry.list == &low_ && priority == Priority::kNormal) {
+    low_.Remove(entry);
     wanted.PushBack(entry);
     return false;
   }
@@ -125,23 +96,28 @@ bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
   return true;
 }
 
+// Workers are woken when the lock is free again: they would wake only to wait for it.
 bool Workqueue::Add(const meta::Key& key, Priority priority) {
   const MonoTime now = clock_.Mono();
-  const std::lock_guard lock(mutex_);
-  if (stopping_) return false;
-  Entry* entry = FindOrMake(key);
-  if (entry == nullptr) return false;
-  if (Enqueue(*entry, priority, now) && sleepers_ > 0) wake_.notify_one();
-  SetDepth();
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    Entry* entry = FindOrMake(key);
+    if (entry == nullptr) return false;
+    wake = Enqueue(*entry, priority, now) && sleepers_ > 0;
+    SetDepth();
+  }
+  if (wake) wake_.notify_one();
   return true;
 }
 
-bool Workqueue::AddMany(const std::vector<meta::Key>& keys, Priority priority) {
+bool Workqueue::AddMany(std::span<const meta::Key> keys, Priority priority) {
   const MonoTime now = clock_.Mono();
   bool all = true;
   for (std::size_t begin = 0; begin < keys.size(); begin += kAddSlice) {
     const std::size_t end = std::min(keys.size(), begin + kAddSlice);
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (stopping_) return false;
     bool more = false;
     for (std::size_t i = begin; i < end; ++i) {
@@ -150,7 +126,9 @@ bool Workqueue::AddMany(const std::vector<meta::Key>& keys, Priority priority) {
       more = (entry != nullptr && Enqueue(*entry, priority, now)) || more;
     }
     SetDepth();
-    if (more && sleepers_ > 0) wake_.notify_all();
+    more = more && sleepers_ > 0;
+    lock.unlock();
+    if (more) wake_.notify_all();
   }
   return all;
 }
@@ -210,18 +188,10 @@ bool Workqueue::AddRateLimited(const meta::Key& key, Priority priority, Duration
   return AddAt(key, now + wait, priority);
 }
 
-void Workqueue::Forget(const meta::Key& key) {
-  const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(key);
-  if (found == entries_.end()) return;
-  found->second.failures = 0;
-  DropIfIdle(found->second);
-}
-
 int Workqueue::Failures(const meta::Key& key) const {
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(key);
-  return found == entries_.end() ? 0 : found->second.failures;
+  const Entry* entry = entries_.Find(key);
+  return entry == nullptr ? 0 : entry->failures;
 }
 
 void Workqueue::PromoteDue(MonoTime now) {
@@ -233,22 +203,22 @@ void Workqueue::PromoteDue(MonoTime now) {
   }
 }
 
-Workqueue::Entry* Workqueue::Next() {
-  const bool lows_turn = low_->size > 0 && normal_streak_ >= kLowPriorityShare - 1;
-  List& from = normal_->size > 0 && !lows_turn ? *normal_ : *low_;
+Entry* Workqueue::Next() {
+  const bool lows_turn = low_.size > 0 && normal_streak_ >= kLowPriorityShare - 1;
+  EntryList& from = normal_.size > 0 && !lows_turn ? normal_ : low_;
   if (from.head == nullptr) return nullptr;
-  normal_streak_ = &from == normal_.get() && low_->size > 0 ? normal_streak_ + 1 : 0;
+  normal_streak_ = &from == &normal_ && low_.size > 0 ? normal_streak_ + 1 : 0;
   return from.head;
 }
 
 Item Workqueue::HandOut(Entry& entry, MonoTime now) {
-  Item item{*entry.key, entry.list == low_.get() ? Priority::kLow : Priority::kNormal};
+  const Item item(entry, entry.list == &low_ ? Priority::kLow : Priority::kNormal);
   queue_seconds_.Observe(Seconds(now - entry.since));
   entry.list->Remove(entry);
   Undelay(entry);
   entry.running = true;
   entry.since = now;
-  running_->PushBack(entry);
+  running_.PushBack(entry);
   SetDepth();
   return item;
 }
@@ -268,44 +238,43 @@ std::optional<Item> Workqueue::Get() {
     if (auto item = TryGet()) return item;
     std::unique_lock lock(mutex_);
     if (stopping_) {
-      if (stopped_now_ || (normal_->size == 0 && low_->size == 0)) return std::nullopt;
+      if (stopped_now_ || (normal_.size == 0 && low_.size == 0)) return std::nullopt;
       continue;
     }
     const MonoTime deadline =
         delayed_.empty() ? clock_.Mono() + std::chrono::hours(1) : delayed_.begin()->first;
     ++sleepers_;
     clock_.WaitUntil(lock, wake_, deadline, [&] {
-      return stopping_ || normal_->size > 0 || low_->size > 0 ||
+      return stopping_ || normal_.size > 0 || low_.size > 0 ||
              (!delayed_.empty() && delayed_.begin()->first < deadline);
     });
     --sleepers_;
   }
 }
 
-void Workqueue::DropIfIdle(Entry& entry) {
-  if (entry.list != nullptr || entry.running || entry.due.has_value() || entry.failures > 0) return;
-  entries_.erase(entries_.find(*entry.key));
-}
-
-void Workqueue::Done(const meta::Key& key) {
+Duration Workqueue::Done(const Item& item, Backoff backoff) {
   const MonoTime now = clock_.Mono();
-  const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(key);
-  SLUICE_CHECK(found != entries_.end() && found->second.running);
-  Entry& entry = found->second;
-  work_seconds_.Observe(Seconds(now - entry.since));
-  running_->Remove(entry);
+  std::unique_lock lock(mutex_);
+  Entry& entry = *item.entry_;
+  SLUICE_CHECK(entry.running);
+  const Duration took = now - entry.since;
+  work_seconds_.Observe(Seconds(took));
+  running_.Remove(entry);
   entry.running = false;
+  if (backoff == Backoff::kStartsOver) entry.failures = 0;
   if (!entry.again) {
-    DropIfIdle(entry);
-    return;
+    if (!entry.due.has_value() && entry.failures == 0) entries_.Erase(entry);
+    return took;
   }
   entry.again = false;
-  List& list = entry.again_priority == Priority::kNormal ? *normal_ : *low_;
+  EntryList& list = entry.again_priority == Priority::kNormal ? normal_ : low_;
   entry.since = now;
   list.PushBack(entry);
-  if (sleepers_ > 0) wake_.notify_one();
   SetDepth();
+  const bool wake = sleepers_ > 0;
+  lock.unlock();
+  if (wake) wake_.notify_one();
+  return took;
 }
 
 void Workqueue::ShutDown() {
@@ -321,22 +290,12 @@ void Workqueue::ShutDownNow() {
   wake_.notify_all();
 }
 
-std::size_t Workqueue::depth() const {
-  const std::lock_guard lock(mutex_);
-  return normal_->size + low_->size;
-}
-
-std::uint64_t Workqueue::refused() const {
-  const std::lock_guard lock(mutex_);
-  return refused_;
-}
-
 double Workqueue::UnfinishedSeconds(bool longest) const {
   const MonoTime now = clock_.Mono();
   const std::lock_guard lock(mutex_);
   double total = 0;
   double most = 0;
-  for (const Entry* entry = running_->head; entry != nullptr; entry = entry->next) {
+  for (const Entry* entry = running_.head; entry != nullptr; entry = entry->next) {
     const double seconds = Seconds(now - entry->since);
     total += seconds;
     most = std::max(most, seconds);
@@ -348,16 +307,16 @@ Snapshot Workqueue::Look(std::size_t max_entries) const {
   const MonoTime now = clock_.Mono();
   const std::lock_guard lock(mutex_);
   Snapshot out;
-  out.waiting = normal_->size + low_->size;
-  out.running = running_->size;
+  out.waiting = normal_.size + low_.size;
+  out.running = running_.size;
   out.delayed = delayed_.size();
   const auto add = [&](const Entry& entry, const char* state, double seconds) {
     if (out.entries.size() >= max_entries) return false;
-    out.entries.push_back({entry.key->ToString(), state, seconds, entry.failures});
+    out.entries.push_back({entry.key.ToString(), state, seconds, entry.failures});
     return true;
   };
-  const std::pair<const List*, const char*> lists[] = {
-      {running_.get(), "running"}, {normal_.get(), "waiting"}, {low_.get(), "low"}};
+  const std::pair<const EntryList*, const char*> lists[] = {
+      {&running_, "running"}, {&normal_, "waiting"}, {&low_, "low"}};
   for (const auto& [list, state] : lists) {
     for (const Entry* entry = list->head; entry != nullptr; entry = entry->next) {
       if (!add(*entry, state, Seconds(now - entry->since))) break;

@@ -12,32 +12,31 @@
 //  7. Many keys added at once wake the workers only when a whole slice of them waits: on one core a
 //     worker woken for the first key would take turns with the adding thread, key by key.
 //
-// Idea and metric names from client-go util/workqueue; own implementation: one lock, one hash table
-// whose nodes are linked into the two lists, so that an add or a hand-out costs one look-up and a
-// known key one allocation.
+// Idea and metric names from client-go util/workqueue; own implementation: one lock, one table of
+// entries that are linked into the lists (entry_table.h). An add costs one look-up; handing out and
+// giving back cost none, because an Item points to its entry.
 //
 // Thread rule: any thread. Stop: ShutDown() (Get gives what still waits, then nullopt) or
 // ShutDownNow() (Get gives nullopt at once). The queue must outlive its workers.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "controller/base/clock.h"
 #include "controller/base/metrics.h"
 #include "controller/meta/resource.h"
+#include "controller/workqueue/entry_table.h"
 #include "controller/workqueue/limits.h"
 
 namespace sluice::workqueue {
-
-enum class Priority : std::uint8_t { kNormal, kLow };
 
 struct Options {
   std::string name;  // label of its metrics
@@ -48,10 +47,21 @@ struct Options {
   std::uint64_t seed = 1;  // of the jitter
 };
 
-struct Item {
-  meta::Key key;
-  Priority priority = Priority::kNormal;
+// A key handed out. Valid, as its key, until it is given back by Done.
+class Item {
+ public:
+  const meta::Key& key() const { return entry_->key; }
+  Priority priority() const { return priority_; }
+
+ private:
+  friend class Workqueue;
+  Item(Entry& entry, Priority priority) : entry_(&entry), priority_(priority) {}
+  Entry* entry_;
+  Priority priority_;
 };
+
+// What becomes of a key's back-off when it is given back.
+enum class Backoff : std::uint8_t { kStays, kStartsOver };
 
 // What /debug shows.
 struct Snapshot {
@@ -75,47 +85,30 @@ class Workqueue {
   // False only when the queue is full or shut down; the caller has to look at everything later.
   bool Add(const meta::Key& key, Priority priority = Priority::kNormal);
   // The same for many, in their order; false when any was refused.
-  bool AddMany(const std::vector<meta::Key>& keys, Priority priority = Priority::kNormal);
+  bool AddMany(std::span<const meta::Key> keys, Priority priority = Priority::kNormal);
   // Adds after `wait`; an earlier due time of the same key stays.
   bool AddAfter(const meta::Key& key, base::Duration wait, Priority priority = Priority::kNormal);
   // Adds after the key's back-off, but not before `at_least`.
   bool AddRateLimited(const meta::Key& key, Priority priority = Priority::kNormal,
                       base::Duration at_least = {});
-  // The key's back-off starts over.
-  void Forget(const meta::Key& key);
   int Failures(const meta::Key& key) const;
 
-  // Blocks for the next key; nullopt when shut down. Each key must be given back by Done.
+  // Blocks for the next key; nullopt when shut down. Each key must be given back by Done, once.
   std::optional<Item> Get();
   // As Get, without waiting.
   std::optional<Item> TryGet();
-  void Done(const meta::Key& key);
+  // Returns for how long the key was handed out.
+  base::Duration Done(const Item& item, Backoff backoff = Backoff::kStays);
 
   void ShutDown();
   void ShutDownNow();
 
-  std::size_t depth() const;  // waiting now, delayed ones apart
-  std::uint64_t refused() const;
+  // Both without the lock: workers ask after every key.
+  std::size_t depth() const { return waiting_; }  // now, delayed ones apart
+  std::uint64_t refused() const { return refused_; }
   Snapshot Look(std::size_t max_entries) const;
 
  private:
-  struct List;
-  // What is known of a key. It is in at most one of the lists normal, low and running.
-  struct Entry {
-    const meta::Key* key = nullptr;  // the map's
-    Entry* previous = nullptr;
-    Entry* next = nullptr;
-    List* list = nullptr;
-    std::optional<base::MonoTime> due;
-    base::MonoTime since{};  // start of waiting or of running
-    int failures = 0;
-    bool running = false;
-    bool again = false;  // added while running
-    Priority again_priority = Priority::kLow;
-    Priority delayed_priority = Priority::kLow;
-  };
-  using Map = std::unordered_map<meta::Key, Entry, meta::KeyHash>;
-
   Entry* FindOrMake(const meta::Key& key);
   // True when one more key waits now; whoever calls wakes a worker for it.
   bool Enqueue(Entry& entry, Priority priority, base::MonoTime now);
@@ -124,7 +117,6 @@ class Workqueue {
   void PromoteDue(base::MonoTime now);
   Entry* Next();
   Item HandOut(Entry& entry, base::MonoTime now);
-  void DropIfIdle(Entry& entry);
   base::Duration NextBackoff(int failures);
   void SetDepth();
   double UnfinishedSeconds(bool longest) const;
@@ -135,16 +127,17 @@ class Workqueue {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   // Guarded by mutex_:
-  Map entries_;
-  std::unique_ptr<List> normal_, low_;
+  EntryTable entries_;
+  EntryList normal_, low_, running_;
   std::set<std::pair<base::MonoTime, Entry*>> delayed_;
-  std::unique_ptr<List> running_;
   int normal_streak_ = 0;
   int sleepers_ = 0;
   std::uint64_t random_;
-  std::uint64_t refused_ = 0;
   bool stopping_ = false;
   bool stopped_now_ = false;
+  // Written under mutex_, read by anyone:
+  std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::uint64_t> refused_{0};
 
   base::metrics::Registry& registry_;
   base::metrics::Gauge& depth_normal_;

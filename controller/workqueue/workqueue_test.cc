@@ -27,8 +27,8 @@ class WorkqueueTest : public testing::Test {
   static std::vector<std::string> Drain(Workqueue& queue) {
     std::vector<std::string> names;
     while (auto item = queue.TryGet()) {
-      names.push_back(item->key.name);
-      queue.Done(item->key);
+      names.push_back(item->key().name);
+      queue.Done(*item);
     }
     return names;
   }
@@ -64,7 +64,7 @@ TEST_F(WorkqueueTest, ManyAddedAtOnceKeepTheirOrderAndWakeEveryWorker) {
     workers.emplace_back([&] {
       while (auto item = queue->Get()) {
         ++got;
-        queue->Done(item->key);
+        queue->Done(*item);
       }
     });
   }
@@ -80,7 +80,7 @@ TEST_F(WorkqueueTest, OfManyAddedToAFullQueueSomeAreRefused) {
   Options options;
   options.max_keys = 2;
   auto queue = Make(options);
-  EXPECT_FALSE(queue->AddMany({K("a"), K("b"), K("c")}));
+  EXPECT_FALSE(queue->AddMany(std::vector{K("a"), K("b"), K("c")}));
   EXPECT_EQ(queue->refused(), 1u);
   EXPECT_THAT(Drain(*queue), testing::ElementsAre("a", "b"));
 }
@@ -93,7 +93,31 @@ TEST_F(WorkqueueTest, AddedWhileProcessingRunsOnceMore) {
   queue->Add(K("a"));
   queue->Add(K("a"));
   EXPECT_FALSE(queue->TryGet().has_value()) << "the key is with a worker";
-  queue->Done(first->key);
+  queue->Done(*first);
+  EXPECT_THAT(Drain(*queue), testing::ElementsAre("a"));
+}
+
+TEST_F(WorkqueueTest, DoneTellsForHowLongTheKeyWasHandedOut) {
+  auto queue = Make();
+  queue->Add(K("a"));
+  clock.Advance(seconds(5));
+  const auto item = queue->TryGet();
+  clock.Advance(seconds(2));
+  EXPECT_EQ(queue->Done(*item), seconds(2));
+}
+
+TEST_F(WorkqueueTest, ABackoffThatStartsOverLeavesWhatWasAskedForMeanwhile) {
+  Options options;
+  options.jitter = 0;
+  auto queue = Make(options);
+  queue->AddRateLimited(K("a"));
+  queue->Add(K("a"));
+  const auto item = queue->TryGet();
+  queue->AddAfter(K("a"), seconds(10));
+  queue->Done(*item, Backoff::kStartsOver);
+  EXPECT_EQ(queue->Failures(K("a")), 0);
+  EXPECT_FALSE(queue->TryGet().has_value());
+  clock.Advance(seconds(10));
   EXPECT_THAT(Drain(*queue), testing::ElementsAre("a"));
 }
 
@@ -129,7 +153,7 @@ TEST_F(WorkqueueTest, ABlockedWorkerWakesForADelayedKeyMadeEarlier) {
   clock.Advance(seconds(5));
   worker.join();
   ASSERT_TRUE(got.has_value());
-  EXPECT_EQ(got->key.name, "soon");
+  EXPECT_EQ(got->key().name, "soon");
 }
 
 TEST_F(WorkqueueTest, BackoffDoublesPerKeyUpToItsLimitAndStartsOverWhenForgotten) {
@@ -146,7 +170,8 @@ TEST_F(WorkqueueTest, BackoffDoublesPerKeyUpToItsLimitAndStartsOverWhenForgotten
     EXPECT_THAT(Drain(*queue), testing::ElementsAre("a")) << wait_ms;
   }
   EXPECT_EQ(queue->Failures(K("a")), 4);
-  queue->Forget(K("a"));
+  queue->Add(K("a"));
+  queue->Done(*queue->TryGet(), Backoff::kStartsOver);
   EXPECT_EQ(queue->Failures(K("a")), 0);
   queue->AddRateLimited(K("a"));
   clock.Advance(milliseconds(100));
@@ -215,7 +240,7 @@ TEST_F(WorkqueueTest, ShutDownDrainsWhatWaitsAndThenEndsTheWorkers) {
   queue->AddAfter(K("later"), seconds(5));
   queue->ShutDown();
   EXPECT_FALSE(queue->Add(K("b")));
-  EXPECT_EQ(queue->Get()->key.name, "a");
+  EXPECT_EQ(queue->Get()->key().name, "a");
   EXPECT_FALSE(queue->Get().has_value());
 }
 
@@ -246,7 +271,7 @@ TEST_F(WorkqueueTest, MetricsCarryTheNamesOfTheStockDashboards) {
               R"(workqueue_unfinished_work_seconds{controller="test",name="test"} 3)"),
           testing::HasSubstr(
               R"(workqueue_queue_duration_seconds_count{controller="test",name="test"} 1)")));
-  queue->Done(item->key);
+  queue->Done(*item);
   queue->AddRateLimited(K("a"));
   EXPECT_THAT(
       registry.Expose(),
@@ -271,11 +296,11 @@ TEST_F(WorkqueueTest, NoKeyIsEverWithTwoWorkersAndNoChangeIsLost) {
   for (int w = 0; w < 4; ++w) {
     workers.emplace_back([&] {
       while (auto item = queue.Get()) {
-        const int key = std::stoi(item->key.name);
+        const int key = std::stoi(item->key().name);
         EXPECT_EQ(inside[key].fetch_add(1), 0);
         seen[key] = wanted[key].load();
         inside[key].fetch_sub(1);
-        queue.Done(item->key);
+        queue.Done(*item);
       }
     });
   }
