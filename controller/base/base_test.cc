@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <thread>
+#include <type_traits>
 
 #include "controller/base/clock.h"
 #include "controller/base/digest.h"
@@ -128,6 +129,11 @@ TEST(Log, ContextIsAddedToEveryLineInItsScope) {
   }
   EXPECT_EQ(line(), "T info  m");
 }
+
+// Contexts keep views: of a text that is gone at the end of the line they would show garbage.
+static_assert(std::is_constructible_v<log::ScopedContext, const char*, const std::string&>);
+static_assert(!std::is_constructible_v<log::ScopedContext, const char*, std::string>);
+static_assert(!std::is_constructible_v<log::ScopedContext, const char*, std::string, const char*>);
 
 TEST(Log, AContextOfAnotherThreadIsNotThisOnes) {
   const log::ScopedContext context("reconcileID", "7");

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 
+#include "controller/workqueue/limits.h"
+
 namespace sluice::runtime {
 
 inline constexpr std::size_t kMaxControllers = 64;
@@ -11,7 +13,7 @@ inline constexpr std::size_t kMaxReadyChecks = 64;
 inline constexpr std::size_t kMaxKeptSeries = 128;     // of requests, found without the registry
 inline constexpr std::size_t kMaxDebugEntries = 1000;  // of each queue
 // Keys of a whole store that enter its queue at a time: as many as the queue keeps entries for.
-inline constexpr std::size_t kBacklogSlice = 256;
+inline constexpr std::size_t kBacklogSlice = workqueue::kSpareEntries;
 // Free memory goes back to the system this long after the caches are synced or the lead was taken,
 // then once in a longer while.
 inline constexpr std::chrono::seconds kFirstTidy{1};
