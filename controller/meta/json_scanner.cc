@@ -11,6 +11,30 @@
 namespace sluice::meta {
 namespace {
 
+// The first byte of a string that ends it or needs a look: a quote, a backslash, a control
+// character, anything above ASCII. Inlined: most strings are shorter than a call is worth.
+[[gnu::always_inline]] inline const char* PlainEnd(const char* at, const char* end) {
+#if defined(__SSE2__)
+  while (end - at >= 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+    const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    // Signed compare: below 0x20 are the control characters and everything above 0x7f.
+    const __m128i special = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+    const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), special));
+    if (mask != 0) return at + __builtin_ctz(static_cast<unsigned>(mask));
+    at += 16;
+  }
+#endif
+  for (; at != end; ++at) {
+    const auto byte = static_cast<unsigned char>(*at);
+    if (byte == '"' || byte == '\\' || byte < 0x20 || byte >= 0x80) break;
+  }
+  return at;
+}
+
+constexpr std::ptrdiff_t kPlainDigits = 18;  // so many are never beyond an int64
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 void AppendUtf8(unsigned code, std::string* out) {
@@ -92,6 +116,13 @@ bool JsonScanner::AtEnd() {
   return !failed_ && at_ == end_;
 }
 
+inline bool JsonScanner::SkipStringBody(bool* escaped) {
+  at_ = PlainEnd(at_, end_);
+  if (at_ == end_ || *at_ != '"') return SkipUnusual(escaped);
+  ++at_;
+  return true;
+}
+
 bool JsonScanner::SkipValue() {
   switch (Peek()) {
     case '{':
@@ -132,6 +163,20 @@ bool JsonScanner::ReadString(JsonString* value) {
 }
 
 bool JsonScanner::ReadInt64(std::int64_t* value) {
+  Peek();
+  // Nearly every number is a few digits that cannot overflow; anything else goes the long way.
+  const char* at = at_;
+  const bool negative = at != end_ && *at == '-';
+  if (negative) ++at;
+  const char* const digits = at;
+  std::int64_t sum = 0;
+  while (at != end_ && IsDigit(*at) && at - digits < kPlainDigits) sum = sum * 10 + (*at++ - '0');
+  const bool whole = at != digits && at != end_ && (*at == ',' || *at == '}' || *at == ']');
+  if (whole && (*digits != '0' || at == digits + 1)) {
+    *value = negative ? -sum : sum;
+    at_ = at;
+    return true;
+  }
   std::string_view text;
   if (!ReadRaw(&text)) return false;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
@@ -181,24 +226,8 @@ bool JsonScanner::SkipNumber() {
   return true;
 }
 
-bool JsonScanner::SkipStringBody(bool* escaped) {
-  while (true) {
-#if defined(__SSE2__)
-    while (end_ - at_ >= 16) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at_));
-      const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-      const __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-      // Signed compare: below 0x20 are the control characters and everything above 0x7f.
-      const __m128i special = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-      const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), special));
-      if (mask != 0) {
-        at_ += __builtin_ctz(static_cast<unsigned>(mask));
-        break;
-      }
-      at_ += 16;
-    }
-#endif
-    if (at_ == end_) return Fail();
+bool JsonScanner::SkipUnusual(bool* escaped) {
+  for (; at_ != end_; at_ = PlainEnd(at_, end_)) {
     const auto byte = static_cast<unsigned char>(*at_);
     if (byte == '"') {
       ++at_;
@@ -207,14 +236,11 @@ bool JsonScanner::SkipStringBody(bool* escaped) {
     if (byte == '\\') {
       *escaped = true;
       if (!SkipEscape()) return false;
-    } else if (byte >= 0x80) {
-      if (!SkipUtf8()) return false;
-    } else if (byte < 0x20) {
-      return Fail();
-    } else {
-      ++at_;
+    } else if (byte < 0x80 || !SkipUtf8()) {
+      return Fail();  // a control character, or not UTF-8
     }
   }
+  return Fail();
 }
 
 bool JsonScanner::ReadHex4(unsigned* value) {

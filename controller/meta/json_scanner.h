@@ -44,13 +44,6 @@ class JsonScanner {
     return PeekPastSpace();
   }
   bool SkipValue();
-  // Skips a value whose text is known already, as a kept object's metadata is, without reading it.
-  bool SkipKnown(std::string_view value) {
-    Peek();
-    if (value.empty() || value.data() != at_) return SkipValue();
-    at_ += value.size();
-    return true;
-  }
   // Skips one value and gives its text.
   bool ReadRaw(std::string_view* text);
   bool ReadString(JsonString* value);
@@ -75,14 +68,15 @@ class JsonScanner {
 
  private:
   char PeekPastSpace();
-  bool Take(char c) {  // after white space
-    if (Peek() != c || at_ == end_) return Fail();
+  bool Take(char c) {                // after white space
+    if (Peek() != c) return Fail();  // never 0, which is the end
     ++at_;
     return true;
   }
   bool SkipLiteral(std::string_view literal);
   bool SkipNumber();
   bool SkipStringBody(bool* escaped);  // after the opening quote, past the closing one
+  bool SkipUnusual(bool* escaped);     // from the first byte of a string that is not plain
   bool SkipEscape();
   bool SkipUtf8();
   bool ReadHex4(unsigned* value);

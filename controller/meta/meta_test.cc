@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "controller/meta/json_scanner.h"
@@ -109,6 +112,34 @@ TEST(Object, TwoMetadataMembersAreReadLikeTheLast) {
   EXPECT_EQ(object->metadata_json(), R"({"name":"second"})");
 }
 
+TEST(Object, SpecAndStatusAreFoundWhereverTheyStand) {
+  const std::string metadata = R"("metadata":{"managedFields":[1,2],"name":"n"})";
+  const std::string spec = R"("spec" : {"a":[{}]})";
+  const std::string status = R"("status":{"spec":1})";
+  for (const std::string& text :
+       {metadata + "," + spec + "," + status, spec + "," + metadata + " , " + status,
+        status + "," + spec + " ," + metadata}) {
+    const ObjectPtr object = Parsed("{" + text + "}");
+    EXPECT_EQ(object->metadata_json(), R"({"name":"n"})") << text;
+    EXPECT_EQ(object->spec_json(), R"({"a":[{}]})") << text;
+    EXPECT_EQ(object->status_json(), R"({"spec":1})") << text;
+  }
+}
+
+TEST(Object, OfTwoSpecsTheLastCountsAndAnEscapedNameIsTheName) {
+  const ObjectPtr object = Parsed(
+      R"({"spec":1,"metadata":{"name":"a"},"status":null,"metadata":{"name":"n"},"\u0073pec":[2]})");
+  EXPECT_EQ(object->name(), "n");
+  EXPECT_EQ(object->spec_json(), "[2]");
+  EXPECT_EQ(object->status_json(), "null");
+}
+
+TEST(Object, WithoutSpecAndStatusTheirTextsAreEmpty) {
+  const ObjectPtr object = Parsed(R"({"metadata":{"name":"n"}})");
+  EXPECT_EQ(object->spec_json(), "");
+  EXPECT_EQ(object->status_json(), "");
+}
+
 TEST(Object, CostsItsJsonAndASmallConstant) {
   const ObjectPtr site = Parsed(kSite);
   EXPECT_LE(site->memory_bytes(), site->json().size() + 150);
@@ -134,18 +165,36 @@ TEST(JsonScanner, AgreesWithNlohmannOnStringsOfEveryLength) {
   }
 }
 
-TEST(JsonScanner, PassesOverAValueItIsToldAndReadsWhatIsAnother) {
-  const std::string_view text = R"([ {"a":1},2])";
-  for (const std::string_view value : {text.substr(2, 7), std::string_view(R"({"a":1})"), {}}) {
+TEST(JsonScanner, ReadsIntegersOfEveryLengthAndNothingElse) {
+  const auto read = [](const std::string& number,
+                       const char* after) -> std::optional<std::int64_t> {
+    const std::string text = "[" + number + after;
     JsonScanner scanner(text);
-    std::int64_t after = 0;
-    bool first = true;
-    EXPECT_TRUE(scanner.Elements([&] {
-      return std::exchange(first, false) ? scanner.SkipKnown(value) : scanner.ReadInt64(&after);
-    }));
-    EXPECT_TRUE(scanner.AtEnd());
-    EXPECT_EQ(after, 2);
+    std::int64_t value = -1;
+    if (!scanner.Elements([&] { return scanner.ReadInt64(&value); })) return std::nullopt;
+    return value;
+  };
+  for (const char* after : {"]", " ]", "\n]"}) {
+    for (int digits = 1; digits <= 19; ++digits) {
+      for (const char* sign : {"", "-"}) {
+        const std::string number = sign + std::string("9223372036854775807").substr(0, digits);
+        EXPECT_EQ(read(number, after), std::stoll(number)) << number;
+      }
+    }
+    EXPECT_EQ(read("0", after), 0);
+    EXPECT_EQ(read("-0", after), 0);
+    EXPECT_EQ(read("-9223372036854775808", after), std::numeric_limits<std::int64_t>::min());
+    for (const char* wrong :
+         {"-", "00", "01", "-01", "1.0", "1e3", "1E3", "+1", "\"1\"", "1x", "9223372036854775808",
+          "99999999999999999999", "123456789012345678.5"}) {
+      EXPECT_EQ(read(wrong, after), std::nullopt) << wrong;
+    }
   }
+  EXPECT_EQ(read("1", ""), std::nullopt) << "the array has no end";
+  JsonScanner alone("12");
+  std::int64_t value = 0;
+  EXPECT_TRUE(alone.ReadInt64(&value) && alone.AtEnd());
+  EXPECT_EQ(value, 12);
 }
 
 TEST(JsonScanner, FindsTheLastMemberOfAName) {

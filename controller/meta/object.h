@@ -47,8 +47,11 @@ class Object final {
   std::int64_t generation() const { return generation_; }
   bool deleting() const { return deleting_; }  // has a deletionTimestamp
   std::string_view json() const { return {bytes_, json_bytes_}; }
-  // The text of metadata, braces included; empty when there is none.
-  std::string_view metadata_json() const { return {bytes_ + metadata_at_, metadata_bytes_}; }
+  // The text of one member's value, found once at parse; empty when there is none. They may be read
+  // without a look at the rest, and compared as text.
+  std::string_view metadata_json() const { return Text(metadata_); }
+  std::string_view spec_json() const { return Text(spec_); }
+  std::string_view status_json() const { return Text(status_); }
 
   Key key() const { return {std::string(ns()), std::string(name())}; }
   nlohmann::json ToJson() const;
@@ -64,23 +67,24 @@ class Object final {
   static constexpr std::size_t kIdentities = 4;  // name, namespace, uid, resourceVersion
   struct Span {
     std::uint32_t at = 0;
-    std::uint16_t bytes = 0;
+    std::uint32_t bytes = 0;
   };
 
   // One block for counts, object and `bytes` bytes behind it, which *out points to.
   static std::shared_ptr<Object> Allocate(std::size_t bytes, char** out);
+  std::string_view Text(Span span) const { return {bytes_ + span.at, span.bytes}; }
   std::string_view Identity(std::size_t i) const {
-    return {bytes_ + identity_[i].at, identity_[i].bytes};
+    return {bytes_ + identity_at_[i], identity_bytes_[i]};
   }
   std::optional<std::string> MetadataEntry(std::string_view map, std::string_view key) const;
 
   const char* bytes_;  // behind this object, in its own allocation
   std::int64_t generation_ = 0;
+  Span metadata_, spec_, status_;
   std::uint32_t json_bytes_ = 0;
-  std::uint32_t metadata_at_ = 0;
-  std::uint32_t metadata_bytes_ = 0;
+  std::array<std::uint32_t, kIdentities> identity_at_{};
+  std::array<std::uint16_t, kIdentities> identity_bytes_{};
   bool deleting_ = false;
-  std::array<Span, kIdentities> identity_;
 };
 
 }  // namespace sluice::meta

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controller/base/check.h"
+#include "controller/meta/json_scanner.h"
 #include "controller/meta/object.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -20,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (whole["metadata"].is_object()) whole["metadata"].erase("managedFields");
     SLUICE_CHECK(whole == kept);
   }
+  SLUICE_CHECK((*object)->spec_json() == sluice::meta::FindMember((*object)->json(), "spec"));
+  SLUICE_CHECK((*object)->status_json() == sluice::meta::FindMember((*object)->json(), "status"));
   (*object)->Label("a");
   (*object)->Annotation("a");
   (*object)->HasFinalizer("a");

@@ -53,6 +53,8 @@ bool ScanMetadata(JsonScanner& scanner, ObjectScan* scan) {
   // Of two metadata members the last counts, as everywhere; nothing of the first may stay.
   const ObjectScan before = std::exchange(*scan, ObjectScan{});
   scan->whole = before.whole;
+  scan->spec = before.spec;
+  scan->status = before.status;
   scan->has_kind = before.has_kind;
   scan->has_api_version = before.has_api_version;
   scanner.Peek();
@@ -107,6 +109,14 @@ bool ScanMetadata(JsonScanner& scanner, ObjectScan* scan) {
   return whole;
 }
 
+bool ScanRange(JsonScanner& scanner, ObjectScan::Range* range) {
+  scanner.Peek();
+  range->begin = scanner.offset();
+  const bool whole = scanner.SkipValue();
+  range->end = scanner.offset();
+  return whole;
+}
+
 }  // namespace
 
 bool ScanObject(JsonScanner& scanner, ObjectScan* scan) {
@@ -115,6 +125,8 @@ bool ScanObject(JsonScanner& scanner, ObjectScan* scan) {
   scan->whole.begin = scanner.offset();
   const bool whole = scanner.Members([&](const JsonString& key) {
     if (key.raw == "metadata") return ScanMetadata(scanner, scan);
+    if (key.Is("spec")) return ScanRange(scanner, &scan->spec);
+    if (key.Is("status")) return ScanRange(scanner, &scan->status);
     if (key.raw == "kind" || key.raw == "apiVersion") {
       JsonString value;
       if (!ReadIdentity(scanner, &value)) return false;
@@ -175,23 +187,28 @@ base::StatusOr<ObjectPtr> MakeObject(const JsonScanner& scanner, const ObjectSca
   append(decoded);
 
   object->json_bytes_ = static_cast<std::uint32_t>(json_bytes);
-  object->metadata_at_ = moved(scan.metadata.begin);
-  object->metadata_bytes_ =
-      static_cast<std::uint32_t>(scan.metadata.end - scan.metadata.begin - cut_bytes);
+  const auto span = [&](const ObjectScan::Range& range) -> Object::Span {
+    if (range.end == range.begin) return {};
+    const std::uint32_t at = moved(range.begin);
+    return {at, moved(range.end) - at};  // less what was cut inside
+  };
+  object->metadata_ = span(scan.metadata);
+  object->spec_ = span(scan.spec);
+  object->status_ = span(scan.status);
   object->generation_ = scan.generation;
   object->deleting_ = scan.deleting;
   std::size_t decoded_at = json_bytes;
   for (std::size_t i = 0; i < identities.size(); ++i) {
     const JsonString& identity = *identities[i];
-    Object::Span& span = object->identity_[i];
+    std::size_t size = identity.raw.size();
     if (identity.escaped) {
-      const std::size_t size = identity.Decode().size();
-      span = {static_cast<std::uint32_t>(decoded_at), static_cast<std::uint16_t>(size)};
+      size = identity.Decode().size();
+      object->identity_at_[i] = static_cast<std::uint32_t>(decoded_at);
       decoded_at += size;
-    } else if (!identity.raw.empty()) {
-      span = {moved(static_cast<std::size_t>(identity.raw.data() - text.data())),
-              static_cast<std::uint16_t>(identity.raw.size())};
+    } else if (size > 0) {
+      object->identity_at_[i] = moved(static_cast<std::size_t>(identity.raw.data() - text.data()));
     }
+    object->identity_bytes_[i] = static_cast<std::uint16_t>(size);
   }
   return ObjectPtr(object);
 }

@@ -21,7 +21,9 @@ struct ObjectScan {
   };
   Range whole;     // from '{' to past '}'
   Range cut;       // managedFields with one comma; empty when there are none
-  Range metadata;  // the value, braces included
+  Range metadata;  // the value, braces included, as are spec and status
+  Range spec;
+  Range status;
   JsonString name;
   JsonString ns;
   JsonString uid;

@@ -55,7 +55,7 @@ base::StatusOr<Applier::Written> Applier::ApplyStatus(const meta::Resource& reso
   const std::string text = status.dump();
   const std::size_t hash = HashOf(live.uid(), text);
   if (const auto memory = Remembered(id, hash)) {
-    const std::string_view now = meta::FindMember(live.json(), "status");
+    const std::string_view now = live.status_json();
     const std::size_t found_in = HashOf(live.uid(), now);
     if (memory->found_in == found_in) return Written{nullptr, false};
     const auto tree = now.empty() ? nlohmann::json::object() : nlohmann::json::parse(now);

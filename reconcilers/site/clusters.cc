@@ -27,7 +27,7 @@ struct SecretRef {
 };
 
 std::string_view ClusterPart(const meta::Object& site) {
-  return meta::FindMember(meta::FindMember(site.json(), "spec"), "cluster");
+  return meta::FindMember(site.spec_json(), "cluster");
 }
 
 SecretRef RefOf(const meta::Object& site) {
@@ -242,7 +242,7 @@ Place SiteClusters::Of(const meta::Object& site) const {
   }
   Status usable = HealthOf(*cluster);
   if (usable.ok()) usable = filled;
-  const auto control = meta::FindMember(meta::FindMember(site.json(), "spec"), "control");
+  const auto control = meta::FindMember(site.spec_json(), "control");
   if (usable.ok() && meta::StringMember(control, "endpoint").empty()) {
     usable = base::FailedPrecondition(
                  "spec.control.endpoint is missing: agents of another cluster cannot reach the "

@@ -87,20 +87,17 @@ bool KeyLess(const std::pair<JsonString, JsonString>& a,
 
 }  // namespace
 
-base::Status ReadWidget(std::string_view json, Widget* widget, std::string_view metadata) {
+base::Status ReadWidget(std::string_view spec, std::string_view status, Widget* widget) {
   Widget fresh;
   fresh.spec.tags.swap(widget->spec.tags);  // for their memory
   fresh.spec.params.swap(widget->spec.params);
   fresh.spec.tags.clear();
   fresh.spec.params.clear();
   *widget = std::move(fresh);
-  JsonScanner scanner(json);
-  const bool whole = scanner.Members([&](const JsonString& key) {
-    if (key.raw == "spec" && scanner.Peek() == '{') return ReadSpec(scanner, &widget->spec);
-    if (key.raw == "status" && scanner.Peek() == '{') return ReadStatus(scanner, widget);
-    if (key.raw == "metadata") return scanner.SkipKnown(metadata);
-    return scanner.SkipValue();
-  });
+  JsonScanner in_spec(spec);
+  JsonScanner in_status(status);
+  const bool whole = (in_spec.Peek() != '{' || ReadSpec(in_spec, &widget->spec)) &&
+                     (in_status.Peek() != '{' || ReadStatus(in_status, widget));
   return whole ? base::OkStatus() : base::InvalidArgument("widget: a field is not of its type");
 }
 

@@ -50,9 +50,8 @@ class WidgetReconciler final : public reconcile::Reconciler {
     const meta::ObjectPtr object = widgets_.Get(key);
     if (object == nullptr) return reconcile::Result::Done();
     thread_local Widget widget;  // its vectors are used again
-    if (auto status = ReadWidget(object->json(), &widget, object->metadata_json()); !status.ok()) {
-      return reconcile::Result::Terminal(std::move(status));
-    }
+    auto read = ReadWidget(object->spec_json(), object->status_json(), &widget);
+    if (!read.ok()) return reconcile::Result::Terminal(std::move(read));
     const std::string observed = Observed(salt_, widget);
     if (widget.observed.Is(observed) && widget.observed_generation == object->generation()) {
       return reconcile::Result::Done();
