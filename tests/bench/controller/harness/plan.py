@@ -7,7 +7,7 @@ class Load:
     """`count` objects of about `size_bytes`."""
     count: int
     size_bytes: int
-    resyncs: int
+    resyncs: int  # at least
     rates: tuple = ()  # updates per second, for latency
     rate_seconds: float = 0
 
@@ -18,6 +18,7 @@ class Plan:
     repeats: int = 5
     settle_seconds: float = 3  # until memory is taken for steady
     rest_seconds: float = 3
+    noop_seconds: float = 1  # at least, of reconciles that find nothing to do
     failover: bool = True
 
 
@@ -28,7 +29,7 @@ RATES = (10, 30, 60)
 FORMS = {
     # Shows that the programs follow the protocol; its figures mean nothing.
     "smoke": Plan(loads=(Load(25, SMALL, 1, (20,), 0.5),), repeats=1, settle_seconds=0.2,
-                  rest_seconds=0.5, failover=False),
+                  rest_seconds=0.5, noop_seconds=0, failover=False),
     # Three minutes of a machine that others use, too.
     "brief": Plan(loads=(Load(1000, SMALL, 20, RATES, 2.5),), repeats=2, settle_seconds=2,
                   rest_seconds=2, failover=False),
