@@ -1,20 +1,17 @@
 #include "reconcilers/site/events.h"
 
-#include <nlohmann/json.hpp>
-
+#include "controller/meta/json_scanner.h"
 #include "reconcilers/site/reconciler.h"
 
 namespace sluice::site {
 
 bool NodeMatters(const cache::Event& event) {
   if (event.before == nullptr || event.after == nullptr) return true;
-  const nlohmann::json before = event.before->ToJson();
-  const nlohmann::json after = event.after->ToJson();
-  for (const char* pointer : {"/metadata/labels", "/status/capacity"}) {
-    const nlohmann::json::json_pointer at(pointer);
-    if (before.value(at, nlohmann::json()) != after.value(at, nlohmann::json())) return true;
-  }
-  return false;
+  // As text: servers write members in one order, and one look too many does no harm.
+  return meta::FindMember(event.before->metadata_json(), "labels") !=
+             meta::FindMember(event.after->metadata_json(), "labels") ||
+         meta::FindMember(event.before->status_json(), "capacity") !=
+             meta::FindMember(event.after->status_json(), "capacity");
 }
 
 bool SiteMatters(const cache::Event& event) {
@@ -22,8 +19,8 @@ bool SiteMatters(const cache::Event& event) {
   if (event.before->generation() != event.after->generation()) return true;
   if (event.before->deleting() != event.after->deleting()) return true;
   if (event.before->HasFinalizer(kFinalizer) != event.after->HasFinalizer(kFinalizer)) return true;
-  const nlohmann::json::json_pointer stage("/status/stage");
-  return event.before->ToJson().value(stage, "") != event.after->ToJson().value(stage, "");
+  return meta::StringMember(event.before->status_json(), "stage") !=
+         meta::StringMember(event.after->status_json(), "stage");
 }
 
 }  // namespace sluice::site

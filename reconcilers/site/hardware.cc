@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
 
 #include "api/v1alpha1/site_class.pb.h"
+#include "controller/meta/json_scanner.h"
 #include "controller/meta/quantity.h"
 
 namespace sluice::site {
@@ -27,13 +28,6 @@ class Findings {
   std::string text_;
 };
 
-std::string Text(const nlohmann::json& object, const char* part, const std::string& key) {
-  const auto found = object.find(part);
-  if (found == object.end() || !found->is_object()) return "";
-  const auto value = found->find(key);
-  return value != found->end() && value->is_string() ? value->get<std::string>() : "";
-}
-
 std::optional<std::int64_t> Number(const std::string& text) {
   const auto parsed = meta::Quantity::Parse(text);
   if (!parsed.ok()) return std::nullopt;
@@ -41,59 +35,54 @@ std::optional<std::int64_t> Number(const std::string& text) {
 }
 
 // Compares one labelled fact with the class; says what is wrong.
-void CheckLabel(const nlohmann::json& labels, const std::string& what, const std::string& name,
+void CheckLabel(const meta::Object& node, const std::string& what, const std::string& name,
                 const std::string& wanted, Findings& out) {
   const std::string key = kPrefix + name;
-  const auto label = labels.find(key);
-  if (label == labels.end() || !label->is_string()) {
+  const auto value = node.Label(key);
+  if (!value.has_value()) {
     out.Add(fmt::format("{}: label {} is missing", what, key));
     return;
   }
-  const std::string& value = label->get_ref<const std::string&>();
-  const auto have = Number(value);
+  const auto have = Number(*value);
   if (!have.has_value()) {
-    out.Add(fmt::format("{}: label {} is \"{}\", not a quantity", what, key, value.substr(0, 32)));
+    out.Add(fmt::format("{}: label {} is \"{}\", not a quantity", what, key, value->substr(0, 32)));
   } else if (*have < Number(wanted).value_or(0)) {
-    out.Add(fmt::format("{}: label {} is {}, the class says {}", what, key, value, wanted));
+    out.Add(fmt::format("{}: label {} is {}, the class says {}", what, key, *value, wanted));
   }
 }
 
 }  // namespace
 
-std::string Mismatch(const v1alpha1::HardwareProfile& profile, const nlohmann::json& node) {
+std::string Mismatch(const v1alpha1::HardwareProfile& profile, const meta::Object& node) {
   Findings out;
-  const nlohmann::json empty = nlohmann::json::object();
-  const nlohmann::json& status = node.contains("status") ? node.at("status") : empty;
+  const std::string_view capacity = meta::FindMember(node.status_json(), "capacity");
   if (profile.has_gpus_per_node()) {
     const std::string resource =
         profile.gpu_resource().empty() ? "nvidia.com/gpu" : profile.gpu_resource();
-    const std::int64_t have = Number(Text(status, "capacity", resource)).value_or(0);
+    const std::int64_t have = Number(meta::StringMember(capacity, resource)).value_or(0);
     if (have < profile.gpus_per_node()) {
       out.Add(fmt::format("gpus: {} of {}, the class says {}", have, resource,
                           profile.gpus_per_node()));
     }
   }
   if (!profile.dram().empty()) {
-    const std::string memory = Text(status, "capacity", "memory");
+    const std::string memory = meta::StringMember(capacity, "memory");
     const std::int64_t wanted = Number(profile.dram()).value_or(0);
     if (Number(memory).value_or(0) < wanted / 100 * kDramPercent) {
       out.Add(fmt::format("dram: {}, the class says {}", memory.empty() ? "none told" : memory,
                           profile.dram()));
     }
   }
-  const nlohmann::json& metadata = node.contains("metadata") ? node.at("metadata") : empty;
-  const auto found = metadata.find("labels");
-  const nlohmann::json& labels = found != metadata.end() && found->is_object() ? *found : empty;
   for (const v1alpha1::DiskProfile& disk : profile.disks()) {
     std::string kind = disk.kind();
     std::transform(kind.begin(), kind.end(), kind.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    CheckLabel(labels, "disks", kind + "-count", std::to_string(disk.count()), out);
-    CheckLabel(labels, "disks", kind + "-size", disk.size(), out);
+    CheckLabel(node, "disks", kind + "-count", std::to_string(disk.count()), out);
+    CheckLabel(node, "disks", kind + "-size", disk.size(), out);
   }
   if (profile.has_nic()) {
-    CheckLabel(labels, "nic", "nic-count", std::to_string(profile.nic().count()), out);
-    CheckLabel(labels, "nic", "nic-gbps", std::to_string(profile.nic().gbps()), out);
+    CheckLabel(node, "nic", "nic-count", std::to_string(profile.nic().count()), out);
+    CheckLabel(node, "nic", "nic-gbps", std::to_string(profile.nic().gbps()), out);
   }
   return out.Take();
 }

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "api/v1alpha1/release.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
@@ -15,12 +13,9 @@
 
 namespace sluice::site {
 
-bool Selects(const v1alpha1::Site& site, const nlohmann::json& node) {
-  const nlohmann::json labels =
-      node.value(nlohmann::json::json_pointer("/metadata/labels"), nlohmann::json::object());
+bool Selects(const v1alpha1::Site& site, const meta::Object& node) {
   for (const auto& [key, value] : site.spec().node_selector()) {
-    const auto found = labels.find(key);
-    if (found == labels.end() || *found != value) return false;
+    if (node.Label(key) != value) return false;
   }
   return !site.spec().node_selector().empty();
 }
@@ -112,10 +107,9 @@ base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& s
   const cache::Store* const nodes = in.elsewhere ? place.nodes : &stores.nodes;
   in.nodes_known = nodes != nullptr;
   for (const meta::ObjectPtr& node : nodes ? nodes->List() : std::vector<meta::ObjectPtr>()) {
-    const nlohmann::json json = node->ToJson();
-    if (!Selects(*in.site, json)) continue;
+    if (!Selects(*in.site, *node)) continue;
     in.nodes.push_back({std::string(node->name()),
-                        in.site_class ? Mismatch(in.site_class->spec().hardware(), json) : ""});
+                        in.site_class ? Mismatch(in.site_class->spec().hardware(), *node) : ""});
   }
   for (const v1alpha1::Origin& origin : in.site->spec().origins()) {
     in.origin_secrets.emplace(origin.name(), ReadOrigin(origin.s3(), secrets));

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,8 +84,8 @@ struct Stores {
   cache::Store& nodes;
 };
 
-// Whether the site's nodeSelector selects the node (as JSON). Pure.
-bool Selects(const v1alpha1::Site& site, const nlohmann::json& node);
+// Whether the site's nodeSelector selects the node. Pure.
+bool Selects(const v1alpha1::Site& site, const meta::Object& node);
 
 // Errors: Internal when the cached Site is not what its schema says (terminal).
 // Nodes are those of `place` when the Site is elsewhere, where a nodeSelector may fit nodes of ours
