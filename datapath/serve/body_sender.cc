@@ -200,11 +200,12 @@ BodySender::State BodySender::Pump(net::Stream& stream, std::string_view* head) 
   return state;
 }
 
-net::IoResult BodySender::SendByReference(net::Stream& stream, std::uint64_t offset,
-                                          std::uint64_t count) {
+net::IoResult BodySender::SendBytes(net::Stream& stream, std::uint64_t offset,
+                                    std::uint64_t count) {
   const bool more = count < left();
   if (!stream.sends_pages_by_reference())
     return stream.SendPages({pin_.data() + offset, count}, more);
+  if (!pin_.worth_reference()) return stream.Write(std::span(pin_.data() + offset, count), more);
   pin_.MarkSentByReference();
   if (end_ - begin_ >= kPagesMinBytes && stream.loop().page_pipe().usable())
     return stream.SendPages({pin_.data() + offset, count}, more);
@@ -222,7 +223,7 @@ BodySender::State BodySender::PumpPieces(net::Stream& stream, std::string_view* 
     if (end_ - begin_ <= kWritevMaxBytes && ready == left()) return SendSmall(stream, head);
     if (share == 0) return State::kYield;
     if (const State headed = SendHead(stream, head); headed != State::kReady) return headed;
-    const net::IoResult sent = SendByReference(stream, offset, std::min(ready, share));
+    const net::IoResult sent = SendBytes(stream, offset, std::min(ready, share));
     if (sent.blocked()) return State::kSocketFull;
     if (!sent.ok()) return State::kBroken;
     position_ += sent.bytes;

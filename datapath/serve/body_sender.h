@@ -2,10 +2,11 @@
 // following fills that are under way and starting those that are missing.
 //
 // Transmit path (docs/adr/0037-page-reuse.md, 0100-transmit-path.md): an answer whose whole body is
-// at most kWritevMaxBytes and in memory goes out with its head in one writev (a copy); everything
-// longer goes by reference, its head held back by MSG_MORE so that head and first bytes share
-// segments: by sendfile from the chunk's memfd, from kPagesMinBytes on by splicing its pages, from
-// kHoldMinBytes on without partial segments.
+// at most kWritevMaxBytes and in memory goes out with its head in one writev (a copy); of
+// everything longer the head is held back by MSG_MORE so that head and first bytes share segments.
+// A chunk that is read often goes by reference: by sendfile from its memfd, from kPagesMinBytes on
+// by splicing its pages; others are copied, which leaves their pages to the next chunk (0260). From
+// kHoldMinBytes on no partial segments.
 //
 // Reading ahead happens only while chunks are not in memory: the missing ones of the range that is
 // being sent are asked for in windows, at most kReadAheadWindows ahead. Nothing outside the
@@ -79,8 +80,8 @@ class BodySender final : private store::Waiter {
   Source SourceOfReady(std::uint32_t index) const;
   State SendSmall(net::Stream& stream, std::string_view* head);
   State PumpPieces(net::Stream& stream, std::string_view* head);
-  // `count` bytes from `offset` in the pinned chunk, without a copy.
-  net::IoResult SendByReference(net::Stream& stream, std::uint64_t offset, std::uint64_t count);
+  // `count` bytes from `offset` in the pinned chunk.
+  net::IoResult SendBytes(net::Stream& stream, std::uint64_t offset, std::uint64_t count);
   State SendHead(net::Stream& stream, std::string_view* head);
   void Account(std::uint64_t bytes);
 

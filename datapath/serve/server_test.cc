@@ -37,8 +37,27 @@ TEST_F(ServerTest, EverySizeAroundTheTransmitCrossingIsRight) {
        {1u, 4095u, 4096u, 16383u, 16384u, 16385u, 65535u, 65536u, 65537u, 200'000u}) {
     const std::string key = "s" + std::to_string(size);
     origin_.Put("in/" + key, "\"e\"", Body(size, 7));
-    for (int i = 0; i < 3; ++i) ASSERT_EQ(Get(client, key).body, Body(size, 7)) << size;
+    for (int i = 0; i < 6; ++i) ASSERT_EQ(Get(client, key).body, Body(size, 7)) << size;
   }
+}
+
+// Pages that were sent by reference go with the chunk; those of a chunk that was read once do not.
+TEST_F(ServerTest, WhatIsReadOnceIsCopiedSoThatItsPagesServeTheNextChunk) {
+  StartServer();
+  store::MemoryPool& pool = server_->cache().pool();
+  // All of it was touched: from here on only what is given back changes the account.
+  ASSERT_TRUE(Until([&] { return pool.cache_used() + kChunk > pool.cache_limit(); }));
+  const std::uint64_t all = pool.cache_used();
+  const auto lost_after = [&](const std::string& key, int reads) {
+    TestClient client = NewClient();
+    origin_.Put("in/" + key, "\"e\"", Body(4 * kChunk, 3));
+    for (int i = 0; i < reads; ++i) EXPECT_EQ(Get(client, key).body, Body(4 * kChunk, 3));
+    EXPECT_EQ(Get(client, "none").status, 404);  // behind it nothing holds the chunks any more
+    server_->cache().Invalidate(std::string("lake") + '\0' + "bucket" + '\0' + "in/" + key, [] {});
+    return all - pool.cache_used();
+  };
+  EXPECT_EQ(lost_after("once", 1), 0u);
+  EXPECT_EQ(lost_after("often", 6), 4 * kChunk);
 }
 
 TEST_F(ServerTest, ManyReadersOfOneColdObjectFetchItOnce) {

@@ -70,6 +70,11 @@ class S3Fifo {
     if (hits < kMaxHits) node.fifo_hits.store(hits + 1, std::memory_order_relaxed);
   }
 
+  // As often read as the counter can tell: it will be read again.
+  static bool IsHot(const Node& node) {
+    return node.fifo_hits.load(std::memory_order_relaxed) == kMaxHits;
+  }
+
   void Insert(Node& node) {
     node.fifo_hits.store(0, std::memory_order_relaxed);
     PushBack(ghost_.Take(node.fifo_hash()) ? FifoQueue::kMain : FifoQueue::kSmall, node);
