@@ -38,7 +38,10 @@ Cache::Cache(const Options& options, base::Clock& clock)
       arena_(pool_, options.chunk_bytes),
       shards_(std::make_unique<Shard[]>(kShards)),
       policy_(pool_.cache_limit(),
-              static_cast<std::size_t>(options.memory_bytes / kGhostBytesAChunk)) {
+              static_cast<std::size_t>(options.memory_bytes / kGhostBytesAChunk)),
+      order_(static_cast<std::uint64_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(clock.Wall().time_since_epoch())
+              .count())) {
   for (std::size_t i = 0; i < kShards; ++i)
     shards_[i].objects = decltype(Shard::objects)(16, NameHash{hash_seed_});
 }
@@ -63,10 +66,13 @@ base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base:
       continue;
     }
     cache->disks_.push_back(std::move(tier).value());
+    cache->TakeRecovered(static_cast<std::uint8_t>(cache->disks_.size() - 1),
+                         cache->disks_.back()->TakeRecovered());
   }
   cache->rewrites_pinned_ =
       cache->disk_limit_bytes() >= kPinnedDiskFactor * cache->pinned_limit_bytes();
   cache->pre_touch_ = std::thread([raw = cache.get()] { raw->PreTouchLoop(); });
+  cache->StartLoading();
   if (options.scrub_bytes_per_second > 0)
     cache->scrubber_ = std::thread([raw = cache.get()] { raw->ScrubLoop(); });
   return cache;
@@ -79,6 +85,7 @@ Cache::~Cache() {
   }
   scrub_wake_.notify_all();
   pre_touch_.join();
+  if (loader_.joinable()) loader_.join();
   if (scrubber_.joinable()) scrubber_.join();  // before the disks it reads
   scrub_objects_.clear();
   disks_.clear();  // joins their threads; nothing calls back after this
@@ -98,10 +105,10 @@ std::uint64_t Cache::HashOf(std::string_view name) const { return NameHash{hash_
 Shard& Cache::ShardOf(std::uint64_t name_hash) const { return shards_[name_hash >> 58]; }
 
 ObjectRef Cache::Find(std::string_view name) {
-  Shard& shard = ShardOf(HashOf(name));
+  const std::uint64_t hash = HashOf(name);
+  Shard& shard = ShardOf(hash);
   std::lock_guard lock(shard.mutex);
-  const auto found = shard.objects.find(name);
-  return found == shard.objects.end() ? ObjectRef() : found->second;
+  return Lookup(shard, name, hash);
 }
 
 std::uint64_t Cache::InvalidationEpoch(std::string_view name) {
@@ -125,17 +132,14 @@ ObjectRef Cache::Publish(std::string_view name, ObjectMeta meta, base::MonoTime 
   {
     std::lock_guard lock(shard.mutex);
     if (epoch != shard.invalidations) return {};
-    const auto found = shard.objects.find(name);
-    if (found != shard.objects.end() && found->second->meta().SameVersion(meta) &&
-        found->second->meta().SameAnswer(meta) &&
-        found->second->meta().rendered.empty() == meta.rendered.empty()) {
-      found->second->SetCheckedAt(now);
-      return found->second;
+    const ObjectRef old = Lookup(shard, name, hash);
+    if (old && old->meta().SameVersion(meta) && old->meta().SameAnswer(meta) &&
+        old->meta().rendered.empty() == meta.rendered.empty()) {
+      old->SetCheckedAt(now);
+      return old;
     }
-    ObjectRef old;
     std::vector<ChunkRef> kept;
-    if (found != shard.objects.end()) {
-      old = found->second;
+    if (old) {
       if (old->meta().SameVersion(meta)) {
         // Same bytes under new headers: the chunks change hands.
         kept.swap(old->chunks_);
@@ -259,10 +263,9 @@ bool Cache::Forget(std::string_view name) {
   std::lock_guard lock(shard.mutex);
   ++shard.invalidations;
   if (Shard::Absent& place = shard.AbsentPlace(hash); place.name == name) place.name.clear();
-  const auto found = shard.objects.find(name);
-  if (found == shard.objects.end()) return false;
-  RemoveObject(*found->second);
-  return true;
+  const ObjectRef known = Lookup(shard, name, hash);
+  if (known) RemoveObject(*known);
+  return static_cast<bool>(known);
 }
 
 void Cache::Invalidate(std::string_view name, std::function<void()> done) {
@@ -340,51 +343,6 @@ void Cache::OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
 
 bool Cache::StillWanted(const Chunk& chunk) {
   return !chunk.detached.load(std::memory_order_seq_cst);
-}
-
-ChunkRef Cache::OnRecovered(const RecoveredChunk& found, const DiskPlace& place) {
-  const Record& record = found.record;
-  const std::uint64_t hash = HashOf(record.name);
-  Shard& shard = ShardOf(hash);
-  std::lock_guard lock(shard.mutex);
-  const auto known = shard.objects.find(record.name);
-  ObjectRef object = known == shard.objects.end() ? ObjectRef() : known->second;
-  if (object && !object->meta().SameVersion(record.meta)) {
-    RemoveObject(*object);  // records come in the order they were written: the later one wins
-    object = ObjectRef();
-  }
-  if (!object) {
-    if (record.meta.etag.empty() || record.meta.size > kMaxObjectBytes) return {};
-    object = InsertObject(shard, record.name, hash, record.meta);
-  }
-  if (record.chunk_index >= object->chunk_count() ||
-      record.data_bytes != object->chunk_length(record.chunk_index))
-    return {};
-  ChunkRef& slot = object->chunks_[record.chunk_index];
-  if (!slot) {
-    slot = ChunkRef(new Chunk(shard, object.get(), record.chunk_index, record.data_bytes,
-                              object->version_hash_ + record.chunk_index * 0x9e3779b97f4a7c15ull));
-    ++object->present_;
-    counters_.disk_bytes.fetch_add(record.data_bytes, std::memory_order_relaxed);
-    counters_.recovered_chunks.fetch_add(1, std::memory_order_relaxed);
-  }
-  slot->state = Chunk::State::kOnDisk;
-  slot->crc = record.data_crc;
-  slot->place = place;
-  return slot;
-}
-
-// Without a name: records are missing, among them perhaps the tombstone of anything that was
-// recovered so far. None of it is believed.
-void Cache::OnRecoveredTombstone(const std::string& name) {
-  if (!name.empty()) {
-    Forget(name);
-    return;
-  }
-  for (std::size_t i = 0; i < kShards; ++i) {
-    std::lock_guard lock(shards_[i].mutex);
-    while (!shards_[i].objects.empty()) RemoveObject(*shards_[i].objects.begin()->second);
-  }
 }
 
 }  // namespace sluice::store

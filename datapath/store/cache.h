@@ -136,6 +136,8 @@ class Cache final : private DiskOwner {
     std::uint32_t chunk_bytes = 1 << 20;
     std::vector<DiskTier::Options> disks;      // one a device; none: DRAM only
     std::uint64_t scrub_bytes_per_second = 0;  // 0: no scrubber
+    // False: what disks hold enters the index only when it is asked for. For tests.
+    bool load_behind = true;
   };
   enum class Got : std::uint8_t {
     kReady,     // pin: all bytes are in memory
@@ -153,6 +155,7 @@ class Cache final : private DiskOwner {
   };
 
   // Recovers what the devices hold; a device that cannot be used is logged, counted and left out.
+  // All of it can be had from now on; counters tell of it as it enters the index behind this.
   // Errors: InvalidArgument (sizes), never a device.
   static base::StatusOr<std::unique_ptr<Cache>> Open(const Options& options, base::Clock& clock);
   ~Cache() override;
@@ -209,6 +212,8 @@ class Cache final : private DiskOwner {
   std::uint64_t disk_damaged_places() const;  // found when the cache was opened
   // Waits until every disk write queued before this call is done. For shutdown and tests.
   void FlushDisk();
+  // Until all that the disks held is in the index. For tests.
+  void WaitUntilLoaded();
 
  private:
   friend class ChunkPin;
@@ -237,6 +242,18 @@ class Cache final : private DiskOwner {
   std::uint64_t ScrubChunk(Object& object, std::uint32_t index);
   std::uint64_t ScrubDisk(Chunk& chunk, const DiskPlace& place, std::uint32_t crc);
   void DropBad(Chunk& chunk, const DiskPlace* only_at);
+  // What disks held (cache_recovery.cc).
+  struct RecoveredTable {
+    std::uint8_t device = 0;
+    Recovered::Part part;
+  };
+  void TakeRecovered(std::uint8_t device, Recovered recovered);
+  void StartLoading();
+  void LoadLoop();
+  // Shard's mutex held.
+  ObjectRef Lookup(Shard& shard, std::string_view name, std::uint64_t hash);
+  ObjectRef Wake(Shard& shard, std::string_view name, std::uint64_t hash);
+  void AddRecovered(Object& object, const RecoveredTable& table, const SummaryEntry& entry);
   bool Forget(std::string_view name);  // true: it was known
   void WriteTombstones(std::string_view name, std::function<void()> done);
   ObjectRef InsertObject(Shard& shard, std::string_view name, std::uint64_t hash, ObjectMeta meta);
@@ -246,8 +263,7 @@ class Cache final : private DiskOwner {
   void OnSegmentRecycled(std::uint8_t device, std::uint32_t segment,
                          std::span<const ChunkRef> chunks) override;
   bool StillWanted(const Chunk& chunk) override;
-  ChunkRef OnRecovered(const RecoveredChunk& found, const DiskPlace& place) override;
-  void OnRecoveredTombstone(const std::string& name) override;
+  std::uint64_t NextOrder() override { return order_.fetch_add(1) + 1; }
 
   const Options options_;
   base::Clock& clock_;
@@ -265,6 +281,14 @@ class Cache final : private DiskOwner {
   // Pinned chunks whose record is overwritten are written again, unless that were most of what the
   // disks ever wrote. Set by Open(), before anything is written.
   bool rewrites_pinned_ = false;
+  // Of what was written last, on any disk. It begins above what was recovered and above the wall
+  // clock's microseconds, so that also what a device brings that was away meanwhile is older.
+  std::atomic<std::uint64_t> order_{0};
+  // Dormant entries of any shard refer to it; cleared by the loader when there are none.
+  std::vector<RecoveredTable> recovered_;
+  std::thread loader_;
+  std::atomic<bool> loaded_{false};
+
   std::atomic<bool> stop_{false};
   std::thread pre_touch_;
 

@@ -44,7 +44,10 @@ inline bool SameBytes(int version, std::uint64_t from, const char* bytes, std::s
 class CacheFixture : public testing::Test {
  protected:
   void Open(std::uint64_t memory_bytes = kMinMemoryBytes, std::uint64_t disk_bytes = 0) {
-    Cache::Options options{.memory_bytes = memory_bytes, .chunk_bytes = kTestChunk, .disks = {}};
+    Cache::Options options{.memory_bytes = memory_bytes,
+                           .chunk_bytes = kTestChunk,
+                           .disks = {},
+                           .load_behind = load_behind_};
     if (disk_bytes > 0) {
       if (folder_.empty()) {
         std::string pattern = (std::filesystem::temp_directory_path() / "sluice-store-XXXXXX");
@@ -99,6 +102,7 @@ class CacheFixture : public testing::Test {
   }
 
   base::RealClock clock_;
+  bool load_behind_ = true;
   std::string folder_;
   std::function<base::StatusOr<std::unique_ptr<Device>>()> open_;
   std::unique_ptr<Cache> cache_;

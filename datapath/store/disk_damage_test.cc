@@ -39,9 +39,12 @@ class DiskDamageTest : public CacheFixture {
     std::lock_guard lock(image_->mutex);
     return image_->writes.back().offset;
   }
-  void Stop() {
+  // As kill -9 does: what a stop in order writes is not there.
+  void Kill() {
     cache_->FlushDisk();
+    const std::vector<char> bytes = image_->bytes;
     cache_.reset();
+    image_->bytes = bytes;
   }
   void Flip(std::uint64_t at) { image_->bytes[at] = static_cast<char>(image_->bytes[at] ^ 4); }
   bool Here(const std::string& name) { return static_cast<bool>(cache_->Find(name)); }
@@ -56,7 +59,7 @@ TEST_F(DiskDamageTest, ADamagedRecordDoesNotHideTheTombstonesBehindIt) {
   const std::uint64_t damaged = Keep("between");
   Delete("gone");
   Keep("after");
-  Stop();
+  Kill();
   const std::vector<char> good = image_->bytes;
   for (const int kind : {0, 5, 40, 100, -1, -2}) {
     image_->bytes = good;
@@ -76,14 +79,14 @@ TEST_F(DiskDamageTest, WhatIsAppendedLaterLeavesTheTombstonesBehindTheDamageInPl
   Keep("gone");
   const std::uint64_t damaged = Keep("between");
   Delete("gone");
-  Stop();
+  Kill();
   Flip(damaged + 5);
   for (int i = 0; i < 3; ++i) {
     OpenDisk();
     EXPECT_FALSE(Here("gone"));
     for (int k = 0; k < i; ++k) EXPECT_TRUE(Here("new" + std::to_string(k)));
     Keep("new" + std::to_string(i));
-    Stop();
+    Kill();
   }
 }
 
@@ -91,7 +94,7 @@ TEST_F(DiskDamageTest, WhatADamagedTombstoneMayHaveDeletedIsNotBelieved) {
   Keep("gone");
   const std::uint64_t tombstone = Delete("gone");
   Keep("after");
-  Stop();
+  Kill();
   Flip(tombstone + 90);
   OpenDisk();
   EXPECT_FALSE(Here("gone"));
@@ -101,7 +104,7 @@ TEST_F(DiskDamageTest, WhatADamagedTombstoneMayHaveDeletedIsNotBelieved) {
 TEST_F(DiskDamageTest, ADamagedTombstoneAtTheEndOfTheLogIsNotedToo) {
   Keep("gone");
   const std::uint64_t tombstone = Delete("gone");
-  Stop();
+  Kill();
   Flip(tombstone + 5);
   OpenDisk();
   EXPECT_FALSE(Here("gone"));
@@ -113,7 +116,7 @@ TEST_F(DiskDamageTest, ADamagedSegmentHeaderDoesNotHideItsTombstones) {
   const std::uint64_t before = LastWrite();
   Keep("big", 1, 70);  // beyond the first segment
   const std::uint64_t tombstone = Delete("gone");
-  Stop();
+  Kill();
   std::uint64_t header = 0;
   for (const DiskImage::Write& write : image_->writes)
     if (write.bytes.starts_with("SLSG") && write.offset > before && write.offset < tombstone)
@@ -137,7 +140,7 @@ TEST_F(DiskDamageTest, ALogWithoutDamageIsRecoveredWhole) {
     Keep("kept" + std::to_string(round));
     Keep("big" + std::to_string(round), 1, 100);
     Delete("big" + std::to_string(round));
-    Stop();
+    Kill();
     OpenDisk();
     EXPECT_TRUE(Here("kept" + std::to_string(round))) << round;
     EXPECT_FALSE(Here("big" + std::to_string(round))) << round;

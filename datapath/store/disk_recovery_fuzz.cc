@@ -1,5 +1,5 @@
-// A disk of any content: recovery ends, tells of no place outside its segment, and leaves a tier
-// whose own writes are there after the next start.
+// A disk of any content, summaries of any content among it: recovery ends, tells of no place
+// outside its segment, and leaves a tier whose own writes are there after the next start.
 //
 // The input places structures, pages of the input's own bytes and single flipped bytes; encoders
 // seal them, since hardly any input of a fuzzer's would pass a checksum.
@@ -52,22 +52,34 @@ class SparseDevice final : public Device {
   Pages& pages_;
 };
 
-// Judges what recovery tells; takes nothing.
-class Judge final : public DiskOwner {
+class Owner final : public DiskOwner {
  public:
   void OnSegmentRecycled(std::uint8_t, std::uint32_t, std::span<const ChunkRef>) override {}
   bool StillWanted(const Chunk&) override { return false; }
-  ChunkRef OnRecovered(const RecoveredChunk& found, const DiskPlace& place) override {
-    SLUICE_CHECK(place.segment < kSegments && place.page > 0 && place.header_pages > 0);
-    SLUICE_CHECK(place.page + place.header_pages +
-                     RoundToPages(found.record.data_bytes) / kPageBytes <=
-                 kSegmentPages);
-    return {};
-  }
-  void OnRecoveredTombstone(const std::string& name) override { marked |= name == "mark"; }
+  std::uint64_t NextOrder() override { return ++order_; }
 
-  bool marked = false;
+ private:
+  std::uint64_t order_ = 0;
 };
+
+// Judges what was recovered; true: a tombstone of "mark" is among it, or all was forgotten.
+bool Judge(const Recovered& recovered) {
+  bool marked = recovered.older_is_void;
+  for (const Recovered::Part& part : recovered.parts) {
+    SLUICE_CHECK(part.segment < kSegments && part.generation > 0);
+    for (std::uint32_t i = 0; i < part.summary.size(); ++i) {
+      const SummaryEntry entry = part.summary.entry(i);
+      SLUICE_CHECK(entry.page > 0 && entry.header_pages > 0);
+      SLUICE_CHECK(entry.page + entry.header_pages + RoundToPages(entry.data_bytes) / kPageBytes <=
+                   kSegmentPages);
+      SLUICE_CHECK(entry.order <= kMaxDiskCounter);
+      ObjectMeta meta;
+      static_cast<void>(part.summary.Describe(entry, meta));
+      marked |= entry.tombstone() && part.summary.name(entry) == "mark";
+    }
+  }
+  return marked;
+}
 
 void Put(Pages& disk, std::uint64_t page, std::string_view bytes) {
   for (std::size_t at = 0; at < bytes.size(); at += kPageBytes)
@@ -99,12 +111,56 @@ std::string RecordOf(FuzzedDataProvider& input) {
   return bytes;
 }
 
+// A summary of records, of a table of the input's own bytes, or of both, at a segment's end.
+void PlaceSummary(FuzzedDataProvider& input, Pages& disk, std::uint32_t segment) {
+  SummaryBuilder builder;
+  for (int i = input.ConsumeIntegralInRange<int>(0, 4); i > 0; --i) {
+    Record record;
+    record.kind = input.ConsumeBool() ? Record::Kind::kChunk : Record::Kind::kTombstone;
+    record.name = input.ConsumeRandomLengthString(16);
+    record.meta.etag = input.ConsumeRandomLengthString(8);
+    record.meta.size = input.ConsumeIntegral<std::uint64_t>();
+    record.data_bytes = input.ConsumeIntegralInRange<std::uint32_t>(0, 3 * kChunk);
+    record.chunk_index = input.ConsumeIntegral<std::uint32_t>();
+    record.order = input.ConsumeIntegral<std::uint64_t>();
+    builder.Add(record, input.ConsumeIntegralInRange<std::uint32_t>(0, 40), 1);
+  }
+  std::string table(builder.bytes(), '\0');
+  builder.CopyTo(table.data());
+  const auto at = input.ConsumeIntegralInRange<std::size_t>(0, table.size());
+  const std::string own = input.ConsumeRandomLengthString(64);
+  table.replace(at, std::min(own.size(), table.size() - at), own);
+  const auto pages = static_cast<std::uint32_t>(RoundToPages(table.size()) / kPageBytes);
+  const std::uint64_t first = input.ConsumeIntegralInRange<std::uint64_t>(1, 20);
+  const auto entries =
+      input.ConsumeBool() ? builder.size() : input.ConsumeIntegral<std::uint32_t>();
+  const SegmentTrailer trailer{
+      .open = input.ConsumeBool(),
+      .store_id = kStoreId,
+      .generation = input.ConsumeIntegralInRange<std::uint64_t>(0, 6),
+      .incarnation = input.ConsumeIntegralInRange<std::uint64_t>(0, 3),
+      .first_sequence = first,
+      .next_sequence = first + entries,
+      .segment = segment,
+      .next_page = input.ConsumeIntegralInRange<std::uint32_t>(1, kSegmentPages),
+      .table_page =
+          input.ConsumeBool() ? kSegmentPages - 1 - pages : input.ConsumeIntegral<std::uint32_t>(),
+      .table_bytes = input.ConsumeBool() ? static_cast<std::uint32_t>(table.size())
+                                         : input.ConsumeIntegral<std::uint32_t>(),
+      .table_crc = Crc32c(table),
+      .entries = entries,
+  };
+  const std::uint64_t end = 1 + std::uint64_t{segment + 1} * kSegmentPages;
+  Put(disk, end - 1 - pages, table);
+  EncodeSegmentTrailer(trailer, disk[end - 1]);
+}
+
 void Place(FuzzedDataProvider& input, Pages& disk) {
   const std::uint32_t segment = input.ConsumeIntegralInRange<std::uint32_t>(0, kSegments - 1);
   const std::uint64_t start = 1 + std::uint64_t{segment} * kSegmentPages;
   const auto page = input.ConsumeIntegralInRange<std::uint32_t>(1, 40);
   Page bytes{};
-  switch (input.ConsumeIntegralInRange<int>(0, 3)) {
+  switch (input.ConsumeIntegralInRange<int>(0, 4)) {
     case 0:
       EncodeSegmentHeader({.store_id = kStoreId,
                            .generation = input.ConsumeIntegralInRange<std::uint64_t>(0, 6),
@@ -116,6 +172,8 @@ void Place(FuzzedDataProvider& input, Pages& disk) {
     case 2:
       return Put(disk, start + (input.ConsumeBool() ? page : kSegmentPages - page),
                  input.ConsumeRandomLengthString(kPageBytes));
+    case 3:
+      return PlaceSummary(input, disk, segment);
     default:
       disk[start + page - 1][input.ConsumeIntegralInRange<std::size_t>(0, 127)] ^= 4;
   }
@@ -150,13 +208,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                    disk[0]);
   for (int placed = 0; placed < 64 && input.remaining_bytes() > 0; ++placed) Place(input, disk);
   base::RealClock clock;
-  Judge judge;
-  auto tier = Reopen(disk, judge, clock);
+  Owner owner;
+  auto tier = Reopen(disk, owner, clock);
+  static_cast<void>(Judge(tier->TakeRecovered()));
   tier->WriteTombstone("mark", [](base::Status written) { SLUICE_CHECK(written.ok()); });
   tier->Flush();
+  const Pages killed = disk;
+  const bool orderly = input.ConsumeBool();  // then a summary tells of it, else the record
   tier.reset();
-  Judge after;
-  Reopen(disk, after, clock).reset();
-  SLUICE_CHECK(after.marked);
+  if (!orderly) disk = killed;
+  tier = Reopen(disk, owner, clock);
+  SLUICE_CHECK(Judge(tier->TakeRecovered()));
   return 0;
 }

@@ -1,8 +1,8 @@
 #include "datapath/store/disk_tier.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include "controller/base/check.h"
@@ -28,8 +28,8 @@ base::StatusOr<std::unique_ptr<DiskTier>> DiskTier::Open(const Options& options,
       auto device, options.open ? options.open() : OpenFileDevice(options.path, options.bytes));
   std::unique_ptr<DiskTier> tier(
       new DiskTier(std::move(device), number, write_queue_bytes, owner, clock));
-  if (!options.open) tier->folder_ = options.path;
   SLUICE_RETURN_IF_ERROR(tier->Recover(chunk_bytes));
+  if (!options.open) ::unlink((options.path + "/index.sluice").c_str());  // of version 1
   tier->threads_.emplace_back([raw = tier.get()] { raw->WriterLoop(); });
   for (int i = 0; i < kDiskReaders; ++i)
     tier->threads_.emplace_back([raw = tier.get()] { raw->ReaderLoop(); });
@@ -54,7 +54,10 @@ DiskTier::~DiskTier() {
     if (write.written) write.written(stopped);
   }
   for (ReadRequest& read : reads) read.done(stopped);
-  if (!threads_.empty() && !folder_.empty() && healthy()) SaveSnapshot();
+  if (threads_.empty() || !healthy()) return;
+  // The records first: on the medium a summary must not tell of what is not there.
+  if (device_->Sync().ok()) SealSegment(true);
+  static_cast<void>(device_->Sync());  // without it the next start may have to replay
 }
 
 std::uint64_t DiskTier::capacity_bytes() const {
@@ -73,7 +76,7 @@ bool DiskTier::TryWrite(WriteRequest& request) {
         queued_bytes_ + request.data.size() > write_queue_limit_bytes_)
       return false;
     queued_bytes_ += request.data.size();
-    writes_.push_back({.request = std::move(request), .tombstone = {}, .written = {}});
+    writes_.push_back({.request = std::move(request), .tombstone = {}, .order = 0, .written = {}});
   }
   write_wake_.notify_one();
   return true;
@@ -93,7 +96,10 @@ void DiskTier::WriteTombstone(const std::string& name, std::function<void(base::
   {
     std::lock_guard lock(mutex_);
     if (!stopping_) {
-      writes_.push_back({.request = {}, .tombstone = name, .written = std::move(done)});
+      writes_.push_back({.request = {},
+                         .tombstone = name,
+                         .order = owner_.NextOrder(),
+                         .written = std::move(done)});
       write_wake_.notify_one();
       return;
     }
@@ -147,15 +153,18 @@ void DiskTier::Perform(Write write) {
     Record record;
     record.kind = Record::Kind::kTombstone;
     record.name = write.tombstone;
+    record.order = write.order;
     const base::Status outcome = Append(std::move(record), {}, {}).status();
     Account(outcome);
     write.written(outcome);
     return;
   }
   WriteRequest& request = write.request;
-  // The order of these two matters: who detaches after this check queues its tombstone behind us.
-  if (!owner_.StillWanted(*request.chunk)) return request.done(base::Cancelled("not wanted"));
+  // First its order, then this check, then the log: whoever detaches after the check queues a
+  // tombstone of a higher order behind us.
   Record record;
+  record.order = owner_.NextOrder();
+  if (!owner_.StillWanted(*request.chunk)) return request.done(base::Cancelled("not wanted"));
   record.name = std::move(request.name);
   record.meta = std::move(request.meta);
   record.chunk_index = request.chunk->index;
@@ -175,15 +184,15 @@ base::StatusOr<DiskPlace> DiskTier::Append(Record record, std::span<char> data,
   const std::uint64_t header_bytes = EncodeRecordHeader(record).size();
   const std::uint64_t pages = (header_bytes + data_bytes) / kPageBytes;
   const std::uint64_t segment_pages = superblock_.segment_bytes / kPageBytes;
-  SLUICE_CHECK(pages < segment_pages);
-  if (next_page_ + pages > segment_pages) SLUICE_RETURN_IF_ERROR(NextSegment());
+  SLUICE_CHECK(pages + 2 * kLongestHeaderPages < segment_pages);
+  // Room for the summary, and its trailer, stays.
+  const std::uint64_t reserve = RoundToPages(summary_.bytes_with(record)) / kPageBytes + 1;
+  if (next_page_ + pages + reserve > segment_pages) SLUICE_RETURN_IF_ERROR(NextSegment());
   Segment& segment = segments_[current_];
   record.generation = segment.generation.load();
   record.sequence = next_sequence_;
   const std::string encoded = EncodeRecordHeader(record);
-  // O_DIRECT wants page-aligned memory.
-  std::unique_ptr<char, decltype(&std::free)> header(
-      static_cast<char*>(std::aligned_alloc(kPageBytes, encoded.size())), &std::free);
+  const PageBuffer header = AllocatePages(encoded.size());
   if (header == nullptr) return base::ResourceExhausted("no memory for a record header");
   std::memcpy(header.get(), encoded.data(), encoded.size());
   iovec pieces[2] = {{header.get(), encoded.size()}, {data.data(), data_bytes}};
@@ -195,27 +204,47 @@ base::StatusOr<DiskPlace> DiskTier::Append(Record record, std::span<char> data,
                         .page = next_page_,
                         .header_pages = static_cast<std::uint16_t>(encoded.size() / kPageBytes),
                         .device = number_};
+  if (summary_.size() == 0) first_sequence_ = next_sequence_;
+  summary_.Add(record, place.page, place.header_pages);
   next_page_ += static_cast<std::uint32_t>(pages);
   ++next_sequence_;
-  if (chunk) segment.chunks.push_back(chunk);
+  if (chunk) {
+    std::lock_guard lock(chunks_mutex_);
+    segment.chunks.push_back(chunk);
+  }
   return place;
 }
 
+bool DiskTier::Adopt(const ChunkRef& chunk, std::uint32_t segment, std::uint64_t generation) {
+  std::lock_guard lock(chunks_mutex_);
+  if (segments_[segment].generation.load() != generation) return false;
+  segments_[segment].chunks.push_back(chunk);
+  return true;
+}
+
 base::Status DiskTier::NextSegment() {
+  SealSegment(false);
+  // Closed, whatever follows: behind a summary nothing is appended.
+  next_page_ = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
   const std::uint32_t next = (current_ + 1) % superblock_.segment_count;
   Segment& segment = segments_[next];
   // First nobody may find the old records, then they go.
-  segment.generation.store(next_generation_);
-  owner_.OnSegmentRecycled(number_, next, segment.chunks);
-  segment.chunks.clear();
-  std::unique_ptr<char, decltype(&std::free)> page(
-      static_cast<char*>(std::aligned_alloc(kPageBytes, kPageBytes)), &std::free);
+  std::vector<ChunkRef> chunks;
+  {
+    std::lock_guard lock(chunks_mutex_);
+    segment.generation.store(next_generation_);
+    chunks.swap(segment.chunks);
+  }
+  owner_.OnSegmentRecycled(number_, next, chunks);
+  const PageBuffer page = AllocatePages(kPageBytes);
   if (page == nullptr) return base::ResourceExhausted("no memory for a segment header");
   EncodeSegmentHeader({superblock_.store_id, next_generation_, next}, {page.get(), kPageBytes});
   const iovec piece{page.get(), kPageBytes};
   SLUICE_RETURN_IF_ERROR(device_->Write(SegmentStart(next), std::span<const iovec>(&piece, 1)));
   current_ = next;
   next_page_ = 1;
+  summary_.Clear();
+  summary_whole_ = true;
   ++next_generation_;
   return base::OkStatus();
 }

@@ -1,9 +1,9 @@
 // One device of the disk tier: a log of self-describing records in a ring of segments (FORMAT.md).
 //
 // A chunk is written once, after its fill; the oldest segment makes room for the next. Reading is
-// by place, straight into the chunk's extent. Recovery replays the records in the order they were
-// written; a tombstone kills every older record of its name. After an orderly stop a snapshot of
-// the index spares the replay (snapshot.h).
+// by place, straight into the chunk's extent. A segment ends with a summary of its records
+// (summary.h); recovery reads those, and replays the records of segments that have none, which
+// after a crash is the last one. A tombstone kills every older record of its name.
 //
 // Failure: an error fails its request; kDeviceErrorsUntilOut in a row take the device out (writes
 // and reads are refused, the cache goes on without) until kDeviceRetry later one write is tried.
@@ -30,14 +30,22 @@
 #include "datapath/store/limits.h"
 #include "datapath/store/object.h"
 #include "datapath/store/record.h"
+#include "datapath/store/summary.h"
 
 namespace sluice::store {
 
-struct RecoveredChunk {
-  Record record;  // name, version, index, length, checksum
+// What a device held when it was opened.
+struct Recovered {
+  struct Part {
+    std::uint32_t segment = 0;
+    std::uint64_t generation = 0;  // of the segment: while it has this, what is said here is there
+    Summary summary;
+  };
+  // Records were missing, and a tombstone of anything may have been among them: what lies before,
+  // on other devices too, must not be believed.
+  bool older_is_void = false;
+  std::vector<Part> parts;  // in the order in which they were written
 };
-
-class SnapshotReader;
 
 // What the tier asks of the index.
 class DiskOwner {
@@ -48,11 +56,8 @@ class DiskOwner {
                                  std::span<const ChunkRef> chunks) = 0;
   // False: the chunk was detached while it waited to be written.
   virtual bool StillWanted(const Chunk& chunk) = 0;
-  // During Open() only. Empty: not taken (another grid, no room in the index).
-  virtual ChunkRef OnRecovered(const RecoveredChunk& found, const DiskPlace& place) = 0;
-  // Without a name: records are missing here, and a tombstone of anything told so far may have been
-  // among them, so none of it may be believed any more. What is told from now on is good again.
-  virtual void OnRecoveredTombstone(const std::string& name) = 0;
+  // Ascends with every call, above all that was recovered (Record::order).
+  virtual std::uint64_t NextOrder() = 0;
 };
 
 class DiskTier {
@@ -80,7 +85,7 @@ class DiskTier {
     std::function<void(base::Status)> done;
   };
 
-  // Opens, recovers into `owner`, starts the threads. Errors: as OpenFileDevice; FailedPrecondition
+  // Opens, recovers, starts the threads. Errors: as OpenFileDevice; FailedPrecondition
   // when the folder holds a newer format (it is left untouched).
   static base::StatusOr<std::unique_ptr<DiskTier>> Open(const Options& options,
                                                         std::uint32_t chunk_bytes,
@@ -99,6 +104,11 @@ class DiskTier {
   void WriteTombstone(const std::string& name, std::function<void(base::Status)> done);
   void Flush();  // waits for what was queued before
 
+  // What Open() found; once.
+  Recovered TakeRecovered() { return std::move(recovered_); }
+  // `chunk` was made of what a part of it says. False: it was overwritten since.
+  bool Adopt(const ChunkRef& chunk, std::uint32_t segment, std::uint64_t generation);
+
   // Found at Open(): segment headers that cannot be read, records that are missing.
   std::uint64_t damaged_places() const { return damaged_places_; }
   bool healthy() const { return errors_in_a_row_.load() < kDeviceErrorsUntilOut; }
@@ -106,21 +116,27 @@ class DiskTier {
 
  private:
   struct Segment {
-    std::atomic<std::uint64_t> generation{0};
-    std::vector<ChunkRef> chunks;  // writer's
+    std::atomic<std::uint64_t> generation{0};  // changed under chunks_mutex_
+    std::vector<ChunkRef> chunks;              // guarded by chunks_mutex_
   };
   struct Write {
     WriteRequest request;                       // chunk, or
     std::string tombstone;                      // a name
+    std::uint64_t order = 0;                    // with tombstone
     std::function<void(base::Status)> written;  // with tombstone
   };
 
   DiskTier(std::unique_ptr<Device> device, std::uint8_t number, std::uint64_t write_queue_bytes,
            DiskOwner& owner, base::Clock& clock);
   base::Status Recover(std::uint32_t chunk_bytes);
-  std::unique_ptr<SnapshotReader> FittingSnapshot();
-  bool TakeSnapshot(SnapshotReader& reader);  // false: nothing was taken
-  void SaveSnapshot();
+  struct Looked;
+  // Summaries (disk_summary.cc). `last_incarnation`: the superblock's before this opening.
+  std::vector<Looked> LookAtSegments(std::uint64_t last_incarnation);
+  void LookAt(Looked& looked, std::uint64_t last_incarnation);
+  void ReadSummary(Looked& looked);
+  void TakeSummary(Looked& looked);
+  void SealSegment(bool open);
+  void ForgetOlder();  // records are missing behind what was recovered so far
   base::Status StartFresh(std::uint32_t chunk_bytes);
   base::Status ReplaySegment(std::uint32_t segment, std::uint64_t generation);
   void WriterLoop();
@@ -134,13 +150,14 @@ class DiskTier {
   std::uint64_t SegmentStart(std::uint32_t segment) const;
 
   const std::unique_ptr<Device> device_;
-  std::string folder_;  // where a snapshot may lie; empty: none is kept
   const std::uint8_t number_;
   const std::uint64_t write_queue_limit_bytes_;
   DiskOwner& owner_;
   base::Clock& clock_;
   Superblock superblock_;
   std::uint64_t damaged_places_ = 0;  // Open's
+  Recovered recovered_;               // Open's
+  std::mutex chunks_mutex_;
   std::vector<Segment> segments_;
 
   // Writer's own (and Open's):
@@ -148,7 +165,11 @@ class DiskTier {
   std::uint64_t next_generation_ = 1;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t highest_incarnation_ = 0;  // of what was recovered
-  std::uint32_t next_page_ = 0;            // in the current segment; beyond its end: none is open
+  std::uint32_t next_page_ = 0;            // in the current segment; its end: it is closed
+  // Of the current segment's records; not of all of them when some are missing.
+  SummaryBuilder summary_;
+  bool summary_whole_ = true;
+  std::uint64_t first_sequence_ = 0;
 
   std::atomic<int> errors_in_a_row_{0};
   std::atomic<base::Duration::rep> retry_at_{0};

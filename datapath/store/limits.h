@@ -40,13 +40,19 @@ inline constexpr std::size_t kWakeBytes = 64 << 10;
 inline constexpr std::size_t kMinDiskSegmentBytes = 4 << 20;
 inline constexpr std::size_t kMaxDiskSegmentBytes = 64 << 20;
 inline constexpr std::size_t kMinDiskSegments = 4;
-inline constexpr int kDiskReaders = 4;                      // threads a device
-inline constexpr std::size_t kMaxDiskReadQueue = 1024;      // promotions waiting a device
-inline constexpr std::uint64_t kDiskWriteQueueDivisor = 8;  // of the pool may wait to be written
-inline constexpr std::size_t kMaxDiskWriteQueue = 4096;     // and so many records
-inline constexpr std::uint64_t kMaxSnapshotBytes = 4ull << 30;  // of a device's index
-inline constexpr int kDeviceErrorsUntilOut = 8;                 // in a row: the device is given up
-inline constexpr std::chrono::seconds kDeviceRetry{30};         // and tried again after
+inline constexpr int kDiskReaders = 4;                         // threads a device
+inline constexpr std::size_t kMaxDiskReadQueue = 1024;         // promotions waiting a device
+inline constexpr std::uint64_t kDiskWriteQueueDivisor = 8;     // of the pool may wait to be written
+inline constexpr std::size_t kMaxDiskWriteQueue = 4096;        // and so many records
+inline constexpr std::uint64_t kMaxSummaryBytes = 4ull << 30;  // of a device, read at a start
+inline constexpr std::uint32_t kRecoveryThreads = 4;           // that read them
+inline constexpr std::uint32_t kLongestHeaderPages = 8;        // of a record
+// Counters that no store reaches: one more of what lies beyond could be less.
+inline constexpr std::uint64_t kMaxDiskCounter = std::uint64_t{1} << 62;
+// Names and chunks made objects of at once, behind the start.
+inline constexpr std::uint32_t kWokenPerTurn = 128;
+inline constexpr int kDeviceErrorsUntilOut = 8;          // in a row: the device is given up
+inline constexpr std::chrono::seconds kDeviceRetry{30};  // and tried again after
 
 // Scrubber: what it reads at most, memory and disk together, and slots it looks at in one step.
 inline constexpr std::uint64_t kScrubBytesPerSecond = 32 << 20;

@@ -15,11 +15,11 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr std::uint32_t kSuperMagic = 0x50534c53;    // "SLSP"
 constexpr std::uint32_t kSegmentMagic = 0x47534c53;  // "SLSG"
 constexpr std::uint32_t kRecordMagic = 0x43524c53;   // "SLRC"
+constexpr std::uint32_t kTrailerMagic = 0x4d534c53;  // "SLSM"
 constexpr std::size_t kFixedRecordBytes = 80;
 // Name, version and headers with their lengths: what one object may make us keep.
-constexpr std::size_t kMaxHeaderPages = 8;
 static_assert(kFixedRecordBytes + kMaxNameBytes + 2 * kMaxMetadataBytes <=
-              kMaxHeaderPages * kPageBytes);
+              kLongestHeaderPages * kPageBytes);
 
 template <typename T>
 void Put(std::span<char> page, std::size_t at, T value) {
@@ -46,7 +46,8 @@ base::Status Open(std::string_view bytes, std::uint32_t magic) {
   crc = Crc32c(std::string_view(zero, 4), crc);
   crc = Crc32c(bytes.substr(8), crc);
   if (crc != Get<std::uint32_t>(bytes, 4)) return base::DataLoss("checksum mismatch");
-  if (Get<std::uint32_t>(bytes, 8) != kFormatVersion)
+  const auto version = Get<std::uint32_t>(bytes, 8);
+  if (version == 0 || version > kFormatVersion)
     return base::FailedPrecondition("another format version");
   return base::OkStatus();
 }
@@ -119,6 +120,41 @@ base::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view page) {
                        .segment = Get<std::uint32_t>(page, 32)};
 }
 
+// The ids are not where a record has them: a replay that comes by must not take it for one.
+void EncodeSegmentTrailer(const SegmentTrailer& trailer, std::span<char> page) {
+  SLUICE_CHECK(page.size() == kPageBytes);
+  std::memset(page.data(), 0, page.size());
+  Put(page, 12, std::uint32_t{trailer.open});
+  Put(page, 16, trailer.table_page);
+  Put(page, 20, trailer.entries);
+  Put(page, 32, trailer.store_id);
+  Put(page, 40, trailer.generation);
+  Put(page, 48, trailer.incarnation);
+  Put(page, 56, trailer.first_sequence);
+  Put(page, 64, trailer.next_sequence);
+  Put(page, 72, trailer.table_bytes);
+  Put(page, 76, trailer.table_crc);
+  Put(page, 80, trailer.segment);
+  Put(page, 84, trailer.next_page);
+  Seal(page, kTrailerMagic);
+}
+
+base::StatusOr<SegmentTrailer> DecodeSegmentTrailer(std::string_view page) {
+  SLUICE_RETURN_IF_ERROR(Open(page, kTrailerMagic));
+  return SegmentTrailer{.open = Get<std::uint32_t>(page, 12) != 0,
+                        .store_id = Get<std::uint64_t>(page, 32),
+                        .generation = Get<std::uint64_t>(page, 40),
+                        .incarnation = Get<std::uint64_t>(page, 48),
+                        .first_sequence = Get<std::uint64_t>(page, 56),
+                        .next_sequence = Get<std::uint64_t>(page, 64),
+                        .segment = Get<std::uint32_t>(page, 80),
+                        .next_page = Get<std::uint32_t>(page, 84),
+                        .table_page = Get<std::uint32_t>(page, 16),
+                        .table_bytes = Get<std::uint32_t>(page, 72),
+                        .table_crc = Get<std::uint32_t>(page, 76),
+                        .entries = Get<std::uint32_t>(page, 20)};
+}
+
 std::string EncodeRecordHeader(const Record& record) {
   std::string bytes(kFixedRecordBytes, '\0');
   PutText(bytes, record.name);
@@ -134,7 +170,7 @@ std::string EncodeRecordHeader(const Record& record) {
     }
   }
   const std::size_t pages = (bytes.size() + kPageBytes - 1) / kPageBytes;
-  SLUICE_CHECK(pages <= kMaxHeaderPages);  // bounded before an object enters the cache
+  SLUICE_CHECK(pages <= kLongestHeaderPages);  // bounded before an object enters the cache
   bytes.resize(pages * kPageBytes, '\0');
   const std::span<char> out(bytes);
   Put(out, 12, static_cast<std::uint16_t>(pages));
@@ -147,6 +183,7 @@ std::string EncodeRecordHeader(const Record& record) {
   Put(out, 52, record.data_crc);
   Put(out, 56, record.meta.size);
   Put(out, 64, record.chunk_index);
+  Put(out, 72, record.order);
   Seal(out, kRecordMagic);
   return bytes;
 }
@@ -154,7 +191,7 @@ std::string EncodeRecordHeader(const Record& record) {
 base::StatusOr<std::uint32_t> RecordHeaderPages(std::string_view first_page) {
   if (Get<std::uint32_t>(first_page, 0) != kRecordMagic) return base::NotFound("not a record");
   const std::uint32_t pages = Get<std::uint16_t>(first_page, 12);
-  if (pages == 0 || pages > kMaxHeaderPages) return base::DataLoss("impossible header length");
+  if (pages == 0 || pages > kLongestHeaderPages) return base::DataLoss("impossible header length");
   return pages;
 }
 
@@ -172,6 +209,7 @@ base::StatusOr<Record> DecodeRecordHeader(std::string_view header) {
   record.data_crc = Get<std::uint32_t>(header, 52);
   record.meta.size = Get<std::uint64_t>(header, 56);
   record.chunk_index = Get<std::uint32_t>(header, 64);
+  record.order = Get<std::uint64_t>(header, 72);
   TextReader texts(header.substr(kFixedRecordBytes));
   record.name = texts.Text();
   if (record.kind == Record::Kind::kChunk) {

@@ -12,7 +12,8 @@
 
 namespace sluice::store {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+// Written; all from 1 on are read.
+inline constexpr std::uint32_t kFormatVersion = 2;
 
 struct Superblock {
   std::uint64_t store_id = 0;     // random; another id makes every older record foreign
@@ -38,17 +39,38 @@ struct Record {
   std::uint32_t data_bytes = 0;
   std::uint32_t data_crc = 0;
   std::uint32_t chunk_index = 0;
+  // Ascends over all devices of a node: tells a tombstone from what was written behind it
+  // elsewhere. 0 in version 1.
+  std::uint64_t order = 0;
   std::string name;
   ObjectMeta meta;  // not for tombstones
 };
 
+// The last page of a segment: where its summary lies (summary.h) and what it covers.
+struct SegmentTrailer {
+  bool open = false;  // written at a stop in order: more may follow in this segment
+  std::uint64_t store_id = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t incarnation = 0;     // of the run that wrote it
+  std::uint64_t first_sequence = 0;  // of the records
+  std::uint64_t next_sequence = 0;
+  std::uint32_t segment = 0;
+  std::uint32_t next_page = 0;  // behind the last record
+  std::uint32_t table_page = 0;
+  std::uint32_t table_bytes = 0;
+  std::uint32_t table_crc = 0;
+  std::uint32_t entries = 0;
+};
+
 // Each fills exactly one page.
+void EncodeSegmentTrailer(const SegmentTrailer& trailer, std::span<char> page);
 void EncodeSuperblock(const Superblock& superblock, std::span<char> page);
 void EncodeSegmentHeader(const SegmentHeader& header, std::span<char> page);
 // NotFound: a page of zeros or something else's; DataLoss: ours, but damaged; FailedPrecondition:
 // ours, of a version this program does not read.
 base::StatusOr<Superblock> DecodeSuperblock(std::string_view page);
 base::StatusOr<SegmentHeader> DecodeSegmentHeader(std::string_view page);
+base::StatusOr<SegmentTrailer> DecodeSegmentTrailer(std::string_view page);
 
 // The record's header, a whole number of pages; its data follows at the next page.
 std::string EncodeRecordHeader(const Record& record);

@@ -98,6 +98,7 @@ TEST_F(ScrubTest, WhatIsBadAndOnDiskAloneLeavesTheIndex) {
   cache_->FlushDisk();
   cache_.reset();
   Open(kMinMemoryBytes, kScrubDisk);  // now it is on disk only
+  cache_->WaitUntilLoaded();
   Rot(1, 0);
   Round();
   EXPECT_EQ(corrupt(), 1u);

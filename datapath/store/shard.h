@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "datapath/store/dormant.h"
 #include "datapath/store/limits.h"
 #include "datapath/store/object.h"
 
@@ -24,6 +25,7 @@ struct alignas(64) Shard {
   // Keys are views into the objects' own names.
   std::unordered_map<std::string_view, ObjectRef, NameHash> objects;
   std::uint64_t invalidations = 0;
+  DormantIndex dormant;
   // Names the origin did not know, and when it was asked; a place for each of the hashes that share
   // it, so a newcomer takes it. Empty name: free.
   struct Absent {

@@ -194,12 +194,12 @@ def disk(folder, cores, binary, rounds, depth=8, seconds=3.0):
 
 def start(folder, cores, binary, rounds, chunks=1_000_000):
     """From the program's start to the first answer from its cache, with `chunks` chunks on disk: once by
-    replaying the log, as after a crash, then after an orderly stop."""
+    what a crash leaves, then after an orderly stop. Each time also until the index holds all of them."""
     origin = Origin(folder, cores).start()
     gib = -(-chunks * 8192 // (1 << 30)) + 1
     agent = Agent(folder, cores, origin, binary, "256Mi", f"{gib}Gi")
     tool = binary.parent / "fill_store"
-    seconds, cpu = [], []
+    seconds, cpu, whole = [], [], []
     known = 0
     try:
         subprocess.run([tool, agent.folder / "disk", str(gib << 30), str(MIB), str(chunks)], check=True,
@@ -218,15 +218,21 @@ def start(folder, cores, binary, rounds, chunks=1_000_000):
                     raise RuntimeError("no hit within 300 s")
             seconds.append(time.monotonic() - begin)
             cpu.append(agent.cpu_seconds())
-            known = metric(agent, "sluice_agent_cache_recovered_chunks_total")
+            while (known := metric(agent, "sluice_agent_cache_recovered_chunks_total")) < chunks:
+                if time.monotonic() > begin + 300:
+                    raise RuntimeError(f"{known:.0f} chunks in the index after 300 s")
+                time.sleep(0.1)
+            whole.append(time.monotonic() - begin)
             agent.stop()
     finally:
         agent.stop()
         origin.stop()
         shutil.rmtree(agent.folder / "disk", ignore_errors=True)
-    replay, *seconds = seconds
+    crash, *seconds = seconds
     value = statistics.median(seconds)
+    worst = max(value, crash)
     return verdict(f"start with {known:.0f} chunks of 4 KiB on disk to the first hit: {value:.2f} s ({min(seconds):.2f} to "
-                   f"{max(seconds):.2f} of {rounds}) after an orderly stop, {replay:.2f} s after a crash; {statistics.median(cpu[1:]):.1f} and "
-                   f"{cpu[0]:.1f} s of CPU", value, 1.0, value <= 1.0 and known == chunks,
-                   seconds=seconds, cpu_seconds=cpu, replay_seconds=replay, recovered=known)
+                   f"{max(seconds):.2f} of {rounds}) after an orderly stop, {crash:.2f} s after a crash; "
+                   f"{statistics.median(cpu[1:]):.1f} and {cpu[0]:.1f} s of CPU; the whole index within "
+                   f"{statistics.median(whole):.1f} s", value, 1.0, worst <= 1.0 and known == chunks,
+                   seconds=seconds, cpu_seconds=cpu, crash_seconds=crash, recovered=known, whole_seconds=whole)

@@ -2,7 +2,8 @@
 // (datapath/store/FORMAT.md), without a cache: `fill_store FOLDER BYTES CHUNK_BYTES COUNT`.
 //
 // Every chunk is an object of its own, lake/bench/o4096-N, with a page of zeros for data and the
-// ETag that bench_origin.py gives it; so a record is two pages, and a million of them 8 GB.
+// ETag that bench_origin.py gives it; so a record is two pages, and a million of them 8 GB. All but
+// the last segment end with their summary, as a crash leaves them.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -18,6 +19,7 @@
 #include "datapath/store/checksum.h"
 #include "datapath/store/limits.h"
 #include "datapath/store/record.h"
+#include "datapath/store/summary.h"
 
 namespace {
 
@@ -36,12 +38,12 @@ std::string Etag(const std::string& path) {
   return text + "\"";
 }
 
-std::string Chunk(std::uint64_t number, std::uint64_t generation, std::uint32_t crc) {
+Record Chunk(std::uint64_t number, std::uint64_t generation, std::uint32_t crc) {
   Record record;
   record.store_id = kStoreId;
   record.generation = generation;
   record.incarnation = 1;
-  record.sequence = number + 1;
+  record.sequence = record.order = number + 1;
   record.data_bytes = kDataBytes;
   record.data_crc = crc;
   const std::string key = fmt::format("o{}-{}", kDataBytes, number);
@@ -50,7 +52,56 @@ std::string Chunk(std::uint64_t number, std::uint64_t generation, std::uint32_t 
   record.meta.size = kDataBytes;
   record.meta.last_modified = "Sun, 22 Nov 2026 00:00:00 GMT";
   record.meta.headers = {{"Content-Type", "application/octet-stream"}};
-  return EncodeRecordHeader(record) + std::string(kDataBytes, '\0');
+  return record;
+}
+
+// One segment's pages with chunks from `number` on, at most up to `count`; returns the next number.
+// One that ends with the last chunk gets no summary.
+std::uint64_t Fill(const sluice::store::Superblock& layout, std::uint32_t segment,
+                   std::uint64_t number, std::uint64_t count, std::string& text) {
+  const std::uint64_t segment_pages = layout.segment_bytes / kPageBytes;
+  const std::uint64_t generation = segment + 1;
+  const std::uint32_t crc = sluice::store::Crc32c(std::string(kDataBytes, '\0'));
+  const std::uint64_t first = number;
+  sluice::store::SummaryBuilder summary;
+  text.assign(kPageBytes, '\0');
+  sluice::store::EncodeSegmentHeader(
+      {.store_id = kStoreId, .generation = generation, .segment = segment}, text);
+  for (; number < count; ++number) {
+    const Record record = Chunk(number, generation, crc);
+    const std::string header = EncodeRecordHeader(record);
+    const std::uint64_t page = text.size() / kPageBytes;
+    const std::uint64_t end = page + (header.size() + kDataBytes) / kPageBytes;
+    const std::uint64_t reserve =
+        sluice::store::RoundToPages(summary.bytes_with(record)) / kPageBytes + 1;
+    if (end + reserve > segment_pages) break;
+    summary.Add(record, static_cast<std::uint32_t>(page),
+                static_cast<std::uint32_t>(header.size() / kPageBytes));
+    text += header + std::string(kDataBytes, '\0');
+  }
+  if (number == count) return number;
+  std::string table(summary.bytes(), '\0');
+  summary.CopyTo(table.data());
+  const std::uint64_t table_page =
+      segment_pages - 1 - sluice::store::RoundToPages(table.size()) / kPageBytes;
+  const sluice::store::SegmentTrailer trailer{
+      .store_id = kStoreId,
+      .generation = generation,
+      .incarnation = 1,
+      .first_sequence = first + 1,
+      .next_sequence = number + 1,
+      .segment = segment,
+      .next_page = static_cast<std::uint32_t>(text.size() / kPageBytes),
+      .table_page = static_cast<std::uint32_t>(table_page),
+      .table_bytes = static_cast<std::uint32_t>(table.size()),
+      .table_crc = sluice::store::Crc32c(table),
+      .entries = summary.size()};
+  text.resize(table_page * kPageBytes, '\0');
+  text += table;
+  text.resize(layout.segment_bytes, '\0');
+  sluice::store::EncodeSegmentTrailer(trailer,
+                                      {text.data() + text.size() - kPageBytes, kPageBytes});
+  return number;
 }
 
 bool WriteAt(int fd, std::uint64_t offset, const std::string& bytes) {
@@ -84,12 +135,6 @@ int main(int argc, char** argv) {
                                                    sluice::store::kMinDiskSegmentBytes,
                                                    sluice::store::kMaxDiskSegmentBytes);
   layout.segment_count = static_cast<std::uint32_t>((bytes - kPageBytes) / layout.segment_bytes);
-  const std::uint64_t per_segment = (layout.segment_bytes / kPageBytes - 1) / 2;
-  if (count > per_segment * layout.segment_count)
-    return std::fprintf(stderr, "room for %llu chunks only\n",
-                        static_cast<unsigned long long>(per_segment * layout.segment_count)),
-           2;
-
   std::filesystem::create_directories(argv[1]);
   const std::string path = std::string(argv[1]) + "/store.sluice";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -98,15 +143,14 @@ int main(int argc, char** argv) {
   std::string page(kPageBytes, '\0');
   EncodeSuperblock(layout, page);
   if (!WriteAt(fd, 0, page)) return Fail("write");
-  const std::uint32_t crc = sluice::store::Crc32c(std::string(kDataBytes, '\0'));
   std::uint64_t number = 0;
+  std::string text;
   for (std::uint32_t segment = 0; number < count; ++segment) {
-    const std::uint64_t generation = segment + 1;
-    sluice::store::EncodeSegmentHeader(
-        {.store_id = kStoreId, .generation = generation, .segment = segment}, page);
-    std::string text = page;
-    for (std::uint64_t i = 0; i < per_segment && number < count; ++i)
-      text += Chunk(number++, generation, crc);
+    if (segment == layout.segment_count)
+      return std::fprintf(stderr, "room for %llu chunks only\n",
+                          static_cast<unsigned long long>(number)),
+             2;
+    number = Fill(layout, segment, number, count, text);
     if (!WriteAt(fd, kPageBytes + segment * layout.segment_bytes, text)) return Fail("write");
   }
   if (::fsync(fd) != 0) return Fail("sync");

@@ -49,7 +49,8 @@ class Faults(Rig):
         self.agent.kill()
         self.agent.wait()
         self.start_agent()
-        self.assertGreaterEqual(self.metric("sluice_agent_cache_recovered_chunks_total"), 16)
+        wait_until("the index is loaded",
+                   lambda: self.metric("sluice_agent_cache_recovered_chunks_total") >= 16)
         for key, body in bodies.items():
             data, headers = self.read(key)
             self.assertEqual(data, body)

@@ -1,0 +1,19 @@
+// What recovery sees of a segment at its first look. Private to DiskTier.
+#pragma once
+
+#include <optional>
+
+#include "datapath/store/disk_tier.h"
+
+namespace sluice::store {
+
+struct DiskTier::Looked {
+  std::uint32_t segment = 0;
+  std::uint64_t generation = 0;           // 0: no record of ours tells it
+  bool unreadable = false;                // its header
+  bool appendable = false;                // no summary that closes it lies, or may lie, at its end
+  std::optional<SegmentTrailer> trailer;  // of this generation, and of the log as it stands
+  Summary summary;                        // what it says, checked; else empty
+};
+
+}  // namespace sluice::store
