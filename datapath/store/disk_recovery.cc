@@ -94,7 +94,7 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
       TakeSummary(looked);
       continue;
     }
-    const base::Status end = ReplaySegment(current_, looked.generation);
+    const base::Status end = ReplaySegment(looked);
     if (&looked == &written.back() && !end.ok()) {
       damaged_end = true;
       ++damaged_places_;
@@ -137,10 +137,12 @@ base::Status DiskTier::StartFresh(std::uint32_t chunk_bytes) {
 // Sequences have no holes: when one is missing, a tombstone of anything replayed so far may be, and
 // all of that is forgotten. Behind the last record lies whatever was there before. That is searched
 // only when records are missing, or for all we know may be, and no further than the longest record
-// reaches behind what looks like one of ours.
+// reaches behind what looks like one of ours, or is known to have been one.
 //
-// DataLoss: behind the last record is a damaged one.
-base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t generation) {
+// DataLoss: behind the last record is a damaged one, or were others.
+base::Status DiskTier::ReplaySegment(const Looked& looked) {
+  const std::uint32_t segment = looked.segment;
+  const std::uint64_t generation = looked.generation;
   const auto segment_pages = static_cast<std::uint32_t>(superblock_.segment_bytes / kPageBytes);
   const auto longest =
       static_cast<std::uint32_t>(superblock_.chunk_bytes / kPageBytes) + kLongestHeaderPages;
@@ -168,11 +170,11 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
                       found->record.incarnation >= last_incarnation;
     if (!good) {
       if (ours(next_first, generation + 1) && next_first->record.sequence == next_sequence_) break;
-      if (search_end == 0) search_end = page + longest;
+      if (search_end == 0) search_end = std::max(page, looked.known_end) + longest;
       const auto bytes = pages.Get(page, 1, 0);
       if (!bytes.ok() || (!found.ok() && LooksOurs(*bytes, superblock_.store_id, generation))) {
         end = base::DataLoss("a damaged record");
-        search_end = page + longest;
+        search_end = std::max(search_end, page + longest);
       }
       if (++page > search_end) break;
       ahead = kWindowPages;
@@ -197,6 +199,7 @@ base::Status DiskTier::ReplaySegment(std::uint32_t segment, std::uint64_t genera
     page += found->pages;
     next_page_ = page;
   }
+  if (next_page_ < looked.known_end) end = base::DataLoss("records are missing");
   if (summary_.size() > 0) recovered_.parts.push_back({segment, generation, summary_.Finish()});
   return end;
 }

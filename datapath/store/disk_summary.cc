@@ -95,6 +95,7 @@ void DiskTier::LookAt(Looked& looked, std::uint64_t last_incarnation) {
   const bool ours = trailer.ok() && trailer->store_id == superblock_.store_id &&
                     trailer->generation == looked.generation && trailer->segment == looked.segment;
   looked.appendable = !ours || trailer->open;
+  if (ours) looked.known_end = std::min(trailer->next_page, segment_pages);
   // One that was left open holds for the log as it was at that stop only.
   if (ours && (!trailer->open || trailer->incarnation == last_incarnation) &&
       Plausible(*trailer, segment_pages))

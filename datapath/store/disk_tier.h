@@ -138,7 +138,7 @@ class DiskTier {
   void SealSegment(bool open);
   void ForgetOlder();  // records are missing behind what was recovered so far
   base::Status StartFresh(std::uint32_t chunk_bytes);
-  base::Status ReplaySegment(std::uint32_t segment, std::uint64_t generation);
+  base::Status ReplaySegment(const Looked& looked);
   void WriterLoop();
   void ReaderLoop();
   void Perform(Write write);

@@ -123,6 +123,25 @@ TEST_F(SummaryTest, WhatIsWrittenBehindAnOpenOneIsFoundAfterACrash) {
   EXPECT_FALSE(cache_->Find("gone"));
 }
 
+TEST_F(SummaryTest, OneThatDoesNotHoldAnyMoreStillTellsHowFarTheLogReached) {
+  OpenDisk();
+  Put("gone", 1, 1);
+  Delete("gone");
+  Put("b", 1, 3);
+  Stop();
+  OpenDisk();
+  Kill();
+  const std::vector<std::uint64_t> records = PagesWith("SLRC");
+  ASSERT_EQ(records.size(), 5u);
+  // Lost, the tombstone with them; what is left looks like a log that ended there.
+  std::memset(image_->bytes.data() + records[1], 0, kPageBytes);
+  for (std::size_t i = 2; i < records.size(); ++i)
+    std::memset(image_->bytes.data() + records[i], 0, 17 * kPageBytes);
+  OpenDisk();
+  EXPECT_FALSE(cache_->Find("gone"));
+  EXPECT_EQ(cache_->disk_damaged_places(), 1u);
+}
+
 TEST_F(SummaryTest, ADamagedOneIsNotUsedWhereverItIsDamaged) {
   OpenDisk();
   Put("a", 1, 70);
