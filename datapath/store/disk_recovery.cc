@@ -88,7 +88,7 @@ base::Status DiskTier::Recover(std::uint32_t chunk_bytes) {
       continue;
     }
     current_ = looked.segment;
-    next_generation_ = looked.generation + 1;
+    next_generation_ = std::max(next_generation_, looked.generation + 1);
     segments_[current_].generation.store(looked.generation);
     if (looked.summary.size() > 0) {
       TakeSummary(looked);

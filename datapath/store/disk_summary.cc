@@ -49,6 +49,10 @@ std::vector<DiskTier::Looked> DiskTier::LookAtSegments(std::uint64_t last_incarn
     all[i].segment = static_cast<std::uint32_t>(i);
     LookAt(all[i], last_incarnation);
   });
+  // A header may be lost and its segment's trailer not: the generation must not be used again, or
+  // that trailer would be believed.
+  for (const Looked& one : all)
+    next_generation_ = std::max(next_generation_, one.trailer_generation + 1);
   std::erase_if(all, [](const Looked& one) { return one.generation == 0 && !one.unreadable; });
   std::sort(all.begin(), all.end(), [](const Looked& a, const Looked& b) {
     return std::tie(a.generation, a.segment) < std::tie(b.generation, b.segment);
@@ -86,14 +90,15 @@ void DiskTier::LookAt(Looked& looked, std::uint64_t last_incarnation) {
                     {{"device", number_}, {"segment", looked.segment}});
     looked.unreadable = true;
     looked.generation = GenerationByRecords(pages, superblock_.store_id);
-    return;
   }
-  if (looked.generation == 0) return;
   const auto last = pages.Get(segment_pages - 1, 1, 0);
   if (!last.ok()) return;
   const auto trailer = DecodeSegmentTrailer(*last);
-  const bool ours = trailer.ok() && trailer->store_id == superblock_.store_id &&
-                    trailer->generation == looked.generation && trailer->segment == looked.segment;
+  if (trailer.ok() && trailer->store_id == superblock_.store_id)
+    looked.trailer_generation = std::min(trailer->generation, kMaxDiskCounter);
+  if (looked.unreadable) return;
+  const bool ours = looked.generation > 0 && looked.trailer_generation == looked.generation &&
+                    trailer->segment == looked.segment;
   looked.appendable = !ours || trailer->open;
   if (ours) looked.known_end = std::min(trailer->next_page, segment_pages);
   // One that was left open holds for the log as it was at that stop only.

@@ -142,6 +142,22 @@ TEST_F(SummaryTest, OneThatDoesNotHoldAnyMoreStillTellsHowFarTheLogReached) {
   EXPECT_EQ(cache_->disk_damaged_places(), 1u);
 }
 
+// Its segment is taken for unused, and used again: under another generation than its own.
+TEST_F(SummaryTest, OneWhoseSegmentLostItsHeaderIsNotBelievedLater) {
+  OpenDisk();
+  Put("a", 1, 65);
+  Kill();
+  std::fill(image_->bytes.begin() + kPageBytes + kSummarySegment, image_->bytes.end(), '\0');
+  std::memset(image_->bytes.data() + kPageBytes, 0, kPageBytes);
+  OpenDisk();
+  EXPECT_FALSE(cache_->Find("a"));
+  Put("b", 1, 1);
+  Kill();
+  OpenDisk();
+  EXPECT_FALSE(cache_->Find("a"));
+  EXPECT_EQ(Good("b", 1), 1u);
+}
+
 TEST_F(SummaryTest, ADamagedOneIsNotUsedWhereverItIsDamaged) {
   OpenDisk();
   Put("a", 1, 70);
