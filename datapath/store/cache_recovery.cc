@@ -107,6 +107,7 @@ void Cache::LoadLoop() {
     bool more = true;
     while (more) {
       if (stop_.load()) return;
+      std::this_thread::yield();  // who serves comes first
       std::lock_guard lock(shard.mutex);
       for (std::uint32_t woken = 0; more && woken < kWokenPerTurn; ++woken) {
         const auto node = shard.dormant.Next();

@@ -49,10 +49,12 @@ std::vector<DiskTier::Looked> DiskTier::LookAtSegments(std::uint64_t last_incarn
     all[i].segment = static_cast<std::uint32_t>(i);
     LookAt(all[i], last_incarnation);
   });
-  // A header may be lost and its segment's trailer not: the generation must not be used again, or
-  // that trailer would be believed.
-  for (const Looked& one : all)
+  // A header or the superblock's last write may be lost and a trailer not: its generation and its
+  // incarnation must not be used again, or it would be believed.
+  for (const Looked& one : all) {
     next_generation_ = std::max(next_generation_, one.trailer_generation + 1);
+    highest_incarnation_ = std::max(highest_incarnation_, one.trailer_incarnation);
+  }
   std::erase_if(all, [](const Looked& one) { return one.generation == 0 && !one.unreadable; });
   std::sort(all.begin(), all.end(), [](const Looked& a, const Looked& b) {
     return std::tie(a.generation, a.segment) < std::tie(b.generation, b.segment);
@@ -94,8 +96,10 @@ void DiskTier::LookAt(Looked& looked, std::uint64_t last_incarnation) {
   const auto last = pages.Get(segment_pages - 1, 1, 0);
   if (!last.ok()) return;
   const auto trailer = DecodeSegmentTrailer(*last);
-  if (trailer.ok() && trailer->store_id == superblock_.store_id)
+  if (trailer.ok() && trailer->store_id == superblock_.store_id) {
     looked.trailer_generation = std::min(trailer->generation, kMaxDiskCounter);
+    looked.trailer_incarnation = std::min(trailer->incarnation, kMaxDiskCounter);
+  }
   if (looked.unreadable) return;
   const bool ours = looked.generation > 0 && looked.trailer_generation == looked.generation &&
                     trailer->segment == looked.segment;
@@ -132,7 +136,6 @@ void DiskTier::TakeSummary(Looked& looked) {
                     {{"device", number_}, {"segment", looked.segment}});
     ForgetOlder();
   }
-  highest_incarnation_ = std::max(highest_incarnation_, trailer.incarnation);
   next_sequence_ = std::max(next_sequence_, trailer.next_sequence);
   first_sequence_ = trailer.first_sequence;
   summary_whole_ = true;

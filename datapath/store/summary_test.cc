@@ -158,6 +158,22 @@ TEST_F(SummaryTest, OneWhoseSegmentLostItsHeaderIsNotBelievedLater) {
   EXPECT_EQ(Good("b", 1), 1u);
 }
 
+// The superblock goes back to what it was before the opening that left the summary.
+TEST_F(SummaryTest, OneOfAnIncarnationThatTheSuperblockForgotIsNotBelievedLater) {
+  OpenDisk();
+  Put("a", 1, 1);
+  Kill();
+  const std::vector<char> before(image_->bytes.begin(), image_->bytes.begin() + kPageBytes);
+  OpenDisk();
+  Stop();
+  std::copy(before.begin(), before.end(), image_->bytes.begin());
+  OpenDisk();
+  Delete("a");
+  Kill();
+  OpenDisk();
+  EXPECT_FALSE(cache_->Find("a"));
+}
+
 TEST_F(SummaryTest, ADamagedOneIsNotUsedWhereverItIsDamaged) {
   OpenDisk();
   Put("a", 1, 70);
