@@ -2,77 +2,10 @@
 // point at which writing one can be cut.
 #include "datapath/store/summary.h"
 
-#include "datapath/store/cache_test_support.h"
-#include "datapath/store/checksum.h"
-#include "datapath/testing/memory_device.h"
+#include "datapath/store/summary_test_support.h"
 
 namespace sluice::store {
 namespace {
-
-using testing::DiskImage;
-using testing::MemoryDevice;
-
-constexpr std::uint64_t kSummaryDisk = 17 << 20;  // four segments of 4 MiB
-constexpr std::uint64_t kSummarySegment = kMinDiskSegmentBytes;
-
-class SummaryTest : public CacheFixture {
- protected:
-  void SetUp() override {
-    image_ = std::make_shared<DiskImage>(kSummaryDisk);
-    open_ = [this]() -> base::StatusOr<std::unique_ptr<Device>> {
-      return std::unique_ptr<Device>(std::make_unique<MemoryDevice>(image_));
-    };
-  }
-  void OpenDisk() { Open(kMinMemoryBytes, kSummaryDisk); }
-  void Stop() {
-    cache_->FlushDisk();
-    cache_.reset();
-  }
-  // As kill -9 does: what a stop in order writes is not there.
-  void Kill() {
-    cache_->FlushDisk();
-    const std::vector<char> bytes = image_->bytes;
-    cache_.reset();
-    image_->bytes = bytes;
-  }
-  void Put(const std::string& name, int version, std::uint32_t chunks) {
-    ObjectRef object = Publish(name, version, std::uint64_t{chunks} * kTestChunk - 100);
-    for (std::uint32_t i = 0; i < chunks; ++i) {
-      ASSERT_TRUE(Ensure(*object, i, version));
-      if (i % 8 == 7) cache_->FlushDisk();  // a full queue would leave some out
-    }
-    cache_->FlushDisk();
-  }
-  void Delete(const std::string& name) {
-    cache_->Invalidate(name, [] {});
-    cache_->FlushDisk();
-  }
-  // How many chunks of `name` come back from disk with the bytes of `version`.
-  std::uint32_t Good(const std::string& name, int version) {
-    ObjectRef object = cache_->Find(name);
-    std::uint32_t good = 0;
-    for (std::uint32_t i = 0; object && i < object->chunk_count(); ++i) {
-      Cache::Acquired got = cache_->Acquire(*object, i, false);
-      if (got.pin && WaitFor(got.pin) && Matches(got.pin, version)) ++good;
-    }
-    return good;
-  }
-  // Offsets of all pages that begin with `magic`.
-  std::vector<std::uint64_t> PagesWith(std::string_view magic) const {
-    std::vector<std::uint64_t> found;
-    for (std::uint64_t at = 0; at + kPageBytes <= image_->bytes.size(); at += kPageBytes)
-      if (std::string_view(image_->bytes.data() + at, 4) == magic) found.push_back(at);
-    return found;
-  }
-  // A replay finds nothing there any more.
-  void WipeRecords(std::uint64_t from, std::uint64_t to) {
-    for (const std::uint64_t at : PagesWith("SLRC"))
-      if (at >= from && at < to) std::memcpy(image_->bytes.data() + at, "none", 4);
-  }
-  void Flip(std::uint64_t at) { image_->bytes[at] = static_cast<char>(image_->bytes[at] ^ 4); }
-
-  std::shared_ptr<DiskImage> image_;
-};
 
 TEST_F(SummaryTest, AStartAfterAnOrderlyStopReadsNoRecord) {
   OpenDisk();
@@ -256,7 +189,7 @@ TEST_F(SummaryTest, AtEveryCutPointOfSealingAndOfAStopNothingIsLostOrComesBack) 
   Delete("b");
   Put("c", 1, 1);
   Stop();
-  const std::vector<DiskImage::Write> writes = image_->writes;
+  const std::vector<testing::DiskImage::Write> writes = image_->writes;
   std::size_t seals = 0;
   std::vector<char> durable(kSummaryDisk, '\0');
   for (std::size_t n = 0; n < first; ++n)
@@ -272,7 +205,7 @@ TEST_F(SummaryTest, AtEveryCutPointOfSealingAndOfAStopNothingIsLostOrComesBack) 
       for (const std::size_t at : {20, 50, 81, 4096 + 10, 4096 + 1000})
         cuts.push_back(bytes.size() - kPageBytes + at - (at > kPageBytes ? 2 * kPageBytes : 0));
     for (const std::size_t cut : cuts) {
-      auto image = std::make_shared<DiskImage>(0);
+      auto image = std::make_shared<testing::DiskImage>(0);
       image->bytes = durable;
       image->Apply(writes[n], cut);
       image_ = image;
@@ -293,103 +226,6 @@ TEST_F(SummaryTest, AtEveryCutPointOfSealingAndOfAStopNothingIsLostOrComesBack) 
     std::memcpy(durable.data() + writes[n].offset, bytes.data(), bytes.size());
   }
   EXPECT_EQ(seals, 2u);
-}
-
-TEST_F(SummaryTest, WhatIsNotYetInTheIndexIsServedReplacedDeletedAndOverwrittenAsIfItWere) {
-  OpenDisk();
-  Put("a", 1, 2);
-  Put("deleted", 1, 1);
-  Put("replaced", 1, 2);
-  Stop();
-  load_behind_ = false;
-  OpenDisk();
-  EXPECT_EQ(cache_->counters().objects.load(), 0u);
-  Delete("deleted");
-  EXPECT_FALSE(cache_->Find("deleted"));
-  Put("replaced", 2, 1);
-  EXPECT_EQ(Good("a", 1), 2u);
-  EXPECT_EQ(cache_->counters().objects.load(), 2u);
-  Kill();
-  OpenDisk();
-  EXPECT_EQ(cache_->counters().objects.load(), 0u);
-  EXPECT_FALSE(cache_->Find("deleted"));
-  EXPECT_EQ(Good("replaced", 2), 1u);
-  Put("filler", 3, 250);  // the whole ring
-  EXPECT_EQ(Good("a", 1), 0u);
-  EXPECT_EQ(cache_->counters().corrupt_chunks.load(), 0u);
-}
-
-TEST_F(SummaryTest, TheLoaderMakesWhatNobodyAsksFor) {
-  OpenDisk();
-  for (int i = 0; i < 200; ++i) Put("o" + std::to_string(i), 1, 1);
-  Stop();
-  OpenDisk();
-  EXPECT_EQ(Good("o150", 1), 1u);  // beside it
-  cache_->WaitUntilLoaded();
-  EXPECT_EQ(cache_->counters().recovered_chunks.load(), 200u);
-  EXPECT_EQ(cache_->counters().objects.load(), 200u);
-}
-
-// Stamps everything as version 1 did; it had no order, and no summaries.
-TEST_F(SummaryTest, ADiskOfVersion1IsReadAndWrittenOn) {
-  OpenDisk();
-  Put("a", 1, 2);
-  Put("gone", 1, 1);
-  Delete("gone");
-  Kill();
-  for (const char* const magic : {"SLSP", "SLSG", "SLRC"}) {
-    for (const std::uint64_t at : PagesWith(magic)) {
-      char* const page = image_->bytes.data() + at;
-      const std::uint32_t version = 1;
-      std::memcpy(page + 8, &version, sizeof version);
-      if (std::string_view(magic) == "SLRC") std::memset(page + 72, 0, 8);
-      std::memset(page + 4, 0, 4);
-      const std::uint32_t crc = Crc32c({page, kPageBytes});
-      std::memcpy(page + 4, &crc, sizeof crc);
-    }
-  }
-  OpenDisk();
-  EXPECT_EQ(cache_->disk_damaged_places(), 0u);
-  EXPECT_EQ(Good("a", 1), 2u);
-  EXPECT_FALSE(cache_->Find("gone"));
-  Put("a", 2, 1);
-  Delete("a");
-  Put("b", 1, 1);
-  Stop();
-  OpenDisk();
-  EXPECT_FALSE(cache_->Find("a"));
-  EXPECT_EQ(Good("b", 1), 1u);
-}
-
-// Chunks of one object lie on both; what tells their records apart in time is the order alone.
-TEST_F(SummaryTest, AReplacedObjectComesBackWholeFromTwoDevices) {
-  auto other = std::make_shared<DiskImage>(kSummaryDisk);
-  const auto open_both = [&] {
-    Cache::Options options{.memory_bytes = kMinMemoryBytes, .chunk_bytes = kTestChunk, .disks = {}};
-    for (const auto& image : {image_, other})
-      options.disks.push_back({.path = "/none", .bytes = kSummaryDisk, .open = [image] {
-                                 return base::StatusOr<std::unique_ptr<Device>>(
-                                     std::make_unique<MemoryDevice>(image));
-                               }});
-    auto cache = Cache::Open(options, clock_);
-    ASSERT_TRUE(cache.ok());
-    cache_ = std::move(cache).value();
-  };
-  open_both();
-  Put("a", 1, 20);
-  Put("gone", 1, 20);
-  Put("a", 2, 20);
-  const std::vector<char> before = other->bytes;
-  Delete("gone");
-  Stop();
-  EXPECT_GT(PagesWith("SLRC").size(), 20u);
-  for (const bool lost : {false, true}) {
-    if (lost) other->bytes = before;  // it never got the tombstone
-    open_both();
-    EXPECT_EQ(Good("a", 2), 20u) << lost;
-    EXPECT_FALSE(cache_->Find("gone")) << lost;
-    Stop();
-  }
 }
 
 TEST(Summary, EveryTextThatDoesNotFitIsRefused) {
