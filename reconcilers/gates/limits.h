@@ -41,6 +41,8 @@ inline constexpr base::Duration kLongestExemption = std::chrono::hours(24 * 90);
 inline constexpr base::Duration kLongestFreeze = std::chrono::hours(24 * 366);
 inline constexpr std::chrono::hours kScheduleHorizon{24 * 366 * 9};
 inline constexpr std::size_t kMaxWindows = 512;
+// The longest period of a calendar window.
+inline constexpr base::Duration kLongestPeriod = std::chrono::hours(24 * 366 * 5);
 // Another system's answer; the file of authorities its certificate may come from.
 inline constexpr std::size_t kMaxExternalAnswerBytes = 4096;
 inline constexpr std::size_t kMaxExternalCaBytes = 1u << 20;
