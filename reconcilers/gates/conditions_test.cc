@@ -113,6 +113,32 @@ TEST(Conditions, EvidenceOfAnotherShapeIsMisconfigured) {
   EXPECT_EQ(cause(incident, quiet), Cause::kMisconfigured) << "no severity";
 }
 
+// Scrapes of 10 s: the first minute of a period is not judged.
+TEST(Conditions, ABudgetIsNotReadInAPeriodsFirstMinute) {
+  Evidence evidence = Fresh(SloGate(), {"0.0001"});
+  evidence.windows[0].start = kNow - seconds(59);
+  const GateResult early = Eval(SloGate(), evidence);
+  EXPECT_VERDICT(early, Verdict::kHold, Cause::kInsufficientSamples);
+  EXPECT_THAT(early.message(), HasSubstr("the period began 59 s ago"));
+  evidence.freshness = {Nothing()};
+  EXPECT_VERDICT(Eval(SloGate(), evidence), Verdict::kHold, Cause::kStaleData,
+                 Cause::kInsufficientSamples);
+  evidence = Fresh(SloGate(), {"0.002"});
+  evidence.windows[0].start = kNow - seconds(60);
+  const GateResult exhausted = Eval(SloGate(), evidence);
+  EXPECT_EQ(exhausted.cause(), Cause::kBudgetExhausted);
+  EXPECT_THAT(exhausted.message(), HasSubstr("in the period since 2027-01-15T07:59:00Z"));
+}
+
+TEST(Conditions, ABurnRateGateDoesNotReadTheBudgetOfAPeriodsFirstMinuteEither) {
+  Evidence evidence = Fresh(BurnGate(), {"0", "0"});
+  evidence.budget =
+      WindowEvidence{.window = hours(1), .value = Answer("0"), .samples = {}, .start = kNow};
+  EXPECT_VERDICT(Eval(BurnGate(), evidence), Verdict::kHold, Cause::kInsufficientSamples);
+  evidence.budget->start = kNow - seconds(60);
+  EXPECT_VERDICT(Eval(BurnGate(), evidence), Verdict::kPass, Cause::kMet);
+}
+
 TEST(Conditions, ASampleThreeScrapesAheadIsNotYetAnotherClock) {
   Evidence ahead = Fresh(MetricGate(), {"0"});
   ahead.freshness = {SampleAt(kNow + seconds(30))};

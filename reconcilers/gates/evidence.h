@@ -33,6 +33,7 @@ struct WindowEvidence {
   base::Duration window{0};  // zero: a query without a window
   Reading value;             // for slo and burnRate: the share of bad events
   std::optional<Reading> samples;
+  std::optional<base::WallTime> start = {};  // of the calendar's period; left out: it rolls
   friend bool operator==(const WindowEvidence&, const WindowEvidence&) = default;
 };
 

@@ -22,6 +22,7 @@ struct Questions {
     Duration window{0};
     std::string value;
     std::string samples;  // empty: not asked
+    std::optional<base::WallTime> start = {};
   };
   std::vector<Window> windows;
   std::optional<Window> budget;  // of a burnRate gate whose objective has a policy
@@ -29,32 +30,36 @@ struct Questions {
   Duration learning = kLearningWindow;
 };
 
-base::StatusOr<Questions> AboutSlo(const Gate& gate, const Slo& slo) {
+base::StatusOr<Questions> AboutSlo(const Gate& gate, const Slo& slo, base::WallTime at) {
   Questions out;
-  std::vector<Duration> windows = {slo.window};
-  if (gate.kind == GateKind::kBurnRate) {
+  const BudgetWindow budget = BudgetAt(slo, at);
+  bool recorded = false;
+  if (gate.kind == GateKind::kSlo) {
+    const bool counted = std::max(gate.min_samples, slo.min_events) > 0;
+    out.windows.push_back({budget.length, budget.queries.error_ratio,
+                           counted ? budget.queries.events : "", budget.start});
+    recorded = slo.calendar.has_value() || NeedsRecording(slo.window);
+  } else {
     const WindowPair first = WindowsOf(slo).front();
     const bool own = gate.long_window.count() != 0;
-    windows = {own ? gate.long_window : first.long_window,
-               own ? gate.short_window : first.short_window};
+    const std::vector<Duration> windows = {own ? gate.long_window : first.long_window,
+                                           own ? gate.short_window : first.short_window};
     if (windows[1] < kMinWindowScrapes * slo.scrape_interval) {
       return base::InvalidArgument(fmt::format("{} is shorter than {} scrape intervals",
                                                base::FormatDuration(windows[1]),
                                                kMinWindowScrapes));
     }
-  }
-  bool recorded = false;
-  for (const Duration window : windows) {
-    const WindowQueries queries = QueriesFor(slo, window);
-    const std::int64_t minimum =
-        gate.kind == GateKind::kSlo ? std::max(gate.min_samples, slo.min_events) : gate.min_samples;
-    out.windows.push_back({window, queries.error_ratio, minimum > 0 ? queries.events : ""});
-    recorded = recorded || NeedsRecording(window);
+    for (const Duration window : windows) {
+      const WindowQueries queries = QueriesFor(slo, window);
+      out.windows.push_back(
+          {window, queries.error_ratio, gate.min_samples > 0 ? queries.events : ""});
+      recorded = recorded || NeedsRecording(window);
+    }
   }
   const bool policy = slo.caution_below != Decimal() || slo.freeze_below != Decimal();
   if (gate.kind == GateKind::kBurnRate && policy) {
-    out.budget = Questions::Window{slo.window, QueriesFor(slo, slo.window).error_ratio, ""};
-    recorded = recorded || NeedsRecording(slo.window);
+    out.budget = Questions::Window{budget.length, budget.queries.error_ratio, "", budget.start};
+    recorded = recorded || slo.calendar || NeedsRecording(slo.window);
   }
   SLUICE_ASSIGN_OR_RETURN(out.selectors, SelectorsOf(slo));
   if (recorded) {
@@ -96,7 +101,10 @@ base::StatusOr<Questions> AboutMetric(const Gate& gate, const std::string& site,
 void Answer(const Questions& questions, Asker& asker, Evidence& evidence) {
   bool nothing = false;
   for (const Questions::Window& window : questions.windows) {
-    WindowEvidence out{.window = window.window, .value = asker.Now(window.value), .samples = {}};
+    WindowEvidence out{.window = window.window,
+                       .value = asker.Now(window.value),
+                       .samples = {},
+                       .start = window.start};
     if (!window.samples.empty()) out.samples = asker.Now(window.samples);
     nothing = nothing || (out.value.error.empty() && out.value.series == 0);
     evidence.windows.push_back(std::move(out));
@@ -104,7 +112,8 @@ void Answer(const Questions& questions, Asker& asker, Evidence& evidence) {
   if (questions.budget) {
     evidence.budget = WindowEvidence{.window = questions.budget->window,
                                      .value = asker.Now(questions.budget->value),
-                                     .samples = {}};
+                                     .samples = {},
+                                     .start = questions.budget->start};
   }
   for (const std::string& selector : questions.selectors) {
     evidence.freshness.push_back(asker.Now(NewestSampleQuery(selector)));
@@ -134,7 +143,7 @@ base::StatusOr<Questions> QuestionsOf(const Gate& gate, const GatherInput& input
   const Slo& found = *slo->second;
   SLUICE_RETURN_IF_ERROR(Validate(found).Annotate(found.name));
   evidence.slo = FactsOf(found);
-  return AboutSlo(gate, found);
+  return AboutSlo(gate, found, evidence.observed_at);
 }
 
 // The same questions, all left unanswered for one reason.
@@ -143,7 +152,8 @@ void Unanswered(const Questions& questions, const std::string& error, Evidence& 
     return WindowEvidence{
         .window = window.window,
         .value = {.query = window.value, .value = {}, .series = 0, .error = error},
-        .samples = {}};
+        .samples = {},
+        .start = window.start};
   };
   for (const Questions::Window& window : questions.windows) {
     evidence.windows.push_back(unanswered(window));

@@ -136,6 +136,22 @@ TEST_F(GatherTest, BurnGatesAskForTheBudgetOfAnObjectiveWithAPolicy) {
   EXPECT_FALSE(Run({SloGate()})[0].budget.has_value()) << "its window is the budget's";
 }
 
+TEST_F(GatherTest, ACalendarsBudgetCarriesTheStartOfItsPeriod) {
+  Slo slo = InPeriodsOf(Availability(), "1M");
+  slo.caution_below = D("0.25");
+  input_.slos.insert_or_assign("read-availability", slo);
+  const auto evidence = Run({SloGate(), BurnGate()});
+  const BudgetWindow budget = BudgetAt(slo, kNow);
+  EXPECT_EQ(evidence[0].windows.at(0).start, budget.start);
+  EXPECT_EQ(evidence[0].windows.at(0).window, std::chrono::hours(24 * 31));
+  EXPECT_EQ(evidence[0].windows.at(0).value.query, budget.queries.error_ratio);
+  EXPECT_EQ(evidence[1].budget.value().start, budget.start);
+  EXPECT_FALSE(evidence[1].windows.at(0).start.has_value()) << "burn rates roll";
+  // What it reads is recorded, however short the period is.
+  input_.slos.insert_or_assign("read-availability", InPeriodsOf(Availability(), "1h"));
+  EXPECT_THAT(Run({SloGate()})[0].freshness, SizeIs(3));
+}
+
 TEST_F(GatherTest, AMetricsWindowIsNoShorterThanAScrape) {
   Gate gate = MetricGate();
   gate.query = "avg_over_time(idle[$window])";

@@ -95,10 +95,12 @@ json ToJson(const Evidence& e) {
   for (const WindowEvidence& w : e.windows) {
     json item = {{"window", Text(w.window)}, {"value", ToJson(w.value)}};
     if (w.samples) item["samples"] = ToJson(*w.samples);
+    if (w.start) item["start"] = TimeText(*w.start);
     out["windows"].push_back(std::move(item));
   }
   if (e.budget) {
     out["budget"] = {{"window", Text(e.budget->window)}, {"value", ToJson(e.budget->value)}};
+    if (e.budget->start) out["budget"]["start"] = TimeText(*e.budget->start);
   }
   for (const Reading& r : e.freshness) out["freshness"].push_back(ToJson(r));
   if (e.ever_returned) out["everReturned"] = *e.ever_returned;
@@ -133,12 +135,14 @@ Evidence EvidenceFromJson(const json& j) {
   for (const json& item : j.value("windows", json::array())) {
     WindowEvidence w{.window = Span(item.at("window")), .value = ReadingFromJson(item.at("value"))};
     if (item.contains("samples")) w.samples = ReadingFromJson(item["samples"]);
+    if (item.contains("start")) w.start = Time(item["start"]);
     e.windows.push_back(std::move(w));
   }
   if (j.contains("budget")) {
     e.budget = WindowEvidence{.window = Span(j["budget"].at("window")),
                               .value = ReadingFromJson(j["budget"].at("value")),
                               .samples = {}};
+    if (j["budget"].contains("start")) e.budget->start = Time(j["budget"]["start"]);
   }
   for (const json& item : j.value("freshness", json::array())) {
     e.freshness.push_back(ReadingFromJson(item));

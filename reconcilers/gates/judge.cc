@@ -6,6 +6,7 @@
 
 #include "controller/base/time_format.h"
 #include "reconcilers/gates/limits.h"
+#include "reconcilers/gates/slo_series.h"
 
 namespace sluice::gates {
 namespace {
@@ -24,6 +25,7 @@ std::optional<Decimal> Number(const Reading& reading, const Evidence& evidence,
 }
 
 std::string Over(const WindowEvidence& window) {
+  if (window.start) return " in the period since " + base::FormatRfc3339(*window.start);
   return window.window.count() == 0 ? "" : " over " + HumanDuration(window.window);
 }
 
@@ -38,6 +40,18 @@ void JudgeSamples(const WindowEvidence& window, std::int64_t minimum, const Evid
     out.Add(Cause::kInsufficientSamples,
             fmt::format("{} of at least {} samples{}", count->Rounded(0), minimum, Over(window)));
   }
+}
+
+// Whether the calendar's period began so recently that nothing read is of it alone.
+bool HasJustBegun(const WindowEvidence& budget, const Evidence& evidence, Judgement& out) {
+  if (!budget.start) return false;
+  const base::Duration age = evidence.observed_at - *budget.start;
+  const base::Duration least = BaseWindow(evidence.scrape_interval);
+  if (age >= least) return false;
+  out.Add(Cause::kInsufficientSamples,
+          fmt::format("the period began {} ago, its budget is read after {}", HumanDuration(age),
+                      HumanDuration(least)));
+  return true;
 }
 
 // The objective's policy on what is left of its budget.
@@ -68,6 +82,7 @@ void JudgeSlo(const Gate& gate, const Evidence& evidence, const Context& context
   }
   const SloFacts& slo = *evidence.slo;
   const WindowEvidence& window = evidence.windows.front();
+  if (HasJustBegun(window, evidence, out)) return JudgeFreshness(evidence, out);
   JudgeSamples(window, std::max(gate.min_samples, slo.min_events), evidence, out);
   JudgeFreshness(evidence, out);
   const auto ratio = Number(window.value, evidence, "the share of bad events" + Over(window), out);
@@ -127,7 +142,7 @@ void JudgeBurnRate(const Gate& gate, const Evidence& evidence, const Context& co
     breach.push_back(burns.back() >= gate.burn_below);
   }
   // What the budget's policy holds is held here too, whether or not the budget burns now.
-  if (evidence.budget) {
+  if (evidence.budget && !HasJustBegun(*evidence.budget, evidence, out)) {
     const std::string over = Over(*evidence.budget);
     const auto ratio =
         Number(evidence.budget->value, evidence, "the share of bad events" + over, out);

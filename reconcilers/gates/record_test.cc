@@ -45,6 +45,10 @@ std::map<std::string, Record> Transcripts() {
   typo.freshness = {Nothing()};
   typo.ever_returned = false;
   out["metric-typo"] = Make(MetricGate(), typo);
+  Evidence period = Fresh(SloGate(), {"0.00018"});
+  period.windows[0].window = std::chrono::hours(24 * 31);
+  period.windows[0].start = kNow - minutes(10);
+  out["slo-period"] = Make(SloGate(), period);
   out["soak-soaking"] = Make(SoakGate(), Soaked(std::chrono::hours(99)));
   Record exempted = Make(BurnGate(), Fresh(BurnGate(), {"0.02", "0.03"}));
   exempted.gate.waivable = true;
@@ -116,6 +120,8 @@ TEST(Evidence, HashDependsOnEveryReadingAndOnNothingElse) {
 TEST(Evidence, AnObjectivesPolicyAndBudgetComeBackFromTheRecord) {
   Evidence evidence = Fresh(BurnGate(), {"0", "0"});
   evidence.budget = WindowEvidence{std::chrono::hours(720), Answer("0.0008"), {}};
+  evidence.budget->start = kNow - minutes(2);
+  evidence.windows[0].start = kNow - minutes(3);
   evidence.slo->freeze_below = D("0.1");
   for (const auto& exceptions :
        std::vector<std::vector<ChangeClass>>{{}, {ChangeClass::kSecurity}, {ChangeClass::kP0}}) {

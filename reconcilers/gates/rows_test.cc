@@ -88,6 +88,12 @@ GateResult TooFew() {
   return Ask(SloGate(), evidence);
 }
 
+GateResult JustBegun() {
+  Evidence evidence = Fresh(SloGate(), {"0"});
+  evidence.windows[0].start = kNow - seconds(59);
+  return Ask(SloGate(), evidence);
+}
+
 GateResult Stale() {
   Evidence evidence = Fresh(MetricGate(), {"0.1"});
   evidence.freshness = {SampleAt(kNow - seconds(31))};
@@ -152,6 +158,7 @@ const Row kRows[] = {
     {"NotANumber", Verdict::kHold, Cause::kNoData, [] { return Metric(Answer("NaN")); }},
     {"NothingCame", Verdict::kHold, Cause::kNoData, [] { return Metric(Nothing(), true); }},
     {"TooFewSamples", Verdict::kHold, Cause::kInsufficientSamples, TooFew},
+    {"PeriodHasJustBegun", Verdict::kHold, Cause::kInsufficientSamples, JustBegun},
     {"OlderThanThreeScrapes", Verdict::kHold, Cause::kStaleData, Stale},
     {"SeveralSeries", Verdict::kHold, Cause::kMisconfigured,
      [] { return Metric(Answer("0.1", 2)); }},

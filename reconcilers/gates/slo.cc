@@ -185,11 +185,12 @@ base::Status Validate(const Slo& slo) {
     }
   }
   const Indicator& i = slo.indicator;
-  if (!i.IsRatio()) {
+  if (!i.CountsEvents()) {
     if (slo.method == BudgetingMethod::kOccurrences) {
-      return base::InvalidArgument("budgetingMethod: a threshold indicator counts time slices");
+      return base::InvalidArgument("budgetingMethod: the indicator has no events to count");
     }
-    return CheckQuery("indicator.threshold.query", i.query);
+    return i.raw.empty() ? CheckQuery("indicator.threshold.query", i.query)
+                         : CheckQuery("indicator.rawRatio.query", i.raw);
   }
   SLUICE_RETURN_IF_ERROR(CheckQuery("indicator.ratio.total", i.total));
   if (!i.bad.empty()) return CheckQuery("indicator.ratio.bad", i.bad);
@@ -285,21 +286,60 @@ WindowQueries QueriesFor(const Slo& slo, Duration window) {
           fmt::format("avg_over_time({}[{}]) * {}", total, range, Seconds(window))};
 }
 
+namespace {
+
+// Steps of a subquery stand at multiples of the step, so that steps of the length that each one
+// looks back over tile the period: every event counts once.
+WindowQueries PeriodQueries(const Slo& slo, const Period& period) {
+  const bool events = slo.method == BudgetingMethod::kOccurrences;
+  const Duration step = events ? BaseWindow(slo.scrape_interval) : slo.slice;
+  const Duration length = period.end - period.start;
+  // The first step whose whole look back is in the period.
+  const std::string first = Seconds(period.start.time_since_epoch() + step);
+  const auto sum = [&](const std::string& value) {
+    return fmt::format("sum_over_time(({} * (time() >= bool {}))[{}:{}])", value, first,
+                       base::FormatDuration(length), base::FormatDuration(step));
+  };
+  if (events) {
+    const std::string total = sum(RecordedSeries(kTotalEventsSeries, slo));
+    return {fmt::format("{} / {}", sum(RecordedSeries(kBadEventsSeries, slo)), total),
+            fmt::format("{} * {}", total, Seconds(step))};
+  }
+  const std::string error = RecordedSeries(kSliceErrorSeries, slo);
+  return {fmt::format("{} / {}", sum(error), SlicesIn(slo, length)),
+          sum(fmt::format("({} * 0 + 1)", error))};
+}
+
+}  // namespace
+
+BudgetWindow BudgetAt(const Slo& slo, base::WallTime now) {
+  if (!slo.calendar) return {slo.window, std::nullopt, QueriesFor(slo, slo.window)};
+  const Period period = slo.calendar->At(now);
+  return {period.end - period.start, period.start, PeriodQueries(slo, period)};
+}
+
 std::string SliceErrorQuery(const Slo& slo) {
   const Indicator& i = slo.indicator;
-  if (!i.IsRatio()) {
+  if (!i.query.empty()) {
     const std::string query = Resolve(i.query, slo.slice);
     // x == x drops NaN, which would otherwise compare as false and count as bad.
     return fmt::format("1 - ((({0}) == ({0})) {1} bool {2})", query, ComparisonSymbol(i.op),
                        i.value.ToString());
   }
-  const std::string good = GoodRatio(slo, slo.slice, " > 0");
+  std::string good;
+  if (i.raw.empty()) {
+    good = GoodRatio(slo, slo.slice, " > 0");
+  } else {
+    // NaN and what is no share (a percentage) drop out: they must not count as good.
+    good = fmt::format("{}(({}) >= 0 <= 1)", i.raw_is_failure ? "1 - " : "",
+                       Resolve(i.raw, slo.slice));
+  }
   if (slo.method == BudgetingMethod::kRatioTimeslices) return fmt::format("1 - ({})", good);
   return fmt::format("1 - (({}) >= bool {})", good, slo.slice_target.ToString());
 }
 
 WindowQueries BaseEventQueries(const Slo& slo) {
-  const Duration window = BaseWindow(slo);
+  const Duration window = BaseWindow(slo.scrape_interval);
   const std::string total = Resolve(slo.indicator.total, window);
   const std::string bad = slo.indicator.bad.empty()
                               ? fmt::format("({0}) - (({1}) or (0 * ({0})))", total,
@@ -308,8 +348,8 @@ WindowQueries BaseEventQueries(const Slo& slo) {
   return {bad, total};
 }
 
-Duration BaseWindow(const Slo& slo) {
-  return std::max<Duration>(kMinWindowScrapes * slo.scrape_interval, std::chrono::minutes(1));
+Duration BaseWindow(Duration scrape_interval) {
+  return std::max<Duration>(kMinWindowScrapes * scrape_interval, std::chrono::minutes(1));
 }
 
 std::string RecordedSeries(std::string_view series, const Slo& slo) {
@@ -319,7 +359,7 @@ std::string RecordedSeries(std::string_view series, const Slo& slo) {
 base::StatusOr<std::vector<std::string>> SelectorsOf(const Slo& slo) {
   const Indicator& i = slo.indicator;
   std::vector<std::string> out;
-  for (const std::string* query : {&i.total, &i.good, &i.bad, &i.query}) {
+  for (const std::string* query : {&i.total, &i.good, &i.bad, &i.query, &i.raw}) {
     if (query->empty()) continue;
     SLUICE_ASSIGN_OR_RETURN(const std::string filled, FillIn(*query, {{"window", "5m"}}));
     SLUICE_ASSIGN_OR_RETURN(const std::vector<std::string> found, RawSelectors(filled));

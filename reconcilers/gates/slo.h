@@ -5,6 +5,13 @@
 // Slices without traffic say nothing and are left out; slices stand at multiples of their length
 // and only whole ones inside the window count.
 //
+// A raw ratio does not tell how many events it is of, and a threshold has none: the one is a mean
+// over time, the other good or bad as a whole.
+//
+// The budget is over the last `window`, or over the calendar's period that runs now. There
+// Occurrences has the budget of the events so far, since nobody knows how many will come; slices
+// have that of the whole period.
+//
 // Burn rates and window pairs: Google's SRE Workbook, chapter 5 ("Alerting on SLOs"), for 30 days;
 // other windows are scaled. Pure; any thread.
 #pragma once
@@ -16,6 +23,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
+#include "reconcilers/gates/calendar.h"
 #include "reconcilers/gates/decimal.h"
 #include "reconcilers/gates/governance.h"
 
@@ -40,8 +48,8 @@ struct WindowPair {
   friend bool operator==(const WindowPair&, const WindowPair&) = default;
 };
 
-// Exactly one of ratio (total, and good or bad) and threshold (query, op, value) is set. Queries
-// have their subject's variables filled in; `$window` is left.
+// Exactly one of ratio (total, and good or bad), threshold (query, op, value) and raw ratio is set.
+// Queries have their subject's variables filled in; `$window` is left.
 struct Indicator {
   std::string good;
   std::string bad;
@@ -49,7 +57,9 @@ struct Indicator {
   std::string query;
   Comparison op = Comparison::kLte;
   Decimal value;
-  bool IsRatio() const { return !total.empty(); }
+  std::string raw;              // a ratio as it stands,
+  bool raw_is_failure = false;  // of bad events instead of good ones
+  bool CountsEvents() const { return !total.empty(); }
 };
 
 struct Slo {
@@ -58,9 +68,10 @@ struct Slo {
   std::string subject;       // "phoenix"
   Indicator indicator;
   BudgetingMethod method = BudgetingMethod::kOccurrences;
-  base::Duration slice{0};  // time slice; zero for Occurrences
-  Decimal slice_target;     // Timeslices over a ratio only
-  base::Duration window{0};
+  base::Duration slice{0};   // time slice; zero for Occurrences
+  Decimal slice_target;      // Timeslices over a ratio only
+  base::Duration window{0};  // a calendar's: its nominal length
+  std::optional<Calendar> calendar;
   Decimal target;
   std::int64_t min_events = 0;
   // The budget's policy. Below these shares of the budget changes hold; zero: no such line. The
@@ -108,6 +119,15 @@ struct WindowQueries {
 WindowQueries QueriesFor(const Slo& slo, base::Duration window);
 // The same from raw series whatever the window; what the recording rules of short windows contain.
 WindowQueries DirectQueries(const Slo& slo, base::Duration window);
+
+// The budget's window at `now`.
+struct BudgetWindow {
+  base::Duration length{0};
+  std::optional<base::WallTime> start;  // of the calendar's period
+  // The share of the budget's bad events (or slices), and how many it has had.
+  WindowQueries queries;
+};
+BudgetWindow BudgetAt(const Slo& slo, base::WallTime now);
 
 // Everything the indicator reads, once each, `$window` filled in.
 base::StatusOr<std::vector<std::string>> SelectorsOf(const Slo& slo);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "reconcilers/gates/gate_cases.h"
 #include "reconcilers/gates/slo.h"
@@ -34,6 +35,22 @@ inline Slo Latency() {
   slo.window = std::chrono::hours(24);
   slo.target = D("0.99");
   slo.scrape_interval = std::chrono::seconds(15);
+  return slo;
+}
+
+// The objective over calendar periods of UTC, from 1970 on.
+inline Slo InPeriodsOf(Slo slo, const std::string& window) {
+  slo.calendar = Calendar::Parse(window, "1970-01-01 00:00:00", "UTC").value();
+  slo.window = slo.calendar->nominal();
+  return slo;
+}
+
+inline Slo Satisfaction() {
+  Slo slo = Latency();
+  slo.name = "phoenix-satisfaction";
+  slo.indicator = {};
+  slo.indicator.raw = "avg(satisfaction_ratio{site=\"phoenix\"})";
+  slo.method = BudgetingMethod::kRatioTimeslices;
   return slo;
 }
 

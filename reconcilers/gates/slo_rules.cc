@@ -17,9 +17,11 @@ namespace {
 using base::Duration;
 using base::FormatDuration;
 
+std::string RatioOf(const Slo& slo, const std::string& window) {
+  return fmt::format("{}{{slo=\"{}\",window=\"{}\"}}", kErrorRatioSeries, slo.name, window);
+}
 std::string RatioOf(const Slo& slo, Duration window) {
-  return fmt::format("{}{{slo=\"{}\",window=\"{}\"}}", kErrorRatioSeries, slo.name,
-                     FormatDuration(window));
+  return RatioOf(slo, FormatDuration(window));
 }
 
 Rule Recording(std::string_view series, const Slo& slo, std::string expr) {
@@ -94,23 +96,29 @@ void Map(const char* name, const std::map<std::string, std::string>& values, std
 
 }  // namespace
 
-RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& labels) {
+RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& labels,
+                   base::WallTime now) {
   RuleGroup group;
   group.name = "sluice-" + slo.name;
   group.interval = std::min<Duration>(slo.scrape_interval, std::chrono::minutes(1));
   const std::vector<WindowPair> pairs = WindowsOf(slo);
-  std::set<Duration> windows = {slo.window};
+  std::set<Duration> windows;
+  if (!slo.calendar) windows.insert(slo.window);
   for (const WindowPair& pair : pairs) windows.insert({pair.long_window, pair.short_window});
-  if (NeedsRecording(*windows.rbegin())) AddBase(slo, group);
+  if (slo.calendar || NeedsRecording(*windows.rbegin())) AddBase(slo, group);
+  const auto add_ratio = [&](const std::string& window, const std::string& query) {
+    group.rules.push_back(Recording(kErrorRatioSeries, slo, Dropped(query)));
+    group.rules.back().labels["window"] = window;
+  };
   for (const Duration window : windows) {
-    Rule rule = Recording(kErrorRatioSeries, slo, Dropped(QueriesFor(slo, window).error_ratio));
-    rule.labels["window"] = FormatDuration(window);
-    group.rules.push_back(std::move(rule));
+    add_ratio(FormatDuration(window), QueriesFor(slo, window).error_ratio);
   }
+  const std::string budget = slo.calendar ? "period" : FormatDuration(slo.window);
+  if (slo.calendar) add_ratio(budget, BudgetAt(slo, now).queries.error_ratio);
   const Decimal allowed = Decimal::FromInt(1) - slo.target;
-  group.rules.push_back(Recording(kBudgetSeries, slo,
-                                  fmt::format("1 - max without (window) ({}) / {}",
-                                              RatioOf(slo, slo.window), allowed.ToString())));
+  group.rules.push_back(Recording(
+      kBudgetSeries, slo,
+      fmt::format("1 - max without (window) ({}) / {}", RatioOf(slo, budget), allowed.ToString())));
   group.rules.push_back(
       Recording(kObjectiveSeries, slo, fmt::format("vector({})", slo.target.ToString())));
   AddBurnAlert(slo, Severity::kPage, pairs, labels, group);

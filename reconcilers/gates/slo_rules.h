@@ -35,8 +35,10 @@ struct RuleGroup {
 };
 
 // `labels` are put on every alert, for Alertmanager's routing; they cannot replace slo, severity,
-// subject_kind, subject. `slo` must be valid (Validate).
-RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& labels);
+// subject_kind, subject. `slo` must be valid (Validate). A calendar's rules are of the period at
+// `now`: they change with it, and only then.
+RuleGroup RulesFor(const Slo& slo, const std::map<std::string, std::string>& labels,
+                   base::WallTime now);
 
 // A rule file, and the "groups" value of a PrometheusRule's spec.
 std::string RuleFileYaml(const std::vector<RuleGroup>& groups);

@@ -14,7 +14,8 @@ namespace sluice::gates {
 inline constexpr std::string_view kBadEventsSeries = "slo:sluice_bad_events:rate";
 inline constexpr std::string_view kTotalEventsSeries = "slo:sluice_total_events:rate";
 inline constexpr std::string_view kSliceErrorSeries = "slo:sluice_slice_error:ratio";
-// The share of bad events (or slices) per window; labels slo=NAME, window="1h".
+// The share of bad events (or slices) per window; labels slo=NAME, window="1h", or "period" for the
+// calendar's.
 inline constexpr std::string_view kErrorRatioSeries = "slo:sluice_error_ratio:window";
 // The share of the budget that is left; label slo=NAME.
 inline constexpr std::string_view kBudgetSeries = "slo:sluice_error_budget_remaining:ratio";
@@ -28,7 +29,7 @@ std::string RecordedSeries(std::string_view series, const Slo& slo);
 std::string SliceErrorQuery(const Slo& slo);
 
 // The shortest window that rates are recorded over: four scrapes, at least a minute.
-base::Duration BaseWindow(const Slo& slo);
+base::Duration BaseWindow(base::Duration scrape_interval);
 // Rates of bad (error_ratio) and of all events (events) over BaseWindow.
 WindowQueries BaseEventQueries(const Slo& slo);
 

@@ -5,6 +5,7 @@
 
 #include "reconcilers/gates/limits.h"
 #include "reconcilers/gates/slo_cases.h"
+#include "reconcilers/gates/slo_series.h"
 
 namespace sluice::gates {
 namespace {
@@ -134,7 +135,50 @@ TEST(Slo, NamesTheFieldThatMakesItImpossibleToMeasure) {
               HasSubstr("alertWindows"));
   Slo latency = Latency();
   latency.method = BudgetingMethod::kOccurrences;
-  EXPECT_THAT(Validate(latency).message(), HasSubstr("threshold"));
+  EXPECT_THAT(Validate(latency).message(), HasSubstr("no events to count"));
+  Slo raw = Satisfaction();
+  EXPECT_TRUE(Validate(raw).ok());
+  raw.indicator.raw = "vector(1)";
+  EXPECT_THAT(Validate(raw).message(), HasSubstr("indicator.rawRatio.query"));
+}
+
+TEST(Slo, ARawRatiosSliceIsItsShareAndWhatIsNoShareDropsOut) {
+  Slo slo = Satisfaction();
+  EXPECT_EQ(SliceErrorQuery(slo), "1 - (((avg(satisfaction_ratio{site=\"phoenix\"})) >= 0 <= 1))");
+  slo.indicator.raw = "avg_over_time(failed_ratio[$window])";
+  slo.indicator.raw_is_failure = true;
+  EXPECT_EQ(SliceErrorQuery(slo), "1 - (1 - ((avg_over_time(failed_ratio[1m])) >= 0 <= 1))");
+  slo.method = BudgetingMethod::kTimeslices;
+  slo.slice_target = D("0.95");
+  EXPECT_EQ(SliceErrorQuery(slo),
+            "1 - ((1 - ((avg_over_time(failed_ratio[1m])) >= 0 <= 1)) >= bool 0.95)");
+  EXPECT_THAT(*SelectorsOf(slo), ElementsAre("failed_ratio"));
+}
+
+// 1800000000 is 2027-01-15T08:00:00Z: the month began at 1798761600 and has 31 days.
+TEST(Slo, ACalendarsBudgetIsOfThePeriodThatRuns) {
+  const BudgetWindow rolling = BudgetAt(Availability(), kNow);
+  EXPECT_EQ(rolling.length, hours(24 * 30));
+  EXPECT_FALSE(rolling.start.has_value());
+  EXPECT_EQ(rolling.queries.error_ratio, QueriesFor(Availability(), hours(24 * 30)).error_ratio);
+
+  const BudgetWindow events = BudgetAt(InPeriodsOf(Availability(), "1M"), kNow);
+  EXPECT_EQ(events.length, hours(24 * 31));
+  EXPECT_EQ(events.start, base::WallTime(seconds(1'798'761'600)));
+  const std::string sum =
+      "sum_over_time((slo:sluice_total_events:rate{slo=\"phoenix-availability\"} * "
+      "(time() >= bool 1798761660))[31d:1m])";
+  EXPECT_THAT(events.queries.error_ratio, ::testing::EndsWith(" / " + sum));
+  EXPECT_EQ(events.queries.events, sum + " * 60");
+
+  Slo sliced = InPeriodsOf(Latency(), "1w");
+  sliced.slice = minutes(5);
+  const BudgetWindow slices = BudgetAt(sliced, kNow);
+  EXPECT_EQ(slices.queries.error_ratio,
+            "sum_over_time((slo:sluice_slice_error:ratio{slo=\"phoenix-latency\"} * "
+            "(time() >= bool 1799885100))[7d:5m]) / 2016")
+      << "a week has 2016 slices of five minutes";
+  EXPECT_THAT(slices.queries.events, HasSubstr("* 0 + 1"));
 }
 
 TEST(Slo, ReadsEverySelectorOnce) {

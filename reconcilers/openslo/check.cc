@@ -101,9 +101,12 @@ void CheckObjective(const json& objective, const std::string& at, const std::str
       problems.Add(at + ".value", "must be a number for a thresholdMetric");
     }
   } else {
-    for (const char* key : {"op", "value"}) {
-      if (Has(objective, key)) problems.Add(at + "." + key, "is for a thresholdMetric only");
+    // The specification's own examples give a ratio an operator; it can only say that more is
+    // better.
+    if (Has(objective, "op") && !OneOf(Text(objective, "op"), {"gt", "gte"})) {
+      problems.Add(at + ".op", "is for a thresholdMetric only; a ratio's can be gt or gte");
     }
+    if (Has(objective, "value")) problems.Add(at + ".value", "is for a thresholdMetric only");
   }
   const bool slices = method == "Timeslices" || method == "RatioTimeslices";
   if (method == "Timeslices") {
@@ -162,10 +165,10 @@ void CheckCondition(const json& spec, Problems& problems) {
   const json& condition = At(spec, "condition");
   if (Text(spec, "severity").empty()) problems.Add("spec.severity", "is required");
   if (!condition.is_object()) return problems.Add("spec.condition", "is required");
-  if (Text(condition, "kind") != "burnrate") {
+  if (Has(condition, "kind") && Text(condition, "kind") != "burnrate") {
     problems.Add("spec.condition.kind", "must be burnrate");
   }
-  if (!OneOf(Text(condition, "op"), {"lte", "gte", "lt", "gt"})) {
+  if (Has(condition, "op") && !OneOf(Text(condition, "op"), {"lte", "gte", "lt", "gt"})) {
     problems.Add("spec.condition.op", "must be lte, gte, lt or gt");
   }
   if (!Decimal::Parse(Text(condition, "threshold")).ok()) {
@@ -229,7 +232,7 @@ void CheckIndicator(const json& spec, const std::string& at, Problems& problems)
     if (Has(ratio, key)) CheckSource(At(ratio, key), field + "." + key, problems);
   }
   if (!Has(ratio, "total")) problems.Add(field + ".total", "is required");
-  if (!At(ratio, "counter").is_boolean()) {
+  if (Has(ratio, "counter") && !At(ratio, "counter").is_boolean()) {
     problems.Add(field + ".counter", "must be true or false");
   }
 }

@@ -43,6 +43,9 @@ json IndicatorOf(const Objective& objective) {
   json spec;
   if (const json& threshold = At(indicator, "threshold"); !threshold.is_null()) {
     spec["thresholdMetric"] = Source(objective, Text(threshold, "query"));
+  } else if (const json& raw = At(indicator, "rawRatio"); !raw.is_null()) {
+    spec["ratioMetric"] = {{"raw", Source(objective, Text(raw, "query"))},
+                           {"rawType", Text(raw, "type")}};
   } else {
     json ratio = {{"counter", true}};
     for (const char* key : {"good", "bad", "total"}) {
@@ -101,6 +104,8 @@ json ObjectiveOf(const Objective& objective) {
   if (!threshold.is_null()) {
     out["op"] = Text(threshold, "op");
     out["value"] = Text(threshold, "value");
+  } else if (!At(objective.kept, "objectiveOp").is_null()) {
+    out["op"] = objective.kept["objectiveOp"];
   }
   for (const char* key : {"timeSliceTarget", "timeSliceWindow"}) {
     if (!Text(objective.spec, key).empty()) out[key] = Text(objective.spec, key);
@@ -135,9 +140,11 @@ json SloOf(const std::string& name, const std::vector<Objective>& objectives) {
     if (!At(first.kept, key).is_null()) metadata[key] = first.kept[key];
   }
   json spec = {{"budgetingMethod", Text(first.spec, "budgetingMethod")},
-               {"indicator", IndicatorOf(first)},
-               {"timeWindow",
-                json::array({{{"duration", Text(first.spec, "window")}, {"isRolling", true}}})}};
+               {"indicator", IndicatorOf(first)}};
+  const json& calendar = At(first.spec, "calendar");
+  json window = {{"duration", Text(first.spec, "window")}, {"isRolling", calendar.is_null()}};
+  if (!calendar.is_null()) window["calendar"] = calendar;
+  spec["timeWindow"] = json::array({std::move(window)});
   const std::string service = Text(first.kept, "service");
   spec["service"] = service.empty() ? Text(subject, "name") : service;
   if (!Text(first.spec, "description").empty()) spec["description"] = first.spec["description"];

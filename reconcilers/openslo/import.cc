@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "reconcilers/gates/calendar.h"
 #include "reconcilers/gates/decimal.h"
 #include "reconcilers/openslo/annotations.h"
 #include "reconcilers/openslo/check.h"
@@ -47,9 +48,8 @@ class SloImport {
   void Run() {
     const json* indicator = Indicator();
     if (indicator == nullptr) return;
-    json common = {{"subjectRef", Subject()},
-                   {"budgetingMethod", Text(spec_, "budgetingMethod")},
-                   {"window", Window()}};
+    json common = {{"subjectRef", Subject()}, {"budgetingMethod", Text(spec_, "budgetingMethod")}};
+    Window(common);
     if (!Text(spec_, "description").empty()) common["description"] = Text(spec_, "description");
     ReadAnnotations(metadata_, common, problems_);
     Policies(common);
@@ -86,6 +86,7 @@ class SloImport {
     const std::string name = Text(spec_, "indicatorRef");
     if (name.empty()) {
       at_ = "spec.indicator.spec";
+      about_ = &At(At(spec_, "indicator"), "metadata");
       return &At(At(spec_, "indicator"), "spec");
     }
     const json* sli = Find("SLI", name);
@@ -94,7 +95,7 @@ class SloImport {
       return nullptr;
     }
     at_ = fmt::format("spec.indicatorRef({})", name);
-    Refer("SLI", name);
+    about_ = &At(*sli, "metadata");
     CheckObjectives(spec_, !At(At(*sli, "spec"), "thresholdMetric").is_null(), problems_);
     return &At(*sli, "spec");
   }
@@ -115,19 +116,31 @@ class SloImport {
 
   std::string Length(const std::string& text, const std::string& field) {
     if (!text.empty() && std::string_view("MQY").find(text.back()) != std::string_view::npos) {
-      problems_.Add(field, "months, quarters and years have no fixed length: use days or weeks");
+      problems_.Add(field,
+                    "months, quarters and years have no fixed length: use days or weeks, or a "
+                    "calendar window");
     }
     return text;
   }
 
-  std::string Window() {
+  void Window(json& out) {
     const json& window = At(spec_, "timeWindow")[0];
-    if (!At(window, "calendar").is_null()) {
-      problems_.Add("spec.timeWindow[0].calendar",
-                    "is not measured: budgets here are for rolling windows");
-      return {};
+    const std::string at = "spec.timeWindow[0].";
+    out["window"] = Text(window, "duration");
+    const json& calendar = At(window, "calendar");
+    if (calendar.is_null()) {
+      Length(Text(window, "duration"), at + "duration");
+      return;
     }
-    return Length(Text(window, "duration"), "spec.timeWindow[0].duration");
+    const std::string start = Text(calendar, "startTime"), zone = Text(calendar, "timeZone");
+    out["calendar"] = {{"startTime", start}, {"timeZone", zone}};
+    const auto read = gates::Calendar::Parse(Text(window, "duration"), start, zone);
+    if (read.ok()) return;
+    // "FIELD: what is wrong", with our name of the duration.
+    std::string field = read.status().message().substr(0, read.status().message().find(':'));
+    const std::string rule =
+        read.status().message().substr(std::min(field.size() + 2, read.status().message().size()));
+    problems_.Add(at + (field == "window" ? "duration" : field), rule);
   }
 
   void Policies(json& spec) {
@@ -179,7 +192,7 @@ class SloImport {
   void Alert(const json& spec, const std::string& at, json& windows) {
     const json& condition = At(spec, "condition");
     const std::string op = Text(condition, "op");
-    if (op != "gt" && op != "gte") {
+    if (!op.empty() && op != "gt" && op != "gte") {
       problems_.Add(at, "a burn rate alerts when it is high: its condition's op must be gt or gte");
     }
     const std::string severity = Lower(Text(spec, "severity"));
@@ -230,7 +243,6 @@ class SloImport {
                     "no budget that could be used up");
     }
     if (target.ok()) spec["target"] = target->ToString();
-    const std::string method = Text(spec, "budgetingMethod");
     const std::string slice = Text(objective, "timeSliceWindow");
     if (!slice.empty()) {
       const bool minutes = Decimal::Parse(slice).ok();
@@ -242,10 +254,6 @@ class SloImport {
     const json& threshold = At(indicator, "thresholdMetric");
     const auto slice_target = Decimal::Parse(Text(objective, "timeSliceTarget"));
     if (!threshold.is_null()) {
-      if (method == "Occurrences") {
-        problems_.Add("spec.budgetingMethod",
-                      "a thresholdMetric counts time slices here: use Timeslices");
-      }
       if (slice_target.ok() && *slice_target != Decimal::FromInt(1)) {
         problems_.Add(at + ".timeSliceTarget",
                       "must be 1 for a thresholdMetric: a slice is good or bad as a whole");
@@ -257,20 +265,21 @@ class SloImport {
       return;
     }
     if (slice_target.ok()) spec["timeSliceTarget"] = slice_target->ToString();
-    Ratio(At(indicator, "ratioMetric"), spec["indicator"]["ratio"]);
+    Ratio(At(indicator, "ratioMetric"), spec["indicator"]);
   }
 
   void Ratio(const json& ratio, json& out) {
-    if (!At(ratio, "raw").is_null()) {
-      problems_.Add(at_ + ".ratioMetric.raw",
-                    "is not measured: a precomputed ratio does not tell how many events it is of");
+    if (const json& raw = At(ratio, "raw"); !raw.is_null()) {
+      out["rawRatio"] = {{"query", Query(raw, at_ + ".ratioMetric.raw", false, false)},
+                         {"type", Text(ratio, "rawType")}};
       return;
     }
     const bool counter = At(ratio, "counter") == json(true);
     for (const char* key : {"good", "bad", "total"}) {
       const json& metric = At(ratio, key);
       if (!metric.is_null()) {
-        out[key] = Query(metric, fmt::format("{}.ratioMetric.{}", at_, key), true, counter);
+        out["ratio"][key] =
+            Query(metric, fmt::format("{}.ratioMetric.{}", at_, key), true, counter);
       }
     }
   }
@@ -284,10 +293,11 @@ class SloImport {
     for (const char* key : {"alertPolicies", "indicatorRef"}) {
       if (!At(spec_, key).is_null()) kept[key] = At(spec_, key);
     }
-    if (const json& about = At(At(spec_, "indicator"), "metadata"); !about.is_null()) {
-      kept["indicator"] = about;
-    }
+    if (!about_->is_null()) kept["indicator"] = *about_;
     if (!At(objective, "displayName").is_null()) kept["objectiveName"] = objective["displayName"];
+    if (!spec["indicator"].contains("threshold") && !At(objective, "op").is_null()) {
+      kept["objectiveOp"] = objective["op"];
+    }
     if (spec.contains("alertWindows")) kept["alertWindows"] = spec["alertWindows"];
     if (!source_.empty()) kept["metricSourceRef"] = source_;
     if (index == 0 && !referred_.empty()) kept["documents"] = referred_;
@@ -310,7 +320,8 @@ class SloImport {
   Problems problems_;
   std::vector<std::string>& objects_;
   std::string at_;
-  std::string source_;  // the metricSourceRef, to be given back
+  const json* about_ = nullptr;  // the indicator's metadata
+  std::string source_;           // the metricSourceRef, to be given back
   std::vector<json> referred_;
 };
 

@@ -46,7 +46,8 @@ TEST_P(RoundTrip, WhatIsImportedIsMeasuredByTheEvaluator) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, RoundTrip, ::testing::Values("checkout.yaml", "slices.yaml"));
+INSTANTIATE_TEST_SUITE_P(Files, RoundTrip,
+                         ::testing::Values("checkout.yaml", "slices.yaml", "calendar.yaml"));
 
 TEST(OpenSlo, EachObjectiveBecomesAnObjectWithEverythingThatMeasures) {
   const Imported imported = ImportOf(Load("checkout.yaml"));
@@ -63,6 +64,58 @@ TEST(OpenSlo, EachObjectiveBecomesAnObjectWithEverythingThatMeasures) {
       {"severity": "Page", "factor": "14.4", "longWindow": "1h", "shortWindow": "5m"},
       {"severity": "Ticket", "factor": "1", "longWindow": "3d", "shortWindow": "6h"}]})json"));
   EXPECT_EQ(SpecOf(imported.objects[0])["target"], "0.99");
+}
+
+TEST(OpenSlo, CalendarsAndRatiosAsTheyStandAreTakenAsTheySay) {
+  const Imported imported = ImportOf(Load("calendar.yaml"));
+  ASSERT_THAT(imported.problems, IsEmpty()) << Told(imported);
+  auto specs = ByName(imported.objects);
+  EXPECT_THAT(specs, SizeIs(7));
+  EXPECT_EQ(specs["lake-week"]["window"], "1w");
+  EXPECT_EQ(specs["lake-week"]["calendar"],
+            json::parse(R"({"startTime": "2024-01-06 12:00:00", "timeZone": "America/New_York"})"));
+  EXPECT_EQ(specs["lake-contract-2"]["target"], "0.99");
+  EXPECT_EQ(specs["lake-contract-2"]["window"], "1M");
+  const json& raw = specs["satisfied-quarter-1"]["indicator"]["rawRatio"];
+  EXPECT_EQ(raw["type"], "success");
+  EXPECT_THAT(raw["query"].get<std::string>(), HasSubstr("client_complaint_ratio[$window]"));
+  EXPECT_EQ(specs["satisfied-quarter-2"]["alertWindows"][0]["severity"], "Page");
+  EXPECT_EQ(specs["failed-share"]["indicator"]["rawRatio"]["type"], "failure");
+  EXPECT_EQ(specs["search-time"]["budgetingMethod"], "Occurrences");
+}
+
+TEST(OpenSlo, CalendarsAndRatiosAsTheyStandComeBackAsTheyWere) {
+  std::map<std::string, json> exported;
+  for (const std::string& text : Export(ImportOf(Load("calendar.yaml")).objects).documents) {
+    const json document = json::parse(text);
+    exported[document["metadata"]["name"].get<std::string>()] = document;
+  }
+  std::map<std::string, json> original;
+  for (const json& document : Load("calendar.yaml")) {
+    original[document["metadata"]["name"].get<std::string>()] = document;
+  }
+  for (const char* name : {"lake-week", "lake-contract", "satisfied-quarter", "failed-share"}) {
+    const json& was = original[name]["spec"]["timeWindow"][0];
+    const json& is = exported[name]["spec"]["timeWindow"][0];
+    EXPECT_EQ(is["duration"], was["duration"]) << name;
+    EXPECT_EQ(is["calendar"], was["calendar"]) << name;
+    EXPECT_EQ(is["isRolling"], false) << name;
+  }
+  EXPECT_EQ(exported["lake-week"]["metadata"], original["lake-week"]["metadata"]);
+  EXPECT_EQ(exported["lake-week"]["spec"]["objectives"],
+            original["lake-week"]["spec"]["objectives"]);
+  EXPECT_EQ(exported["lake-contract"]["spec"]["objectives"][0]["op"], "gte");
+  EXPECT_FALSE(exported["lake-contract"]["spec"]["objectives"][1].contains("op"));
+  EXPECT_EQ(exported["failed-share"]["spec"]["indicator"],
+            original["failed-share"]["spec"]["indicator"]);
+  // By reference: inline now, under its own name and labels.
+  const json& sli = exported["satisfied-quarter"]["spec"]["indicator"];
+  EXPECT_EQ(sli["metadata"], original["client-satisfaction"]["metadata"]);
+  EXPECT_EQ(sli["spec"]["ratioMetric"]["rawType"], "success");
+  EXPECT_EQ(sli["spec"]["ratioMetric"]["raw"]["metricSource"]["metricSourceRef"],
+            "prometheus-phoenix");
+  EXPECT_EQ(exported["satisfied-quarter"]["spec"]["alertPolicies"],
+            original["satisfied-quarter"]["spec"]["alertPolicies"]);
 }
 
 TEST(OpenSlo, ExportGivesBackWhatDoesNotMeasure) {

@@ -20,6 +20,7 @@ struct Wrong {
 
 #define SPEC d["spec"]
 #define OBJECTIVE d["spec"]["objectives"][0]
+#define CALENDAR d["spec"]["timeWindow"][0]["calendar"]
 #define RATIO d["spec"]["indicator"]["spec"]["ratioMetric"]
 
 TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
@@ -49,6 +50,36 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
                                               {"timeZone", "UTC"}};
        },
        "spec.timeWindow[0].calendar", "rolling"},
+      {"calendar.yaml", 1, [](json& d) { CALENDAR["startTime"] = "2026-02-30 00:00:00"; },
+       "spec.timeWindow[0].calendar.startTime", "not a time"},
+      {"calendar.yaml", 1, [](json& d) { CALENDAR["startTime"] = "noon"; },
+       "spec.timeWindow[0].calendar.startTime", "not a time"},
+      {"calendar.yaml", 1, [](json& d) { CALENDAR["timeZone"] = "Mars/Base"; },
+       "spec.timeWindow[0].calendar.timeZone", "no time zone Mars/Base"},
+      {"calendar.yaml", 1, [](json& d) { SPEC["timeWindow"][0]["isRolling"] = true; },
+       "spec.timeWindow[0].calendar", "rolling"},
+      {"calendar.yaml", 1, [](json& d) { SPEC["timeWindow"][0]["duration"] = "9Y"; },
+       "spec.timeWindow[0].duration", "five years"},
+      {"calendar.yaml", 1, [](json& d) { OBJECTIVE["value"] = "1"; }, "spec.objectives[0].value",
+       "thresholdMetric only"},
+      {"calendar.yaml", 5, [](json& d) { RATIO.erase("rawType"); }, "ratioMetric.rawType",
+       "success or failure"},
+      {"calendar.yaml", 5, [](json& d) { RATIO["rawType"] = "mixed"; }, "ratioMetric.rawType",
+       "success or failure"},
+      {"calendar.yaml", 5, [](json& d) { RATIO["total"] = RATIO["raw"]; }, "ratioMetric.total",
+       "cannot be given"},
+      {"calendar.yaml", 5, [](json& d) { RATIO["raw"]["metricSource"].erase("type"); },
+       "raw.metricSource.type", "required"},
+      {"calendar.yaml", 4,
+       [](json& d) {
+         SPEC["alertPolicies"][0]["spec"]["conditions"][0]["spec"]["condition"]["kind"] = "delay";
+       },
+       "spec.condition.kind", "burnrate"},
+      {"calendar.yaml", 4,
+       [](json& d) {
+         SPEC["alertPolicies"][0]["spec"]["conditions"][0]["spec"]["condition"]["op"] = "eq";
+       },
+       "spec.condition.op", "lte, gte"},
       {"slices.yaml", 1, [](json& d) { SPEC["timeWindow"][0].erase("isRolling"); },
        "spec.timeWindow[0]", "calendar"},
       {"slices.yaml", 1,
@@ -90,7 +121,7 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
       {"slices.yaml", 1, [](json& d) { RATIO["good"] = RATIO["bad"]; }, "ratioMetric.good",
        "exactly one of good and bad"},
       {"slices.yaml", 1, [](json& d) { RATIO.erase("total"); }, "ratioMetric.total", "required"},
-      {"slices.yaml", 1, [](json& d) { RATIO.erase("counter"); }, "ratioMetric.counter",
+      {"slices.yaml", 1, [](json& d) { RATIO["counter"] = "yes"; }, "ratioMetric.counter",
        "true or false"},
       {"slices.yaml", 1, [](json& d) { RATIO["rawType"] = "success"; }, "ratioMetric.rawType",
        "raw only"},
@@ -120,20 +151,8 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
       {"checkout.yaml", 7, [](json& d) { SPEC["alertPolicies"][0]["alertPolicyRef"] = "x"; },
        "spec.alertPolicies[0].alertPolicyRef", "no AlertPolicy"},
       // What it allows and we do not measure.
-      {"slices.yaml", 1,
-       [](json& d) {
-         SPEC["timeWindow"][0] = {
-             {"duration", "1M"},
-             {"calendar", {{"startTime", "2026-01-01 00:00:00"}, {"timeZone", "UTC"}}}};
-       },
-       "spec.timeWindow[0].calendar", "not measured"},
       {"slices.yaml", 1, [](json& d) { SPEC["timeWindow"][0]["duration"] = "1Q"; },
        "spec.timeWindow[0].duration", "no fixed length"},
-      {"slices.yaml", 1,
-       [](json& d) {
-         RATIO = {{"raw", RATIO["total"]}, {"rawType", "success"}};
-       },
-       "ratioMetric.raw", "not measured"},
       {"slices.yaml", 1, [](json& d) { RATIO["total"]["metricSource"]["type"] = "Datadog"; },
        "total.metricSource.type", "only Prometheus"},
       {"slices.yaml", 1,
@@ -141,13 +160,10 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
        "total.metricSource.spec.query", "$window"},
       {"slices.yaml", 2, [](json& d) { RATIO["counter"] = false; }, "good.metricSource.spec.query",
        "$window"},
-      {"slices.yaml", 3,
-       [](json& d) {
-         SPEC["budgetingMethod"] = "Occurrences";
-         OBJECTIVE.erase("timeSliceTarget");
-         OBJECTIVE.erase("timeSliceWindow");
-       },
-       "spec.budgetingMethod", "Timeslices"},
+      {"slices.yaml", 2, [](json& d) { RATIO.erase("counter"); }, "good.metricSource.spec.query",
+       "$window"},
+      {"calendar.yaml", 5, [](json& d) { RATIO["raw"]["metricSource"]["type"] = "Datadog"; },
+       "raw.metricSource.type", "only Prometheus"},
       {"slices.yaml", 3, [](json& d) { OBJECTIVE["timeSliceTarget"] = "0.9"; },
        "spec.objectives[0].timeSliceTarget", "must be 1"},
       {"slices.yaml", 1, [](json& d) { OBJECTIVE["target"] = "0"; }, "spec.objectives[0].target",

@@ -117,7 +117,7 @@ void SloReconciler::ApplyRules(const meta::Object& object,
   }
   const std::map<std::string, std::string> labels(objective.spec().labels().begin(),
                                                   objective.spec().labels().end());
-  const gates::RuleGroup group = gates::RulesFor(*read.slo, labels);
+  const gates::RuleGroup group = gates::RulesFor(*read.slo, labels, clock_.Wall());
   const RulesObject wanted =
       MakeRulesObject(object, group, providers_.secrets_namespace(), HasPrometheusRules());
   read.rules_hash = gates::RulesHash(group);

@@ -35,6 +35,9 @@ void FillNumbers(const gates::Slo& slo, const std::vector<gates::Evidence>& evid
                  ServiceLevelObjectiveStatus& status) {
   const gates::Evidence& budget = evidence.front();
   if (!budget.windows.empty()) {
+    if (const auto& start = budget.windows.front().start) {
+      status.set_window_start(base::FormatRfc3339(*start));
+    }
     if (const auto ratio = Ratio(budget.windows.front())) {
       const Decimal left = gates::BudgetRemaining(*ratio, slo.target);
       status.set_budget_remaining(left.Rounded(4));
@@ -164,6 +167,7 @@ bool WorthWriting(const ServiceLevelObjectiveStatus& before,
   if (before.observed_generation() != after.observed_generation() ||
       before.budget_state() != after.budget_state() || before.rules_hash() != after.rules_hash() ||
       before.rules_object() != after.rules_object() ||
+      before.window_start() != after.window_start() ||
       before.conditions_size() != after.conditions_size() ||
       before.burn_rates_size() != after.burn_rates_size() ||
       before.has_events() != after.has_events()) {

@@ -71,6 +71,18 @@ TEST(SloStatus, AnExhaustedBudgetIsMeasured) {
   EXPECT_EQ(Reason(status, "Ready"), "True Measured");
 }
 
+TEST(SloStatus, TellsWhenTheCalendarsPeriodBeganAndIsWrittenWhenTheNextOneDoes) {
+  Read read = Measured("0.00018", "0.0003");
+  EXPECT_EQ(Built(read).window_start(), "");
+  read.evidence[0].windows[0].start = kNow - std::chrono::hours(1);
+  const auto before = Built(read);
+  EXPECT_EQ(before.window_start(), "2027-01-15T07:00:00Z");
+  read.evidence[0].windows[0].start = kNow - minutes(1);
+  EXPECT_TRUE(WorthWriting(before, Built(read, before)));
+  read.evidence[0].windows[0].start = kNow - seconds(1);
+  EXPECT_EQ(Reason(Built(read), "Measurable"), "False InsufficientSamples");
+}
+
 TEST(SloStatus, TellsWhereTheBudgetsPolicyStands) {
   const auto state = [](const char* ratio) {
     Read read = Measured(ratio, "0");
@@ -131,7 +143,7 @@ TEST(RulesObject, IsAPrometheusRuleWhereThatKindIsAndAConfigMapElsewhere) {
   const auto objective = meta::Object::FromJson(
       {{"metadata", {{"name", "phoenix-availability"}, {"uid", "u1"}, {"resourceVersion", "1"}}}});
   ASSERT_TRUE(objective.ok());
-  const auto group = gates::RulesFor(Availability(), {{"team", "storage"}});
+  const auto group = gates::RulesFor(Availability(), {{"team", "storage"}}, kNow);
   const RulesObject map = MakeRulesObject(**objective, group, "sluice-system", false);
   const auto json = nlohmann::json::parse(map.json);
   EXPECT_EQ(json["kind"], "ConfigMap");

@@ -18,7 +18,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = "reconcilers/gates"
-FILES = ("evaluate.cc", "judge.cc", "judge_people.cc", "tally.cc", "evidence.cc", "slo.cc", "cause.cc")
+FILES = ("evaluate.cc", "judge.cc", "judge_people.cc", "tally.cc", "evidence.cc", "slo.cc", "calendar.cc", "cause.cc")
 EXCUSED = pathlib.Path(__file__).with_name("excused.txt")
 # What needs processes or the network says nothing about the evaluator, and takes long; what takes a second
 # is asked last.

@@ -102,6 +102,19 @@ TEST(Preview, JudgesKnownEvidenceByTheLaterGatesOwnLimits) {
   EXPECT_THAT(run.unknown, ::testing::ElementsAre("burn", "capacity"));
 }
 
+// The evidence was read 38 s after the period began: the later gate holds for that, whatever it
+// says.
+TEST(Preview, KnowsTheCalendarOfAnObjective) {
+  Case c = Load("holding");
+  json objective = json::parse(base::ReadFile(kData + "holding.json").value())["objectives"][0];
+  objective["spec"]["window"] = "1M";
+  objective["spec"]["calendar"] = {{"startTime", "2026-01-22 09:59:00"}, {"timeZone", "UTC"}};
+  c.objects.objectives = {*meta::Object::FromJson(objective)};
+  const auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  EXPECT_EQ(chain->then.at(0).holds.at(1).cause, "InsufficientSamples");
+}
+
 TEST(Options, NameTheWordTheRuleAndTheCure) {
   EXPECT_EQ(ParseOptions({"why", "site/phoenix", "-o", "json"})->output, Output::kJson);
   EXPECT_EQ(ParseOptions({"why", "site", "phoenix"})->site, "phoenix");

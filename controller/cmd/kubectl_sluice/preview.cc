@@ -179,6 +179,9 @@ class Judge {
       const auto slo = gates::SloFrom(name, (*message)->spec(), interval_);
       if (!slo.ok()) return false;
       evidence.slo = gates::FactsOf(*slo);
+      if (slo->calendar && gate.kind == GateKind::kSlo && !evidence.windows.empty()) {
+        evidence.windows.front().start = slo->calendar->At(evidence.observed_at).start;
+      }
       return true;
     }
     return false;

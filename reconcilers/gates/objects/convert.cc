@@ -16,6 +16,7 @@
 #include "reconcilers/gates/limits.h"
 #include "reconcilers/gates/objects/people.h"
 #include "reconcilers/gates/promql.h"
+#include "reconcilers/gates/slo_series.h"
 
 namespace sluice::gates {
 namespace {
@@ -140,8 +141,14 @@ base::Status FillIndicator(const v1alpha1::ServiceLevelObjectiveSpec& spec, Indi
     SLUICE_ASSIGN_OR_RETURN(out.total, AboutSubject("indicator.ratio.total", ratio.total(), spec));
     return base::OkStatus();
   }
+  if (spec.indicator().has_raw_ratio()) {
+    const auto& raw = spec.indicator().raw_ratio();
+    out.raw_is_failure = raw.type() == "failure";
+    SLUICE_ASSIGN_OR_RETURN(out.raw, AboutSubject("indicator.rawRatio.query", raw.query(), spec));
+    return base::OkStatus();
+  }
   if (!spec.indicator().has_threshold()) {
-    return base::InvalidArgument("indicator: neither ratio nor threshold");
+    return base::InvalidArgument("indicator: neither ratio nor threshold nor rawRatio");
   }
   const auto& threshold = spec.indicator().threshold();
   SLUICE_ASSIGN_OR_RETURN(out.query,
@@ -239,11 +246,24 @@ base::StatusOr<Slo> SloFrom(const std::string& name,
       MethodFromName(spec.budgeting_method().empty() ? "Occurrences" : spec.budgeting_method());
   if (!method) return base::InvalidArgument("budgetingMethod: " + spec.budgeting_method());
   slo.method = *method;
-  SLUICE_ASSIGN_OR_RETURN(slo.window, Span("window", spec.window()));
+  if (spec.has_calendar()) {
+    SLUICE_ASSIGN_OR_RETURN(
+        slo.calendar,
+        Calendar::Parse(spec.window(), spec.calendar().start_time(), spec.calendar().time_zone()));
+    slo.window = slo.calendar->nominal();
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(slo.window, Span("window", spec.window()));
+  }
   SLUICE_ASSIGN_OR_RETURN(slo.target, Number("target", spec.target()));
   SLUICE_ASSIGN_OR_RETURN(slo.slice, Span("timeSliceWindow", spec.time_slice_window()));
   if (!spec.time_slice_target().empty()) {
     SLUICE_ASSIGN_OR_RETURN(slo.slice_target, Number("timeSliceTarget", spec.time_slice_target()));
+  }
+  // What has no events to count is read now and then, and each reading is an occurrence.
+  if (slo.method == BudgetingMethod::kOccurrences && !slo.indicator.CountsEvents()) {
+    slo.method = slo.indicator.raw.empty() ? BudgetingMethod::kTimeslices
+                                           : BudgetingMethod::kRatioTimeslices;
+    slo.slice = std::min(BaseWindow(scrape_interval), slo.window);
   }
   if (!spec.budget_policy().caution_below().empty()) {
     SLUICE_ASSIGN_OR_RETURN(slo.caution_below, Number("budgetPolicy.cautionBelow",

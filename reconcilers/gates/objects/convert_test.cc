@@ -10,6 +10,7 @@
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/service_level_objective.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
+#include "controller/base/time_format.h"
 #include "reconcilers/gates/gate_cases.h"
 
 namespace sluice::gates {
@@ -94,6 +95,51 @@ TEST(Convert, ReadsAnObjective) {
   EXPECT_EQ(slo->method, BudgetingMethod::kOccurrences);
   ASSERT_EQ(slo->alert_windows.size(), 1U);
   EXPECT_EQ(slo->alert_windows[0].long_window, seconds(20));
+}
+
+TEST(Convert, ReadsACalendarAndNamesWhatIsWrongWithIt) {
+  auto json = nlohmann::json::parse(kObjective);
+  json["window"] = "1Q";
+  json["calendar"] = {{"startTime", "2026-01-01 00:00:00"}, {"timeZone", "Europe/Zurich"}};
+  const auto read = [&] {
+    return SloFrom("x", Read<v1alpha1::ServiceLevelObjectiveSpec>(json.dump()), seconds(1));
+  };
+  const auto slo = read();
+  ASSERT_TRUE(slo.ok()) << slo.status().ToString();
+  EXPECT_EQ(slo->window, std::chrono::hours(24 * 90));
+  EXPECT_EQ(base::FormatRfc3339(slo->calendar.value().At(kNow).start), "2026-12-31T23:00:00Z");
+  json["calendar"]["startTime"] = "2026-02-30 00:00:00";
+  EXPECT_THAT(read().status().message(), HasSubstr("calendar.startTime"));
+  json.erase("calendar");
+  EXPECT_THAT(read().status().message(), HasSubstr("window"));
+}
+
+TEST(Convert, WhatHasNoEventsToCountIsReadOnceAMinute) {
+  auto json = nlohmann::json::parse(kObjective);
+  json["indicator"] = {{"rawRatio", {{"query", "avg(x{site=\"$site\"})"}, {"type", "failure"}}}};
+  const auto read = [&](seconds scrape) {
+    auto slo = SloFrom("x", Read<v1alpha1::ServiceLevelObjectiveSpec>(json.dump()), scrape);
+    EXPECT_TRUE(slo.ok()) << slo.status().ToString();
+    return *slo;
+  };
+  Slo slo = read(seconds(1));
+  EXPECT_EQ(slo.indicator.raw, "avg(x{site=\"phoenix\"})");
+  EXPECT_TRUE(slo.indicator.raw_is_failure);
+  EXPECT_EQ(slo.method, BudgetingMethod::kRatioTimeslices);
+  EXPECT_EQ(slo.slice, std::chrono::minutes(1));
+  json["indicator"]["rawRatio"]["type"] = "success";
+  json["window"] = "30m";
+  json.erase("alertWindows");
+  slo = read(seconds(30));
+  EXPECT_FALSE(slo.indicator.raw_is_failure);
+  EXPECT_EQ(slo.slice, std::chrono::minutes(2)) << "four scrapes";
+  json["window"] = "40s";
+  EXPECT_EQ(read(seconds(1)).slice, seconds(40)) << "no longer than the window";
+  json["indicator"] = {{"threshold", {{"query", "x"}, {"op", "lt"}, {"value", "500"}}}};
+  EXPECT_EQ(read(seconds(1)).method, BudgetingMethod::kTimeslices);
+  json["budgetingMethod"] = "RatioTimeslices";
+  json["timeSliceWindow"] = "20s";
+  EXPECT_EQ(read(seconds(1)).slice, seconds(20));
 }
 
 TEST(Convert, AnObjectiveThatCannotBeMeasuredNamesItsField) {

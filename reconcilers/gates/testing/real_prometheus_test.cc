@@ -5,6 +5,7 @@
 #include <functional>
 #include <thread>
 
+#include "controller/base/time_format.h"
 #include "reconcilers/gates/evaluate.h"
 #include "reconcilers/gates/gate_cases.h"
 #include "reconcilers/gates/gather.h"
@@ -39,6 +40,23 @@ Slo DemoSlo() {
   return slo;
 }
 
+// In periods of two hours of which one has passed, slices of five seconds: less than three of
+// 1440 may be bad.
+Slo PeriodSlo(base::WallTime now) {
+  Slo slo = DemoSlo();
+  slo.name = "phoenix-period";
+  slo.method = BudgetingMethod::kTimeslices;
+  slo.slice = seconds(5);
+  slo.slice_target = D("0.95");
+  slo.target = D("0.998");
+  std::string start = base::FormatRfc3339(now - std::chrono::hours(1));
+  start.replace(start.find('T'), 1, " ");
+  start.pop_back();
+  slo.calendar = Calendar::Parse("2h", start, "UTC").value();
+  slo.window = slo.calendar->nominal();
+  return slo;
+}
+
 class RealPrometheus : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -46,7 +64,9 @@ class RealPrometheus : public ::testing::Test {
     exporter_.Grow("requests_total{outcome=\"error\"}", 0);
     exporter_.Set("agents_wanted", "1");
     exporter_.Set("gauge", "0.1");
-    const std::string rules = RuleFileYaml({RulesFor(DemoSlo(), {})});
+    const Slo period = PeriodSlo(clock_.Wall());
+    const std::string rules =
+        RuleFileYaml({RulesFor(DemoSlo(), {}, clock_.Wall()), RulesFor(period, {}, clock_.Wall())});
     auto started = PrometheusProcess::Start(exporter_.port(), rules);
     ASSERT_TRUE(started.ok()) << started.status().ToString();
     prometheus_ = *std::move(started);
@@ -56,6 +76,7 @@ class RealPrometheus : public ::testing::Test {
     input_.site = "phoenix";
     input_.scrape_interval = seconds(1);
     input_.slos.emplace("read-availability", DemoSlo());
+    input_.slos.emplace("period", period);
   }
 
   GateResult Look(const Gate& gate) {
@@ -156,6 +177,34 @@ TEST_F(RealPrometheus, TheDemosBudgetBurnsFailsAndIsExhausted) {
   ASSERT_TRUE(recorded.ok());
   ASSERT_EQ(recorded->series.size(), 1U);
   EXPECT_LT(*Decimal::Parse(recorded->series[0].points[0].value), D("0"));
+}
+
+// Errors that go on for longer than the period allows use up its budget; then it stays as it is,
+// and what the rules recorded is what the gate read.
+TEST_F(RealPrometheus, ACalendarsBudgetIsReadAndRecorded) {
+  Gate budget = cases::SloGate();
+  budget.slo_template = "period";
+  Await(budget, Cause::kMet);
+  exporter_.Grow("requests_total{outcome=\"error\"}", 1000);
+  Await(budget, Cause::kGateFailed);
+  EXPECT_GT(*Decimal::Parse(Look(budget).value), D("0")) << "slice by slice, not all at once";
+  Await(budget, Cause::kBudgetExhausted, seconds(60));
+  exporter_.Grow("requests_total{outcome=\"error\"}", 0);
+  const auto recorded = [&]() -> std::string {
+    const auto answer = provider_->Query(
+        "slo:sluice_error_budget_remaining:ratio{slo=\"phoenix-period\"}", clock_.Wall(), {});
+    return answer.ok() && answer->series.size() == 1
+               ? Decimal::Parse(answer->series[0].points[0].value)->Rounded(6)
+               : "";
+  };
+  const auto read = [&] { return Decimal::Parse(Look(budget).value)->Rounded(6); };
+  // Once the errors have left the last bad slice, neither moves any more.
+  const auto end = clock_.Mono() + seconds(30);
+  while (read() != recorded() && clock_.Mono() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // between two looks
+  }
+  EXPECT_EQ(read(), recorded());
+  EXPECT_EQ(Look(budget).cause(), Cause::kBudgetExhausted);
 }
 
 // A dead agent reports no errors; the total counts the agents that should be there.
