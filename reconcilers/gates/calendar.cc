@@ -64,12 +64,13 @@ struct Calendar::Rule {
 base::StatusOr<Calendar> Calendar::Parse(const std::string& window, const std::string& start,
                                          const std::string& time_zone) {
   auto rule = std::make_shared<Rule>();
-  const char* const last = window.empty() ? window.data() : window.data() + window.size() - 1;
-  const auto [end, error] = std::from_chars(window.data(), last, rule->count);
   const auto unit = std::find_if(kUnits.begin(), kUnits.end(), [&](const CalendarUnit& u) {
     return !window.empty() && u.name == window.back();
   });
-  if (error != std::errc() || end != last || unit == kUnits.end() || rule->count < 1) {
+  (void)std::from_chars(window.data(), window.data() + window.size(), rule->count);
+  // What could not be read as a number leaves another text than was given.
+  if (unit == kUnits.end() || rule->count < 1 ||
+      fmt::format("{}{}", rule->count, unit->name) != window) {
     return InvalidArgument(fmt::format(
         "window: {}: a calendar's is a number and one of m, h, d, w, M, Q and Y", window));
   }
@@ -78,10 +79,12 @@ base::StatusOr<Calendar> Calendar::Parse(const std::string& window, const std::s
     return InvalidArgument(fmt::format("window: {}: longer than five years", window));
   }
   std::string text = start;
-  if (text.size() > 10 && text[10] == ' ') text[10] = 'T';
-  // What comes back differs where the text was no date, as the 30th of February.
-  if (!absl::ParseCivilTime(text, &rule->start) || absl::FormatCivilTime(rule->start) != text ||
-      rule->start.year() < 1970 || rule->start.year() >= 2200) {
+  std::replace(text.begin(), text.end(), ' ', 'T');
+  (void)absl::ParseCivilTime(text, &rule->start);
+  // What could not be read, or is no date as the 30th of February, comes back different.
+  std::string again = absl::FormatCivilTime(rule->start);
+  std::replace(again.begin(), again.end(), 'T', ' ');
+  if (again != start || rule->start.year() < 1970 || rule->start.year() >= 2200) {
     return InvalidArgument(
         fmt::format("calendar.startTime: {}: not a time like 2026-01-01 00:00:00", start));
   }

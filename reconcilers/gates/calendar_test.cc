@@ -102,12 +102,14 @@ TEST(Calendar, NamesWhatItCannotRead) {
     return Calendar::Parse(window, start, zone).status().message();
   };
   const std::string start = "2026-01-01 00:00:00";
-  for (const char* window : {"", "M", "1", "0M", "-1d", "1s", "1d12h", "1.5d", "99999999999M"}) {
+  for (const char* window :
+       {"", "M", "1", "0M", "01M", "-1d", "1s", "1d12h", "1.5d", "99999999999M"}) {
     EXPECT_THAT(told(window, start, "UTC"), HasSubstr("window: ")) << window;
   }
   EXPECT_THAT(told("6Y", start, "UTC"), HasSubstr("longer than five years"));
-  for (const char* wrong : {"", "2026-01-01", "2026-02-30 00:00:00", "2026-01-01 24:00:00",
-                            "2026-01-01 00:00:00Z", "1969-12-31 00:00:00", "2200-01-01 00:00:00"}) {
+  for (const char* wrong :
+       {"", "2026-01-01", "2026-02-30 00:00:00", "2026-01-01 24:00:00", "2026-01-01 00:00:00Z",
+        "2026-01-01T00:00:00", "1969-12-31 00:00:00", "2200-01-01 00:00:00"}) {
     EXPECT_THAT(told("1M", wrong, "UTC"), HasSubstr("calendar.startTime: ")) << wrong;
   }
   EXPECT_THAT(told("1M", start, "Mars/Base"), HasSubstr("calendar.timeZone: "));

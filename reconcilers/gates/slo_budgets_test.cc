@@ -76,11 +76,11 @@ TEST(SloRules, BudgetsAreWhatOneWorksOutByHandAtEdgesInGapsAndWithFewRequests) {
                                    RulesFor(Sliced(BudgetingMethod::kTimeslices), {}, kNow),
                                    RulesFor(Sliced(BudgetingMethod::kRatioTimeslices), {}, kNow)};
   folder.Write("rules.yaml", RuleFileYaml(groups));
-  struct Case {
+  struct Gaps {
     const char *all, *ok;
     std::vector<std::array<const char*, 4>> budgets;  // at, events, sliced, mean
   };
-  const std::vector<Case> cases = {
+  const std::vector<Gaps> cases = {
       {"0+150x100",
        "0+150x36 5535+135x3 6090+150x60",
        {{"19m", "0.9", "0", "0.9"}, {"20m", "1", "1", "1"}}},
@@ -92,7 +92,7 @@ TEST(SloRules, BudgetsAreWhatOneWorksOutByHandAtEdgesInGapsAndWithFewRequests) {
        {{"10m", "0.9944", "0", "0"}}},
   };
   std::string text = "rule_files: [rules.yaml]\nevaluation_interval: 15s\ntests:\n";
-  for (const Case& each : cases) {
+  for (const Gaps& each : cases) {
     text += fmt::format(
         "- interval: 15s\n  input_series:\n  - {{series: all, values: '{}'}}\n"
         "  - {{series: ok, values: '{}'}}\n  promql_expr_test:\n",
