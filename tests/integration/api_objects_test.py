@@ -3,6 +3,10 @@
 a message that names the field and the rule. Everything is a dry run unless a rule needs an old
 object. Samples: api/testdata/README.md."""
 import copy
+import json
+import os
+import pathlib
+import subprocess
 import sys
 import unittest
 
@@ -11,6 +15,7 @@ import mutations
 from apiserver import GROUP, ROOT
 
 TESTDATA = ROOT / "api/testdata"
+BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/release"))
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
 YAML = "application/yaml"
 
@@ -126,6 +131,16 @@ class ApiObjects(unittest.TestCase):
             self.assertEqual(patch({"region": "us-east-1"}).code, 200)
         finally:
             self.server.call("DELETE", f"{GROUP}sites/{name}")
+
+    def test_what_comes_of_open_slo_is_taken(self):
+        for path in sorted((ROOT / "reconcilers/openslo/testdata").glob("*.yaml")):
+            imported = subprocess.run([BUILD / "bin/kubectl-sluice", "slo", "import", path],
+                                      capture_output=True, text=True, timeout=30)
+            self.assertEqual(imported.returncode, 0, imported.stderr)
+            for item in json.loads(imported.stdout)["items"]:
+                with self.subTest(document=path.name, name=item["metadata"]["name"]):
+                    answer = self.create("servicelevelobjectives", item)
+                    self.assertEqual(answer.code, 201, answer.message)
 
     def test_the_examples_and_the_shipped_plan_are_taken(self):
         files = sorted((ROOT / "docs/examples").glob("*.yaml"))
