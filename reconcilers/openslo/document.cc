@@ -90,8 +90,11 @@ base::StatusOr<std::vector<json>> ReadYaml(const std::string& text) {
     Reader reader;
     for (const YAML::Node& node : YAML::LoadAll(text)) {
       if (node.IsNull() || !node.IsDefined()) continue;
-      if (out.size() == kMaxDocuments) return base::InvalidArgument("too many documents");
-      out.push_back(reader.Value(node, 0));
+      json value = reader.Value(node, 0);
+      // A list is as many documents: the specification's own examples are written so.
+      if (!value.is_array()) value = json::array({std::move(value)});
+      for (json& each : value) out.push_back(std::move(each));
+      if (out.size() > kMaxDocuments) return base::InvalidArgument("too many documents");
     }
     return out;
   } catch (const std::exception& e) {

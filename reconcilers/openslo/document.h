@@ -10,7 +10,7 @@
 
 namespace sluice::openslo {
 
-// Documents of one file, in order; empty ones are left out.
+// Documents of one file, in order; empty ones are left out, and a list is as many as it has items.
 // Errors: InvalidArgument with line and column (no YAML, too large, too deep, keys that are no
 // text).
 base::StatusOr<std::vector<nlohmann::json>> ReadYaml(const std::string& text);

@@ -37,12 +37,13 @@ std::string Lower(std::string text) {
 class SloImport {
  public:
   SloImport(const json& document, const std::map<Key, json>& all, const ImportOptions& options,
-            Problems problems, std::vector<std::string>& objects)
+            Problems problems, Problems warnings, std::vector<std::string>& objects)
       : spec_(At(document, "spec")),
         metadata_(At(document, "metadata")),
         all_(all),
         options_(options),
         problems_(std::move(problems)),
+        warnings_(std::move(warnings)),
         objects_(objects) {}
 
   void Run() {
@@ -166,11 +167,11 @@ class SloImport {
 
   const json* Resolve(const json& item, const char* kind, const char* reference,
                       const std::string& at) {
-    const std::string name = Text(item, reference);
+    const std::string name = item.is_string() ? item.get<std::string>() : Text(item, reference);
     if (name.empty()) {
       std::vector<Problem> wrong;
       if (Text(item, "kind") != kind) {
-        problems_.Add(at, fmt::format("must be a whole {} or a {}", kind, reference));
+        problems_.Add(at, fmt::format("must be a whole {}, or its name as {}", kind, reference));
         return nullptr;
       }
       Problems inside(wrong, "");
@@ -192,8 +193,11 @@ class SloImport {
   void Alert(const json& spec, const std::string& at, json& windows) {
     const json& condition = At(spec, "condition");
     const std::string op = Text(condition, "op");
-    if (!op.empty() && op != "gt" && op != "gte") {
-      problems_.Add(at, "a burn rate alerts when it is high: its condition's op must be gt or gte");
+    // The specification's own example alerts when the rate "exceeds 2", and writes lte.
+    if (op == "lt" || op == "lte") {
+      warnings_.Add(at, fmt::format("op {} is read as what is still well: a burn rate alerts when "
+                                    "it is above the threshold",
+                                    op));
     }
     const std::string severity = Lower(Text(spec, "severity"));
     windows.push_back(
@@ -318,6 +322,7 @@ class SloImport {
   const std::map<Key, json>& all_;
   const ImportOptions& options_;
   Problems problems_;
+  Problems warnings_;
   std::vector<std::string>& objects_;
   std::string at_;
   const json* about_ = nullptr;  // the indicator's metadata
@@ -347,7 +352,9 @@ Imported Import(const std::vector<Document>& documents, const ImportOptions& opt
   // References to documents that are wrong themselves would only repeat it.
   if (!out.problems.empty()) return out;
   for (const auto& [name, slo] : slos) {
-    SloImport(slo, all, options, Problems(out.problems, name), out.objects).Run();
+    SloImport(slo, all, options, Problems(out.problems, name), Problems(out.warnings, name),
+              out.objects)
+        .Run();
   }
   if (out.problems.empty() && slos.empty()) {
     out.problems.push_back({"", "", "there is no SLO among the documents"});

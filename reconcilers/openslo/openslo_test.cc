@@ -47,7 +47,8 @@ TEST_P(RoundTrip, WhatIsImportedIsMeasuredByTheEvaluator) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, RoundTrip,
-                         ::testing::Values("checkout.yaml", "slices.yaml", "calendar.yaml"));
+                         ::testing::Values("checkout.yaml", "slices.yaml", "calendar.yaml",
+                                           "list.yaml"));
 
 TEST(OpenSlo, EachObjectiveBecomesAnObjectWithEverythingThatMeasures) {
   const Imported imported = ImportOf(Load("checkout.yaml"));
@@ -242,5 +243,26 @@ TEST(OpenSlo, TheDocumentIsNamedAndTheSubjectMayComeFromOutside) {
   EXPECT_EQ(SpecOf(imported.objects[2])["subjectRef"]["name"], "denver");
   EXPECT_THAT(Told(ImportOf({})), HasSubstr("no SLO"));
 }
+TEST(OpenSlo, AListIsAsManyDocumentsAndShortWaysToWriteThemAreRead) {
+  const std::vector<json> documents = Load("list.yaml");
+  ASSERT_THAT(documents, SizeIs(6));
+  const Imported imported = ImportOf(documents);
+  ASSERT_THAT(imported.problems, IsEmpty()) << Told(imported);
+  ASSERT_THAT(imported.objects, SizeIs(1));
+  const json spec = SpecOf(imported.objects[0]);
+  EXPECT_EQ(spec["alertWindows"], json::parse(R"([{"severity": "Page", "factor": "6",
+      "longWindow": "1h", "shortWindow": "5m"}])"));
+  EXPECT_EQ(spec["indicator"]["ratio"]["good"],
+            R"(sum(rate(ingest_batches_total{result="ok"}[$window])))");
+  std::string warned;
+  for (const Problem& p : imported.warnings)
+    warned += p.document + ": " + p.field + " " + p.rule + "\n";
+  EXPECT_THAT(imported.warnings, SizeIs(2)) << warned;
+  EXPECT_THAT(warned, HasSubstr("document 5: spec.connectionDetails[1].token was left out"));
+  EXPECT_THAT(warned, HasSubstr("document 1: spec.alertPolicies[0] op lte is read as"));
+  EXPECT_THAT(imported.objects[0], ::testing::Not(HasSubstr("s3cret")));
+  EXPECT_THAT(imported.objects[0], HasSubstr("prometheus.example.com:9090"));
+}
+
 }  // namespace
 }  // namespace sluice::openslo

@@ -176,8 +176,6 @@ TEST(OpenSlo, RefusesWithDocumentFieldAndRule) {
        "object's name"},
       {"slices.yaml", 2, [](json& d) { d["metadata"]["name"] = "read-slices"; }, "metadata.name",
        "given twice"},
-      {"checkout.yaml", 5, [](json& d) { SPEC["condition"]["op"] = "lt"; }, "spec.alertPolicies[0]",
-       "gt or gte"},
       {"checkout.yaml", 7,
        [](json& d) { d["metadata"]["annotations"]["sluice.dev/min-events"] = "1.5"; },
        "sluice.dev/min-events", "whole number"},

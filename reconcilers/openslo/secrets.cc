@@ -33,20 +33,8 @@ std::string Bare(const std::string& text) {
   return at == std::string::npos || at < begin ? bare : bare.substr(0, begin) + bare.substr(at + 1);
 }
 
-}  // namespace
-
-json WithoutSecrets(const json& document, Problems& warnings) {
-  if (Text(document, "kind") != "DataSource") return document;
-  const json& details = At(At(document, "spec"), "connectionDetails");
-  if (details.is_null()) return document;
-  json out = document;
-  json& kept = out["spec"]["connectionDetails"];
-  kept = json::object();
-  const std::string field = "spec.connectionDetails";
-  if (!details.is_object()) {
-    warnings.Add(field, "was left out: it may hold a secret");
-    return out;
-  }
+json HarmlessOf(const json& details, const std::string& field, Problems& warnings) {
+  json kept = json::object();
   for (const auto& [name, value] : details.items()) {
     const std::string at = fmt::format("{}.{}", field, name);
     if (!IsHarmless(name) || value.is_object() || value.is_array()) {
@@ -58,6 +46,33 @@ json WithoutSecrets(const json& document, Problems& warnings) {
       kept[name] = value;
     }
   }
+  return kept;
+}
+
+}  // namespace
+
+json WithoutSecrets(const json& document, Problems& warnings) {
+  if (Text(document, "kind") != "DataSource") return document;
+  const json& details = At(At(document, "spec"), "connectionDetails");
+  if (details.is_null()) return document;
+  json out = document;
+  json& kept = out["spec"]["connectionDetails"];
+  const std::string field = "spec.connectionDetails";
+  if (details.is_object()) {
+    kept = HarmlessOf(details, field, warnings);
+    return out;
+  }
+  // A list of such maps is another way to write it.
+  kept = json::array();
+  for (std::size_t i = 0; details.is_array() && i < details.size(); ++i) {
+    const std::string at = fmt::format("{}[{}]", field, i);
+    if (details[i].is_object()) {
+      kept.push_back(HarmlessOf(details[i], at, warnings));
+    } else {
+      warnings.Add(at, "was left out: it may hold a secret");
+    }
+  }
+  if (!details.is_array()) warnings.Add(field, "was left out: it may hold a secret");
   return out;
 }
 
