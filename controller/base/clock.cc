@@ -1,6 +1,7 @@
 #include "controller/base/clock.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace sluice::base {
 
@@ -21,7 +22,7 @@ bool FakeClock::WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_var
   Waiter* self = nullptr;
   {
     std::lock_guard guard(mutex_);
-    self = &waiters_.emplace_back(Waiter{lock.mutex(), &cv, {}});
+    self = &waiters_.emplace_back(Waiter{lock.mutex(), &cv, {}, 0});
   }
   cv.wait(lock, [&] {
     if (ready()) return true;
@@ -30,25 +31,35 @@ bool FakeClock::WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_var
     self->looked_at = mono_;
     return false;
   });
+  // Advance() may be about to wake it, and both are the caller's to destroy once this returns.
+  lock.unlock();
   {
-    std::lock_guard guard(mutex_);
+    std::unique_lock guard(mutex_);
+    told_.wait(guard, [&] { return self->telling == 0; });
     waiters_.remove_if([&](const Waiter& waiter) { return &waiter == self; });
   }
+  lock.lock();
   return ready();
 }
 
 void FakeClock::Advance(Duration by) {
-  std::list<Waiter> waiters;
+  std::vector<Waiter*> waiters;
   {
     std::lock_guard lock(mutex_);
     wall_ += std::chrono::duration_cast<WallTime::duration>(by);
     mono_ += by;
-    waiters = waiters_;
+    for (Waiter& waiter : waiters_) {
+      ++waiter.telling;
+      waiters.push_back(&waiter);
+    }
   }
-  for (const Waiter& waiter : waiters) {
+  for (Waiter* waiter : waiters) {
     // Taking the waiter's mutex orders this notify after its check of the old time.
-    { std::lock_guard lock(*waiter.mutex); }
-    waiter.cv->notify_all();
+    { std::lock_guard lock(*waiter->mutex); }
+    waiter->cv->notify_all();
+    std::lock_guard lock(mutex_);
+    --waiter->telling;
+    told_.notify_all();
   }
 }
 

@@ -58,11 +58,13 @@ class FakeClock final : public Clock {
     std::mutex* mutex;
     std::condition_variable* cv;
     MonoTime looked_at;  // mono_ when it last decided to go on waiting
+    int telling;         // calls of Advance() that are about to wake it
   };
   mutable std::mutex mutex_;
   WallTime wall_;
   MonoTime mono_;
   std::list<Waiter> waiters_;
+  std::condition_variable told_;
 };
 
 }  // namespace sluice::base

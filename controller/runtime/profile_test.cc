@@ -119,7 +119,9 @@ TEST(Profile, NamesTheFunctionThatBurnsTheCpuAndWhoCalledIt) {
   }
   EXPECT_GE(inside, 5U);
   EXPECT_GE(inside * 2, all) << "nothing else has work to do";
+#ifndef SLUICE_THREAD_SANITIZED  // its handler stands between: the walk ends there
   EXPECT_GT(deepest, 2U) << "the stack leads to whoever called it";
+#endif
   EXPECT_THAT(maps, HasSubstr(std::filesystem::read_symlink("/proc/self/exe").string()))
       << "what the reader needs to give addresses names";
 }

@@ -215,14 +215,8 @@ TEST(AuthCorners, PresignedLinksForElsewhereExpiredOrWithMoreThanWasSigned) {
 }
 
 // A sanitizer's own code does not take the same steps each time.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SLUICE_SANITIZED
 constexpr bool kInstrumented = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kInstrumented = true;
-#else
-constexpr bool kInstrumented = false;
-#endif
 #else
 constexpr bool kInstrumented = false;
 #endif

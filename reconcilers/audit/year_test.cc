@@ -27,14 +27,8 @@ using namespace gates::cases;  // NOLINT: its builders
 using std::chrono::hours;
 
 // Under a sanitizer, ten times slower, six weeks have to do.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SLUICE_SANITIZED
 constexpr int kDays = 45;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr int kDays = 45;
-#else
-constexpr int kDays = 365;
-#endif
 #else
 constexpr int kDays = 365;
 #endif
