@@ -20,6 +20,7 @@ struct AgentOptions {
   std::string image;
   std::string image_pull_policy = "IfNotPresent";
   std::vector<std::string> image_pull_secrets;  // names, in each site's namespace
+  std::string seccomp_profile;     // of the nodes' kubelets; empty: the runtime's default
   std::string control_endpoint;    // host:port of the control stream, as nodes reach it
   std::string enrolment_endpoint;  // host:port of enrolment
   std::string trust_pem;           // CA certificates agents trust the controller by

@@ -120,6 +120,11 @@ std::string EnrolmentEndpoint(const Inputs& in, const AgentOptions& options) {
          options.enrolment_endpoint.substr(options.enrolment_endpoint.rfind(':'));
 }
 
+json SeccompProfile(const AgentOptions& options) {
+  if (options.seccomp_profile.empty()) return {{"type", "RuntimeDefault"}};
+  return {{"type", "Localhost"}, {"localhostProfile", options.seccomp_profile}};
+}
+
 json Container(const Inputs& in, const AgentOptions& options) {
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   const v1alpha1::AgentRelease& release = in.site->spec().release();
@@ -165,7 +170,7 @@ json Container(const Inputs& in, const AgentOptions& options) {
             {"allowPrivilegeEscalation", false},
             {"readOnlyRootFilesystem", true},
             {"capabilities", {{"drop", json::array({"ALL"})}}},
-            {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+            {"seccompProfile", SeccompProfile(options)}}},
           {"startupProbe", Probe(profile.metrics_port(), "/healthz", 1, 60)},
           {"livenessProbe", Probe(profile.metrics_port(), "/healthz", 10, 6)},
           {"readinessProbe", Probe(profile.metrics_port(), "/readyz", 2, 2)},

@@ -242,6 +242,19 @@ TEST_F(SiteTest, AgentsRunWithoutPrivilegesAndDeclareNoPorts) {
   EXPECT_EQ(daemon_set.at("/metadata/ownerReferences/0/uid"_json_pointer), "u1");
 }
 
+TEST_F(SiteTest, AgentsRunUnderTheRuntimesSeccompProfileUnlessAnotherIsNamed) {
+  const auto profile = [this] {
+    for (const WantedObject& object : WantedObjects(in_, options_))
+      if (object.resource.kind == "DaemonSet")
+        return json::parse(object.json)
+            .at("/spec/template/spec/containers/0/securityContext/seccompProfile"_json_pointer);
+    return json();
+  };
+  EXPECT_EQ(profile(), json({{"type", "RuntimeDefault"}}));
+  options_.seccomp_profile = "profiles/agent.json";
+  EXPECT_EQ(profile(), json({{"type", "Localhost"}, {"localhostProfile", "profiles/agent.json"}}));
+}
+
 TEST_F(SiteTest, AgentsDialTheControllerWhereTheSiteSaysItIs) {
   options_.control_endpoint = "sluice.svc:9443";
   options_.enrolment_endpoint = "sluice.svc:9444";

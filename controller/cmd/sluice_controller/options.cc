@@ -101,6 +101,15 @@ Status Lineage(std::string& target, const std::string& value) {
   return Text(target, value);
 }
 
+// The API server wants a path below the kubelet's folder.
+Status ProfilePath(std::string& target, const std::string& value) {
+  if (value.starts_with('/') || value.find("..") != std::string::npos) {
+    return InvalidArgument("takes a path below the kubelet's folder of profiles, not \"" + value +
+                           "\"");
+  }
+  return Text(target, value);
+}
+
 Status PullPolicy(std::string& target, const std::string& value) {
   if (value != "IfNotPresent" && value != "Always" && value != "Never") {
     return InvalidArgument("takes IfNotPresent, Always or Never, not \"" + value + "\"");
@@ -153,6 +162,8 @@ const std::vector<Flag>& Flags() {
          o.agent_pull_secrets.push_back(v);
          return base::OkStatus();
        }},
+      {"agent-seccomp-profile", "FILE", "of the nodes' kubelets (the runtime's default)",
+       [](O& o, S v) { return ProfilePath(o.agent_seccomp_profile, v); }},
       {"external-gate-host", "HOST[:PORT]", "that external gates may ask; repeatable (none)",
        [](O& o, S v) {
          o.external_gates.push_back(v);

@@ -34,6 +34,7 @@ struct Options {
   std::string agent_image = "sluice/sluice-agent:latest";
   std::string agent_pull_policy = "IfNotPresent";
   std::vector<std::string> agent_pull_secrets;
+  std::string agent_seccomp_profile;  // of the nodes' kubelets; empty: the runtime's default
   std::chrono::seconds agent_certificate{24 * 3600};
   std::string audit_directory;  // empty: no files
   bool audit_stdout = true;

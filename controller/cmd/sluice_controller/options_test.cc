@@ -30,6 +30,11 @@ TEST(Options, AWrongFlagIsNamedInOneLine) {
   EXPECT_EQ(ErrorOf({"--log-format=xml"}), "--log-format takes json or text, not \"xml\"");
   EXPECT_EQ(ErrorOf({"--metrics-address=8080"}), "--metrics-address takes HOST:PORT, not \"8080\"");
   EXPECT_EQ(ErrorOf({"--control-address="}), "--control-address takes HOST:PORT, not \"\"");
+  for (const std::string path : {"/etc/agent.json", "a/../../b"})
+    EXPECT_EQ(
+        ErrorOf({"--agent-seccomp-profile=" + path}),
+        "--agent-seccomp-profile takes a path below the kubelet's folder of profiles, not \"" +
+            path + "\"");
   EXPECT_EQ(ErrorOf({"--leader-elect=maybe"}), "--leader-elect takes true or false, not \"maybe\"");
 }
 

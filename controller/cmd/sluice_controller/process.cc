@@ -96,6 +96,7 @@ site::AgentOptions AgentOptionsOf(const Options& options, const std::string& ns,
   agent.image = options.agent_image;
   agent.image_pull_policy = options.agent_pull_policy;
   agent.image_pull_secrets = options.agent_pull_secrets;
+  agent.seccomp_profile = options.agent_seccomp_profile;
   agent.control_endpoint = !options.control_endpoint.empty()
                                ? options.control_endpoint
                                : host + PortOf(options.control_address);

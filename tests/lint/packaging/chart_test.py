@@ -114,6 +114,9 @@ class Rendered(unittest.TestCase):
                             ("monitoring.dashboard", "sluice-dashboard")):
             self.assertIn(kind, self.render(), value)
             self.assertNotIn(kind, self.render("--set", f"{value}=false"), value)
+        self.assertNotIn("--agent-seccomp-profile", self.render())
+        self.assertIn("--agent-seccomp-profile=profiles/agent.json",
+                      self.render("--set", "agents.seccompProfile=profiles/agent.json"))
         none = self.render("--set", "audit.files=none")
         self.assertNotIn("--audit-directory", none)
         self.assertNotIn("volumeMounts", none)
@@ -157,6 +160,8 @@ class Refused(unittest.TestCase):
         "agents.controlPort=9444": "agents.enrolmentPort: must differ",
         "agents.enrolmentPort=8080": "agents.enrolmentPort: 8080 is taken",
         "agents.endpoint=https://x:9443": "/agents/endpoint",
+        "agents.seccompProfile=/agent.json": "/agents/seccompProfile",
+        "agents.seccompProfile=a/../b": "/agents/seccompProfile",
         "agents.certificateSeconds=1": "/agents/certificateSeconds",
         "gates.externalHosts[0]=http://x/": "/gates/externalHosts/0",
         "alertmanager.enabled=true": "alertmanager.tokenSecret: name the Secret",
