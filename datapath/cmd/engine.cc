@@ -6,8 +6,12 @@
 
 namespace sluice::cmd {
 
-Engine::Engine(base::Clock& clock, std::string site, std::string metrics_address)
-    : clock_(clock), site_(std::move(site)), metrics_address_(std::move(metrics_address)) {}
+Engine::Engine(base::Clock& clock, std::string site, std::string metrics_address,
+               ring::PollerKind poller)
+    : clock_(clock),
+      site_(std::move(site)),
+      metrics_address_(std::move(metrics_address)),
+      poller_(poller) {}
 
 Engine::~Engine() { Stop(base::Duration::zero()); }
 
@@ -36,7 +40,8 @@ base::Status Engine::Take(control::ConfigPtr config) {
   if (server != nullptr) return server->Apply(std::move(config));
   if (admin_ == nullptr && !config->metrics.address.empty())
     SLUICE_RETURN_IF_ERROR(OpenPages(config->metrics.address));
-  auto created = serve::Server::Create(std::move(config), clock_, {});
+  auto created =
+      serve::Server::Create(std::move(config), clock_, {.upstream = {}, .poller = poller_});
   if (!created.ok()) return created.status();
   std::lock_guard lock(mutex_);
   server_ = std::move(created).value();

@@ -20,7 +20,8 @@ class Engine {
  public:
   // `metrics_address`: where the pages are served from the start; empty: where the first
   // configuration says.
-  Engine(base::Clock& clock, std::string site, std::string metrics_address);
+  Engine(base::Clock& clock, std::string site, std::string metrics_address,
+         ring::PollerKind poller);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -43,6 +44,7 @@ class Engine {
   base::Clock& clock_;
   const std::string site_;
   const std::string metrics_address_;
+  const ring::PollerKind poller_;
   mutable std::mutex mutex_;
   std::shared_ptr<serve::Server> server_;  // guarded by mutex_
   bool draining_ = false;                  // guarded by mutex_

@@ -44,6 +44,17 @@ base::Status TakeSeconds(Flags& flags, std::string value) {
   return base::OkStatus();
 }
 
+base::Status TakePoller(Flags& flags, std::string value) {
+  using ring::PollerKind;
+  for (const PollerKind kind : {PollerKind::kAuto, PollerKind::kEpoll, PollerKind::kIoUring}) {
+    if (value != ring::PollerKindName(kind)) continue;
+    flags.poller = kind;
+    return base::OkStatus();
+  }
+  return base::InvalidArgument(
+      fmt::format("--poller must be auto, epoll or io_uring, not \"{}\"", value));
+}
+
 base::Status TakeWord(std::string_view name, std::string_view value, std::string_view usual,
                       std::string_view other, bool* is_other) {
   *is_other = value == other;
@@ -52,7 +63,7 @@ base::Status TakeWord(std::string_view name, std::string_view value, std::string
       fmt::format("{} must be {} or {}, not \"{}\"", name, usual, other, value));
 }
 
-constexpr std::array<Option, 13> kOptions = {{
+constexpr std::array<Option, 14> kOptions = {{
     {"--config", "FILE", "configuration as YAML; runs without a controller",
      TakeText<&Flags::config>},
     {"--control", "HOST:PORT", "the controller's stream", TakeList<&Flags::control>},
@@ -67,6 +78,8 @@ constexpr std::array<Option, 13> kOptions = {{
     {"--metrics", "ADDRESS", "metrics and health, instead of the configuration's",
      TakeText<&Flags::metrics>},
     {"--drain-seconds", "N", "how long answers may take to end at the stop (25)", TakeSeconds},
+    {"--poller", "auto|epoll|io_uring", "how loops wait; epoll where io_uring is refused (auto)",
+     TakePoller},
     {"--log-format", "text|json", "default text",
      [](Flags& flags, std::string value) {
        return TakeWord("--log-format", value, "text", "json", &flags.log_json);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controller/base/status.h"
+#include "datapath/ring/poller.h"
 
 namespace sluice::cmd {
 
@@ -23,10 +24,11 @@ struct Flags {
   std::string run_dir = "/run/sluice";  // --run-dir: credentials, on tmpfs
   std::string site;
   std::string node;
-  std::string metrics;             // --metrics: instead of the configuration's
-  std::chrono::seconds drain{25};  // --drain-seconds
-  bool log_json = false;           // --log-format json
-  bool log_debug = false;          // --log-level debug
+  std::string metrics;                                // --metrics: instead of the configuration's
+  std::chrono::seconds drain{25};                     // --drain-seconds
+  ring::PollerKind poller = ring::PollerKind::kAuto;  // --poller
+  bool log_json = false;                              // --log-format json
+  bool log_debug = false;                             // --log-level debug
 };
 
 // `arguments` without the program's name. Accepts "--name value" and "--name=value".

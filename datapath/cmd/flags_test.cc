@@ -31,6 +31,12 @@ TEST(Flags, WhatTheDaemonSetGivesIsUnderstood) {
   EXPECT_EQ(flags->enrolment, std::vector<std::string>{"a:2"});
 }
 
+TEST(Flags, ThePollerIsAutoUnlessNamed) {
+  EXPECT_EQ(Parse({"--config", "a"})->poller, ring::PollerKind::kAuto);
+  EXPECT_EQ(Parse({"--config", "a", "--poller", "epoll"})->poller, ring::PollerKind::kEpoll);
+  EXPECT_EQ(Parse({"check", "--poller=io_uring"})->poller, ring::PollerKind::kIoUring);
+}
+
 TEST(Flags, StatusNeedsToKnowWhomToAsk) {
   auto flags = Parse({"status", "--metrics", "127.0.0.1:9464"});
   ASSERT_TRUE(flags.ok()) << flags.status().ToString();
@@ -52,6 +58,8 @@ TEST(Flags, NameWhatIsWrong) {
   EXPECT_NE(message({"--config", "a", "--drain-seconds", "-1"}).find("0 to 3600"),
             std::string::npos);
   EXPECT_NE(message({"--config", "a", "--log-format", "xml"}).find("text or json"),
+            std::string::npos);
+  EXPECT_NE(message({"--config", "a", "--poller", "kqueue"}).find("auto, epoll or io_uring"),
             std::string::npos);
 }
 

@@ -54,11 +54,15 @@ Finding CheckMemfd() {
           "a kernel of 5.14 or newer is needed"};
 }
 
-Finding CheckIoUring() {
-  const auto disabled = base::ReadFile("/proc/sys/kernel/io_uring_disabled", 16);
-  if (disabled.ok() && disabled->substr(0, 1) != "0")
-    return {Level::kOk, "io_uring: off (sysctl kernel.io_uring_disabled); epoll is used", ""};
-  return {Level::kOk, "poller: epoll", ""};
+Finding CheckPoller(ring::PollerKind wanted) {
+  const ring::PollerChoice choice = ring::ChoosePoller(wanted);
+  const std::string what =
+      fmt::format("poller: {} ({})", ring::PollerKindName(choice.kind), choice.why);
+  if (wanted != ring::PollerKind::kIoUring || choice.kind == wanted) return {Level::kOk, what, ""};
+  return {Level::kWarning, what,
+          "allow io_uring_setup and io_uring_enter in the seccomp profile, set "
+          "sysctl kernel.io_uring_disabled to 0, take a kernel of 6.1 or newer, or leave out "
+          "--poller"};
 }
 
 // The DRAM tier is touched ahead, not locked: it holds as long as nobody takes idle pages away.
@@ -174,8 +178,9 @@ std::vector<Finding> CheckCertificates(const control::Listen& listener, base::Wa
   return findings;
 }
 
-std::vector<Finding> Preflight(const control::Config* config, base::WallTime now) {
-  std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckIoUring(),
+std::vector<Finding> Preflight(const control::Config* config, ring::PollerKind poller,
+                               base::WallTime now) {
+  std::vector<Finding> findings = {CheckDescriptors(), CheckMemfd(), CheckPoller(poller),
                                    CheckCongestionControl()};
   if (config == nullptr) return findings;
   findings.push_back(CheckMemory(*config));

@@ -18,7 +18,8 @@ struct Finding {
 
 // `config` may be null: then only what does not depend on it. Reads the system, changes nothing but
 // the disk folders, in which it makes and removes a file.
-std::vector<Finding> Preflight(const control::Config* config, base::WallTime now);
+std::vector<Finding> Preflight(const control::Config* config, ring::PollerKind poller,
+                               base::WallTime now);
 // Of one listener's certificates: unreadable, not each other's, ended, ending, a key for all to
 // read.
 std::vector<Finding> CheckCertificates(const control::Listen& listener, base::WallTime now);

@@ -67,5 +67,16 @@ TEST_F(CertificateCheck, TellsWhatIsWrongAndItsCure) {
   expect(Check(pem, key, now_), Level::kWarning, "everybody", "chmod");
 }
 
+TEST(PollerCheck, TellsWhichIsTakenAndWhy) {
+  for (const auto kind : {ring::PollerKind::kAuto, ring::PollerKind::kEpoll}) {
+    const ring::PollerChoice choice = ring::ChoosePoller(kind);
+    const std::string line =
+        std::string("ok      poller: ") + ring::PollerKindName(choice.kind) + " (" + choice.why;
+    int errors = 0;
+    const std::string text = Render(Preflight(nullptr, kind, base::WallTime()), &errors);
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::cmd

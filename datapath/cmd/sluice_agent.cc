@@ -85,9 +85,9 @@ int Check(const Flags& flags) {
     config = std::move(read).value();
   }
   int errors = 0;
-  fmt::print("{}",
-             Render(Preflight(flags.config.empty() ? nullptr : &config, base::RealClock().Wall()),
-                    &errors));
+  fmt::print("{}", Render(Preflight(flags.config.empty() ? nullptr : &config, flags.poller,
+                                    base::RealClock().Wall()),
+                          &errors));
   return errors == 0 ? 0 : 1;
 }
 
@@ -97,7 +97,7 @@ int Serve(const Flags& flags) {
   RaiseDescriptorLimit();
   const sigset_t signals = BlockSignals();
   base::RealClock clock;
-  Engine engine(clock, flags.site, flags.metrics);
+  Engine engine(clock, flags.site, flags.metrics, flags.poller);
   auto source = MakeSource(flags, engine, clock);
   if (!source.ok()) return Refuse(source.status());
   if (const base::Status opened = engine.Start(); !opened.ok()) return Refuse(opened);

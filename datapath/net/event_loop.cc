@@ -24,8 +24,9 @@ EventLoop::~EventLoop() {
   SLUICE_CHECK(free_slots_.size() == slots_.size());
 }
 
-base::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(base::Clock& clock) {
-  SLUICE_ASSIGN_OR_RETURN(auto poller, ring::NewEpollPoller());
+base::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(base::Clock& clock,
+                                                             ring::PollerKind kind) {
+  SLUICE_ASSIGN_OR_RETURN(auto poller, ring::NewPoller(kind));
   return std::make_unique<EventLoop>(clock, std::move(poller));
 }
 

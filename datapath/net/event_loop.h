@@ -43,8 +43,9 @@ class EventLoop {
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
-  // With the best poller this kernel has. Errors: ResourceExhausted.
-  static base::StatusOr<std::unique_ptr<EventLoop>> Create(base::Clock& clock);
+  // Errors: ResourceExhausted.
+  static base::StatusOr<std::unique_ptr<EventLoop>> Create(
+      base::Clock& clock, ring::PollerKind kind = ring::PollerKind::kAuto);
 
   void Run();
   // One turn that waits at most `max_wait`; true while not stopped. Lets a test step a loop.
@@ -66,7 +67,7 @@ class EventLoop {
   void Unwatch(int fd, std::uint64_t token);
 
   PagePipe& page_pipe() { return page_pipe_; }
-  const char* poller_name() const { return poller_->name(); }
+  ring::Poller& poller() { return *poller_; }
 
  private:
   friend class Timer;

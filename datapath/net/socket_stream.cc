@@ -1,7 +1,9 @@
 // Stream over a plain socket. Numbered rules:
 //  1. `fd_` is watched from construction to destruction, once, in both directions.
 //  2. Every callback may destroy the stream: after each one, `alive` is looked at before `this`.
-//  3. Until the connection is up nothing is read or written; a failure then is OnBroken, once.
+//  3. Small writes leave with the loop's next batch, where its poller has one; until then whatever
+//     follows them waits.
+//  4. Until the connection is up nothing is read or written; a failure then is OnBroken, once.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/sendfile.h>
@@ -75,6 +77,12 @@ class SocketStream final : public Stream, public FdHandler {
 
   IoResult Write(std::span<const iovec> pieces, bool more) override {
     if (connecting_) return {};
+    if (!more && loop_.poller().SendLater(fd_.get(), pieces)) {
+      IoResult taken{.state = IoResult::State::kOk};
+      for (const iovec& piece : pieces) taken.bytes += piece.iov_len;
+      return taken;
+    }
+    if (Sending()) return {};
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces.data());
     message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
@@ -87,7 +95,7 @@ class SocketStream final : public Stream, public FdHandler {
   }
 
   IoResult SendFile(int file, std::uint64_t offset, std::size_t count, bool more) override {
-    if (connecting_) return {};
+    if (connecting_ || Sending()) return {};
     // sendfile has no `more`: the kernel holds back only what sendmsg(MSG_MORE) announced, and a
     // following Write completes the segment. On the last piece it must push, which it does.
     static_cast<void>(more);
@@ -101,7 +109,7 @@ class SocketStream final : public Stream, public FdHandler {
   }
 
   IoResult SendPages(std::span<const char> pages, bool more) override {
-    if (connecting_) return {};
+    if (connecting_ || Sending()) return {};
     PagePipe& pipe = loop_.page_pipe();
     if (!pipe.usable()) return Stream::Write(pages, more);
     for (;;) {
@@ -119,7 +127,10 @@ class SocketStream final : public Stream, public FdHandler {
     ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
   }
 
-  void ShutdownWrite() override { ::shutdown(fd_.get(), SHUT_WR); }
+  void ShutdownWrite() override {
+    shut_when_sent_ = Sending();
+    if (!shut_when_sent_) ::shutdown(fd_.get(), SHUT_WR);
+  }
   void Abort() override { abort_ = true; }
 
   void SetDeadline(base::Duration from_now) override { deadline_.Arm(from_now); }
@@ -129,6 +140,7 @@ class SocketStream final : public Stream, public FdHandler {
   bool sends_pages_by_reference() const override { return true; }
 
   void OnReady(const ring::Event& event) override {
+    if (shut_when_sent_) ShutdownWrite();
     if (handler_ == nullptr) return;
     bool alive = true;
     bool* const outer = std::exchange(alive_, &alive);
@@ -141,6 +153,8 @@ class SocketStream final : public Stream, public FdHandler {
   }
 
  private:
+  bool Sending() { return loop_.poller().Sending(fd_.get()); }
+
   void Deliver(const ring::Event& event, const bool& alive) {
     if (connecting_) {
       if (!event.writable && !event.broken) return;
@@ -175,6 +189,7 @@ class SocketStream final : public Stream, public FdHandler {
   bool connecting_;
   bool abort_ = false;
   bool held_ = false;
+  bool shut_when_sent_ = false;
   bool* alive_ = nullptr;
   bool* replay_alive_ = nullptr;
   Timer deadline_;

@@ -4,11 +4,10 @@
 #include <sys/mman.h>
 
 #include <cstring>
-#include <functional>
 
-#include "datapath/net/listener.h"
 #include "datapath/net/resolver.h"
 #include "datapath/net/socket_options.h"
+#include "datapath/net/stream_pair_for_test.h"
 
 namespace sluice::net {
 namespace {
@@ -16,92 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Records what it is told; each hook may be replaced.
-struct Recorder : StreamHandler {
-  void OnConnected() override {
-    connected = true;
-    if (on_connected) on_connected();
-  }
-  void OnReadable() override {
-    readable = true;
-    if (on_readable) on_readable();
-  }
-  void OnWritable() override {
-    if (on_writable) on_writable();
-  }
-  void OnDeadline() override {
-    ++deadlines;
-    if (on_deadline) on_deadline();
-  }
-  void OnBroken(const base::Status& why) override {
-    broken = why;
-    if (on_broken) on_broken();
-  }
-  bool connected = false;
-  bool readable = false;
-  int deadlines = 0;
-  base::Status broken;
-  std::function<void()> on_connected, on_readable, on_writable, on_deadline, on_broken;
-};
-
-class StreamTest : public testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    auto loop = EventLoop::Create(clock_);
-    ASSERT_TRUE(loop.ok());
-    loop_ = std::move(loop).value();
-  }
-  Address ListenAddress() {
-    std::string text = GetParam();
-    if (text == "unix") {
-      char directory[] = "/tmp/sluice-net-XXXXXX";
-      directory_ = ::mkdtemp(directory);
-      text = "unix:" + directory_ + "/s.sock";
-    }
-    return *Address::Parse(text);
-  }
-  // A connected pair: client_ (by Connect) and server_ (by the listener).
-  void Pair() {
-    auto listener = Listener::Listen(
-        *loop_, ListenAddress(), {},
-        [this](UniqueFd fd, const Address& peer) {
-          accepted_fd_ = fd.get();
-          auto stream = AdoptSocket(*loop_, std::move(fd), peer, {}, &server_events_);
-          ASSERT_TRUE(stream.ok());
-          server_ = std::move(stream).value();
-        },
-        [](const base::Status& error) { FAIL() << error.ToString(); });
-    ASSERT_TRUE(listener.ok()) << listener.status().ToString();
-    listener_ = std::move(listener).value();
-    auto client =
-        Connect(*loop_, listener_->bound(), OptionsTowards(listener_->bound()), &client_events_);
-    ASSERT_TRUE(client.ok()) << client.status().ToString();
-    client_ = std::move(client).value();
-    ASSERT_TRUE(Until([this] { return client_events_.connected && server_ != nullptr; }));
-  }
-  void TearDown() override {
-    client_.reset();
-    server_.reset();
-    listener_.reset();
-    if (!directory_.empty()) ::rmdir(directory_.c_str());
-  }
-  bool Until(const std::function<bool()>& done) {
-    const auto deadline = clock_.Mono() + seconds(20);
-    while (!done()) {
-      if (clock_.Mono() > deadline) return false;
-      loop_->RunOnce(milliseconds(10));
-    }
-    return true;
-  }
-
-  base::RealClock clock_;
-  std::unique_ptr<EventLoop> loop_;
-  Recorder client_events_, server_events_;
-  std::unique_ptr<Listener> listener_;
-  std::unique_ptr<Stream> client_, server_;
-  int accepted_fd_ = -1;
-  std::string directory_;
-};
+class StreamTest : public StreamPair {};
 
 TEST_P(StreamTest, CarriesBytesBothWaysAndThenEndOfStream) {
   Pair();
@@ -188,13 +102,12 @@ TEST_P(StreamTest, TellsWhenThePeerIsGone) {
   EXPECT_NE(client_->Read(buffer).state, IoResult::State::kOk);
 }
 
-INSTANTIATE_TEST_SUITE_P(, StreamTest, testing::Values("127.0.0.1:0", "[::1]:0", "unix"),
-                         [](const auto& form) {
-                           const std::string name = form.param;
-                           return name == "unix" ? "Unix" : name[0] == '[' ? "Ipv6" : "Ipv4";
-                         });
+INSTANTIATE_TEST_SUITE_P(, StreamTest,
+                         testing::Combine(testing::Values("127.0.0.1:0", "[::1]:0", "unix"),
+                                          testing::ValuesIn(kPollers)),
+                         NameOf);
 
-class TcpTest : public StreamTest {};
+class TcpTest : public StreamPair {};
 
 TEST_P(TcpTest, AResetSaysSoToTheOtherSide) {
   Pair();
@@ -232,7 +145,10 @@ TEST_P(TcpTest, AnAddressInUseIsAlreadyExists) {
   EXPECT_EQ(second.status().code(), base::Code::kAlreadyExists);
 }
 
-INSTANTIATE_TEST_SUITE_P(, TcpTest, testing::Values("127.0.0.1:0"));
+INSTANTIATE_TEST_SUITE_P(, TcpTest,
+                         testing::Combine(testing::Values("127.0.0.1:0"),
+                                          testing::ValuesIn(kPollers)),
+                         NameOf);
 
 TEST(Listener, ReplacesASocketFileLeftByADeadProcessButNotALiveOne) {
   base::RealClock clock;

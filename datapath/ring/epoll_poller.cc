@@ -8,8 +8,8 @@
 #include <ctime>
 
 #include "controller/base/check.h"
+#include "datapath/ring/kinds.h"
 #include "datapath/ring/limits.h"
-#include "datapath/ring/poller.h"
 
 namespace sluice::ring {
 namespace {

@@ -7,5 +7,13 @@ namespace sluice::ring {
 
 // Events taken from the kernel in one turn. More only makes a turn longer, not cheaper.
 inline constexpr std::size_t kMaxEventsPerWait = 256;
+// io_uring: descriptors newly watched in one turn, and events that lie ready at once (what is
+// beyond is kept by the kernel in a list).
+inline constexpr unsigned kSubmissionEntries = 256;
+inline constexpr unsigned kCompletionEntries = 4096;
+// Sends that leave together, and the most one of them holds: a body of 4 KiB with its head. So many
+// buffers are kept a loop, made when first needed.
+inline constexpr std::size_t kSendSlots = 256;
+inline constexpr std::size_t kSendSlotBytes = 6 << 10;
 
 }  // namespace sluice::ring

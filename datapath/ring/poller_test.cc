@@ -1,11 +1,25 @@
 #include "datapath/ring/poller.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstddef>
+#include <set>
+#include <string>
 #include <thread>
+#include <vector>
+
+#include "datapath/ring/limits.h"
 
 namespace sluice::ring {
 namespace {
@@ -13,30 +27,43 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class PollerTest : public testing::Test {
+class PollerTest : public testing::TestWithParam<PollerKind> {
  protected:
   void SetUp() override {
-    auto poller = NewEpollPoller();
+    const PollerChoice choice = ChoosePoller(GetParam());
+    if (choice.kind != GetParam()) GTEST_SKIP() << choice.why;
+    auto poller = NewPoller(GetParam());
     ASSERT_TRUE(poller.ok()) << poller.status().ToString();
     poller_ = std::move(poller).value();
+    ASSERT_STREQ(poller_->name(), PollerKindName(GetParam()));
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds_), 0);
   }
   void TearDown() override {
-    ::close(fds_[0]);
+    if (fds_[0] >= 0) ::close(fds_[0]);
     if (fds_[1] >= 0) ::close(fds_[1]);
   }
-  // One event for fds_[0], or a default one when none came.
+  // One event for fds_[0], or a default one when none came. A wait may end for nothing, a few
+  // times.
   Event WaitOnce(base::Duration timeout) {
     std::array<Event, 4> events;
-    const std::size_t count = poller_->Wait(timeout, events);
-    return count == 0 ? Event{} : events[0];
+    for (int i = 0; i < 5; ++i)
+      if (poller_->Wait(timeout, events) > 0) return events[0];
+    return {};
+  }
+  // How many waits it takes for 20 ms to pass when nothing happens.
+  int WaitsUntilTimeout() {
+    const auto end = std::chrono::steady_clock::now() + milliseconds(20);
+    int waits = 0;
+    for (std::array<Event, 4> events; std::chrono::steady_clock::now() < end; ++waits)
+      EXPECT_EQ(poller_->Wait(milliseconds(20), events), 0u);
+    return waits;
   }
 
   std::unique_ptr<Poller> poller_;
   int fds_[2] = {-1, -1};
 };
 
-TEST_F(PollerTest, ReportsRoomToWriteOnceAndThenOnlyChanges) {
+TEST_P(PollerTest, ReportsRoomToWriteOnceAndThenOnlyChanges) {
   ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
   const Event first = WaitOnce(seconds(5));
   EXPECT_EQ(first.token, 7u);
@@ -45,7 +72,7 @@ TEST_F(PollerTest, ReportsRoomToWriteOnceAndThenOnlyChanges) {
   EXPECT_EQ(WaitOnce(milliseconds(0)).token, 0u);  // an edge, not a level
 }
 
-TEST_F(PollerTest, ReportsEachArrivalOfBytes) {
+TEST_P(PollerTest, ReportsEachArrivalOfBytes) {
   ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
   WaitOnce(seconds(5));
   for (int i = 0; i < 3; ++i) {
@@ -54,7 +81,7 @@ TEST_F(PollerTest, ReportsEachArrivalOfBytes) {
   }
 }
 
-TEST_F(PollerTest, ReportsAPeerThatClosed) {
+TEST_P(PollerTest, ReportsAPeerThatClosed) {
   ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
   WaitOnce(seconds(5));
   ::close(fds_[1]);
@@ -64,26 +91,234 @@ TEST_F(PollerTest, ReportsAPeerThatClosed) {
   EXPECT_TRUE(event.broken);
 }
 
-TEST_F(PollerTest, ReportsNothingAfterRemove) {
+TEST_P(PollerTest, ReportsNothingAfterRemove) {
   ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
   poller_->Remove(fds_[0]);
   ASSERT_EQ(::write(fds_[1], "x", 1), 1);
   EXPECT_EQ(WaitOnce(milliseconds(0)).token, 0u);
 }
 
-TEST_F(PollerTest, WakeFromAnotherThreadEndsAWaitWithoutTimeout) {
+TEST_P(PollerTest, WakeFromAnotherThreadEndsAWaitWithoutTimeout) {
   std::thread waker([this] { poller_->Wake(); });
-  EXPECT_EQ(WaitOnce(base::Duration(-1)).token, 0u);
+  std::array<Event, 4> events;
+  EXPECT_EQ(poller_->Wait(base::Duration(-1), events), 0u);
   waker.join();
 }
 
-TEST_F(PollerTest, RefusesADescriptorThatCannotBePolled) {
+TEST_P(PollerTest, RefusesADescriptorThatCannotBePolled) {
   char name[] = "/tmp/sluice-poller-XXXXXX";
   const int file = ::mkstemp(name);
   ASSERT_GE(file, 0);
   EXPECT_FALSE(poller_->Add(file, 9).ok());
   ::unlink(name);
   ::close(file);
+}
+
+TEST_P(PollerTest, ReportsWhatHappensToTheNextOwnerOfADescriptorsNumberUnderItsOwnToken) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  WaitOnce(seconds(5));
+  ASSERT_EQ(::write(fds_[1], "x", 1), 1);
+  poller_->Remove(fds_[0]);
+  ASSERT_EQ(::dup2(fds_[1], fds_[0]), fds_[0]);
+  ASSERT_TRUE(poller_->Add(fds_[0], 8).ok());
+  const Event event = WaitOnce(seconds(5));
+  EXPECT_EQ(event.token, 8u);
+  EXPECT_TRUE(event.broken);  // its peer was closed by dup2
+  poller_->Remove(fds_[0]);
+}
+
+// A poll holds the file: the peer would never see the end.
+TEST_P(PollerTest, ARemovedDescriptorIsClosedByClose) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  WaitOnce(seconds(5));
+  poller_->Remove(fds_[0]);
+  ::close(std::exchange(fds_[0], -1));
+  char byte = 0;
+  EXPECT_EQ(::read(fds_[1], &byte, 1), 0) << errno;
+}
+
+TEST_P(PollerTest, ADescriptorRemovedBeforeItsFirstWaitIsForgotten) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  poller_->Remove(fds_[0]);
+  EXPECT_EQ(WaitOnce(milliseconds(0)).token, 0u);
+  ASSERT_TRUE(poller_->Add(fds_[0], 8).ok());
+  EXPECT_EQ(WaitOnce(seconds(5)).token, 8u);
+}
+
+TEST_P(PollerTest, IsNotBusyWhileAPeerThatClosedStaysWatched) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  ::close(std::exchange(fds_[1], -1));
+  EXPECT_TRUE(WaitOnce(seconds(5)).broken);
+  for (int i = 0; i < 3; ++i) WaitOnce(milliseconds(0));
+  EXPECT_EQ(WaitOnce(milliseconds(1)).token, 0u);
+}
+
+TEST_P(PollerTest, AWaitEndsAtItsTimeout) { EXPECT_LT(WaitsUntilTimeout(), 100); }
+
+TEST_P(PollerTest, WakesBeforeAWaitEndItOnce) {
+  std::array<Event, 4> events;
+  poller_->Wake();
+  poller_->Wake();
+  EXPECT_EQ(poller_->Wait(base::Duration(-1), events), 0u);
+  EXPECT_LT(WaitsUntilTimeout(), 100);
+}
+
+// A loop is set up on one thread, runs on another and is taken down by the first.
+TEST_P(PollerTest, KeepsWhatIsWatchedWhenAnotherThreadWaits) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  std::thread([this] { EXPECT_EQ(WaitOnce(seconds(5)).token, 7u); }).join();
+  ASSERT_EQ(::write(fds_[1], "x", 1), 1);
+  std::thread([this] { EXPECT_TRUE(WaitOnce(seconds(5)).readable); }).join();
+  poller_->Remove(fds_[0]);
+  ::close(std::exchange(fds_[0], -1));
+  poller_.reset();
+  pollfd peer{.fd = fds_[1], .events = POLLIN};
+  EXPECT_EQ(::poll(&peer, 1, 20'000), 1);  // it was closed
+}
+
+TEST_P(PollerTest, MissesNothingWhenMoreIsReadyThanAQueueHolds) {
+  constexpr std::size_t kMany = kCompletionEntries + 600;
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (limit.rlim_max < kMany + 100) GTEST_SKIP() << "too few descriptors";
+  limit.rlim_cur = limit.rlim_max;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  std::vector<int> many;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    many.push_back(::eventfd(0, EFD_NONBLOCK));
+    ASSERT_TRUE(poller_->Add(many.back(), i).ok());
+  }
+  const auto collect = [this](bool Event::*what) {
+    std::set<std::uint64_t> seen;
+    std::array<Event, kMaxEventsPerWait> events;
+    // One event a turn first, so that the rest lies in the queue and beyond it.
+    for (std::size_t turn = 0; seen.size() < kMany && turn < 4 * kMany; ++turn) {
+      const std::size_t room = turn < 100 ? 1 : events.size();
+      const std::size_t count = poller_->Wait(milliseconds(100), {events.data(), room});
+      if (count == 0) break;
+      for (std::size_t i = 0; i < count; ++i)
+        if (events[i].*what) seen.insert(events[i].token);
+    }
+    return seen.size();
+  };
+  EXPECT_EQ(collect(&Event::writable), kMany);
+  const std::uint64_t one = 1;
+  for (const int fd : many) ASSERT_EQ(::write(fd, &one, sizeof one), 8);
+  EXPECT_EQ(collect(&Event::readable), kMany);
+  for (const int fd : many) {
+    poller_->Remove(fd);
+    ::close(fd);
+  }
+}
+
+TEST_P(PollerTest, SmallSendsAreTakenWhileThereIsRoomForThemAndAllArrive) {
+  std::vector<std::array<int, 2>> pairs(kSendSlots + 20);
+  for (auto& pair : pairs) {
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair.data()), 0);
+    ASSERT_TRUE(poller_->Add(pair[0], static_cast<std::uint64_t>(pair[0])).ok());
+  }
+  const auto settle = [this] {
+    std::array<Event, kMaxEventsPerWait> events;
+    for (int quiet = 0; quiet < 3;)
+      quiet = poller_->Wait(milliseconds(0), events) == 0 ? quiet + 1 : 0;
+  };
+  settle();
+  const bool batches = GetParam() == PollerKind::kIoUring;
+  for (int round = 0; round < 3; ++round) {
+    std::size_t taken = 0;
+    for (const auto& pair : pairs) {
+      std::string text = std::to_string(pair[0] + round);
+      const iovec pieces[2] = {{text.data(), 1}, {text.data() + 1, text.size() - 1}};
+      if (!poller_->SendLater(pair[0], pieces)) continue;
+      EXPECT_TRUE(poller_->Sending(pair[0]));
+      text.assign(text.size(), '?');  // they were copied
+      ++taken;
+    }
+    EXPECT_EQ(taken, batches ? kSendSlots : 0);
+    settle();
+    std::size_t arrived = 0;
+    for (const auto& pair : pairs) {
+      EXPECT_FALSE(poller_->Sending(pair[0]));
+      char got[16];
+      const ssize_t count = ::read(pair[1], got, sizeof got);
+      if (count <= 0) continue;
+      EXPECT_EQ(std::string(got, static_cast<std::size_t>(count)), std::to_string(pair[0] + round));
+      ++arrived;
+    }
+    EXPECT_EQ(arrived, taken);
+  }
+  std::string long_one(kSendSlotBytes + 1, 'x');
+  const iovec piece{long_one.data(), long_one.size()};
+  EXPECT_FALSE(poller_->SendLater(pairs[0][0], {&piece, 1}));
+  for (const auto& pair : pairs) {
+    poller_->Remove(pair[0]);
+    ::close(pair[0]);
+    ::close(pair[1]);
+  }
+}
+
+TEST_P(PollerTest, WhoWaitsForRoomIsToldThoughASmallSendTakesItFirst) {
+  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
+  WaitOnce(seconds(5));
+  std::array<char, 4096> bytes{};
+  while (::write(fds_[0], bytes.data(), bytes.size()) > 0) {
+  }
+  const iovec piece{bytes.data(), bytes.size()};
+  EXPECT_EQ(poller_->SendLater(fds_[0], {&piece, 1}), GetParam() == PollerKind::kIoUring);
+  EXPECT_EQ(WaitOnce(milliseconds(1)).token, 0u);  // the socket is full
+  while (::read(fds_[1], bytes.data(), bytes.size()) > 0) {
+  }
+  EXPECT_TRUE(WaitOnce(seconds(5)).writable);
+  EXPECT_FALSE(poller_->Sending(fds_[0]));
+}
+
+INSTANTIATE_TEST_SUITE_P(, PollerTest, testing::Values(PollerKind::kEpoll, PollerKind::kIoUring),
+                         [](const auto& kind) { return PollerKindName(kind.param); });
+
+// Makes `call` answer `error` on this thread from now on.
+void Forbid(long call, int error) {
+  const auto number = static_cast<std::uint32_t>(call);
+  const auto answer = static_cast<std::uint32_t>(SECCOMP_RET_ERRNO | error);
+  std::array<sock_filter, 4> rules{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, answer),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog program{.len = rules.size(), .filter = rules.data()};
+  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST(NewPoller, TakesEpollAndSaysWhyWhereIoUringIsRefused) {
+  const PollerChoice here = ChoosePoller(PollerKind::kIoUring);
+  if (here.kind != PollerKind::kIoUring) GTEST_SKIP() << here.why;
+  const struct {
+    long call;
+    int error;
+    const char* why;
+  } cases[] = {{__NR_io_uring_setup, EPERM, "io_uring_setup: forbidden"},
+               {__NR_io_uring_setup, ENOSYS, "io_uring_setup: the kernel, or a sandbox, has no"},
+               {__NR_io_uring_setup, EINVAL, "io_uring_setup: the kernel is older than 6.1"},
+               {__NR_io_uring_enter, EPERM, "io_uring_enter: forbidden"}};
+  for (const auto& refused : cases) {
+    std::thread([&] {
+      Forbid(refused.call, refused.error);
+      for (const PollerKind wanted : {PollerKind::kAuto, PollerKind::kIoUring}) {
+        const PollerChoice choice = ChoosePoller(wanted);
+        EXPECT_EQ(choice.kind, PollerKind::kEpoll);
+        EXPECT_TRUE(choice.why.starts_with(refused.why)) << choice.why;
+        auto poller = NewPoller(wanted);
+        ASSERT_TRUE(poller.ok()) << poller.status().ToString();
+        EXPECT_STREQ((*poller)->name(), "epoll");
+      }
+    }).join();
+  }
+}
+
+TEST(NewPoller, ProbesNothingWhenEpollIsAskedFor) {
+  EXPECT_EQ(ChoosePoller(PollerKind::kEpoll).kind, PollerKind::kEpoll);
+  EXPECT_EQ(ChoosePoller(PollerKind::kEpoll).why, "asked for");
 }
 
 }  // namespace

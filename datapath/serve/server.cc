@@ -43,9 +43,12 @@ base::Status Server::Start() {
   lists_ = std::make_unique<ListCache>(cache_->pool());
   resolver_ = std::make_unique<net::Resolver>(clock_);
 
+  const ring::PollerChoice poller = ring::ChoosePoller(hooks_.poller);
+  base::log::Info("poller chosen",
+                  {{"poller", ring::PollerKindName(poller.kind)}, {"why", poller.why}});
   for (std::size_t i = 0; i < threads; ++i) {
     auto entry = std::make_unique<LoopThread>();
-    SLUICE_ASSIGN_OR_RETURN(entry->loop, net::EventLoop::Create(clock_));
+    SLUICE_ASSIGN_OR_RETURN(entry->loop, net::EventLoop::Create(clock_, poller.kind));
     auto upstream = hooks_.upstream ? hooks_.upstream(*entry->loop)
                                     : MakeOriginUpstream(*entry->loop, *resolver_, circuits_);
     entry->worker = std::make_unique<Worker>(i, *entry->loop, *cache_, *lists_, *metrics_,
@@ -324,6 +327,8 @@ void Server::RegisterGauges() {
       "gauge", {}, [this] { return static_cast<double>(cache_->disk_damaged_places()); });
   watch("sluice_agent_connections", "Open client connections.", "gauge", {},
         [this] { return static_cast<double>(open_connections_.load()); });
+  watch("sluice_agent_poller", "1 for the way the loops wait for their sockets.", "gauge",
+        {{"poller", loops_[0]->loop->poller().name()}}, [] { return 1.0; });
   watch("sluice_agent_ready", "1 while requests are served.", "gauge", {},
         [this] { return Ready() ? 1.0 : 0.0; });
   watch("sluice_agent_tls_connections", "Client connections with TLS, shaking hands or done.",

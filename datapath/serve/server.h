@@ -40,6 +40,7 @@ class Server final : private Homes {
   struct Hooks {
     // Replaces the origin clients; for tests.
     std::function<std::unique_ptr<Upstream>(net::EventLoop&)> upstream;
+    ring::PollerKind poller = ring::PollerKind::kAuto;
   };
 
   // Opens cache and listeners of `config` and starts to serve it.

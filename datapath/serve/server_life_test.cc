@@ -97,6 +97,9 @@ TEST_F(ServerLifeTest, MetricsCountEachAnswerOnceUnderItsTenant) {
   EXPECT_NE(after.find("source=\"dram\"} 100000\n"), std::string::npos);
   EXPECT_NE(after.find("source=\"origin\"} 100000\n"), std::string::npos);
   EXPECT_EQ(after.find("secret"), std::string::npos);
+  const std::string poller = ring::PollerKindName(ring::ChoosePoller(kPoller).kind);
+  EXPECT_NE(after.find("sluice_agent_poller{site=\"lab\",poller=\"" + poller + "\"} 1\n"),
+            std::string::npos);
 }
 
 // Deadlines, on a clock that stands still until it is moved.
