@@ -1,8 +1,10 @@
 // Small writes may leave with the loop's next batch: these hold whatever the poller does with them.
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 
 #include "datapath/net/stream_pair_for_test.h"
 
@@ -46,43 +48,90 @@ TEST_P(SmallWritesTest, WhatFollowsASmallWriteArrivesBehindIt) {
 }
 
 TEST_P(SmallWritesTest, SmallWritesToAPeerThatDoesNotReadBlockAndAllArriveOnceItDoes) {
-  Pair();
   const std::string piece(4000, 'p');
-  std::size_t taken = 0;
-  bool blocked = false;
-  const auto pump = [&] {
-    for (int i = 0; taken < (16 << 20) && i < 100; ++i) {
-      const auto number = static_cast<std::uint32_t>(taken / 4000);
-      std::string numbered = piece;
-      std::memcpy(numbered.data(), &number, sizeof number);
-      const IoResult result =
-          server_->Write(std::string_view(numbered).substr(taken % 4000), false);
-      blocked = blocked || result.blocked();
-      if (!result.ok()) return;
-      taken += result.bytes;
+  for (const bool closed : {false, true}) {  // by us, before the peer reads
+    Pair();
+    std::size_t taken = 0;
+    bool blocked = false;
+    server_events_.on_writable = [&] {
+      for (int i = 0; taken < (16 << 20) && i < 100; ++i) {
+        const auto number = static_cast<std::uint32_t>(taken / 4000);
+        std::string numbered = piece;
+        std::memcpy(numbered.data(), &number, sizeof number);
+        const IoResult result =
+            server_->Write(std::string_view(numbered).substr(taken % 4000), false);
+        blocked = blocked || result.blocked();
+        if (!result.ok()) return;
+        taken += result.bytes;
+      }
+      loop_->Post([this] {
+        if (server_events_.on_writable) server_events_.on_writable();
+      });
+    };
+    server_events_.on_writable();
+    std::size_t before = ~std::size_t{0};
+    while (before != taken) {  // until the socket is full
+      before = taken;
+      for (int i = 0; i < 20; ++i) loop_->RunOnce(std::chrono::milliseconds(1));
     }
-    loop_->Post([this] {
-      if (server_events_.on_writable) server_events_.on_writable();
-    });
-  };
-  server_events_.on_writable = pump;
-  pump();
-  std::size_t before = ~std::size_t{0};
-  while (before != taken) {  // until the socket is full
-    before = taken;
-    for (int i = 0; i < 20; ++i) loop_->RunOnce(std::chrono::milliseconds(1));
+    EXPECT_TRUE(blocked);
+    server_events_.on_writable = nullptr;
+    if (closed) server_.reset();
+    std::string all;
+    bool ended = false;
+    char buffer[4096];
+    ASSERT_TRUE(Until([&] {
+      IoResult got;
+      while ((got = client_->Read(buffer)).ok()) all.append(buffer, got.bytes);
+      ended = got.state == IoResult::State::kEof;
+      return closed ? ended : all.size() == taken;
+    })) << closed
+        << all.size() << " of " << taken;
+    ASSERT_EQ(all.size(), taken) << closed;
+    for (std::uint32_t i = 0; i < taken / 4000; ++i)
+      ASSERT_EQ(std::memcmp(all.data() + i * 4000, &i, sizeof i), 0) << i;
+    client_.reset();
+    server_.reset();
+    listener_.reset();
   }
-  EXPECT_TRUE(blocked);
-  server_events_.on_writable = nullptr;
-  std::string all;
-  char buffer[4096];
-  ASSERT_TRUE(Until([&] {
-    for (IoResult got; (got = client_->Read(buffer)).ok();) all.append(buffer, got.bytes);
-    return all.size() == taken;
-  })) << all.size()
-      << " of " << taken;
-  for (std::uint32_t i = 0; i < taken / 4000; ++i)
-    ASSERT_EQ(std::memcmp(all.data() + i * 4000, &i, sizeof i), 0) << i;
+}
+
+// The peer reads on a thread of its own and says nothing: the loop has no event but room to write.
+TEST_P(SmallWritesTest, AWriterWhosePeerReadsSlowlyIsWokenByRoomAlone) {
+  Pair();
+  server_.reset();
+  client_.reset();
+  std::size_t arrived = 0;
+  const Address to = listener_->bound();
+  std::thread peer([&] {
+    const UniqueFd fd(::socket(to.family(), SOCK_STREAM, 0));
+    ASSERT_EQ(::connect(fd.get(), to.get(), to.length()), 0);
+    std::string buffer(300'000, '\0');
+    for (ssize_t got; (got = ::recv(fd.get(), buffer.data(), buffer.size(), MSG_WAITALL)) > 0;) {
+      arrived += static_cast<std::size_t>(got);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  const std::string body(16 << 20, 'b');
+  std::string_view rest = body;
+  server_events_.on_writable = [&] {
+    // What is left of a piece that went in part is often small.
+    while (!rest.empty()) {
+      const IoResult result = server_->Write(rest.substr(0, 16'406), false);
+      if (!result.ok()) return;
+      rest.remove_prefix(result.bytes);
+    }
+    server_->ShutdownWrite();
+  };
+  const auto before = clock_.Mono();
+  const auto waited = [&] { return clock_.Mono() - before; };
+  while (!rest.empty() && waited() < std::chrono::seconds(15))
+    loop_->RunOnce(std::chrono::seconds(20));
+  loop_->RunOnce(std::chrono::milliseconds(10));
+  EXPECT_LT(waited(), std::chrono::seconds(15));
+  server_.reset();
+  peer.join();
+  EXPECT_EQ(arrived, body.size());
 }
 
 TEST_P(SmallWritesTest, ASmallWriteBeforeTheEndArrives) {

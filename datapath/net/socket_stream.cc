@@ -38,11 +38,11 @@ class SocketStream final : public Stream, public FdHandler {
   ~SocketStream() override {
     if (alive_ != nullptr) *alive_ = false;
     if (replay_alive_ != nullptr) *replay_alive_ = false;
-    if (watched_) loop_.Unwatch(fd_.get(), token_);
-    if (abort_) {
+    if (abort_) {  // first, so that the poller keeps nothing of it
       const linger reset{.l_onoff = 1, .l_linger = 0};
       ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
+    if (watched_) loop_.Unwatch(fd_.get(), token_);
   }
   SocketStream(const SocketStream&) = delete;
   SocketStream& operator=(const SocketStream&) = delete;

@@ -15,5 +15,7 @@ inline constexpr unsigned kCompletionEntries = 4096;
 // buffers are kept a loop, made when first needed.
 inline constexpr std::size_t kSendSlots = 256;
 inline constexpr std::size_t kSendSlotBytes = 6 << 10;
+// For so long a closed connection's peer may take nothing of what is still to be sent to it.
+inline constexpr int kRestMs = 60'000;
 
 }  // namespace sluice::ring

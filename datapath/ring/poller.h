@@ -48,8 +48,8 @@ class Poller {
   // copied and counts as written; until Sending() is false again nothing may be written to `fd`, a
   // watched stream socket, by another way. False: not taken (too long, too many, others on their
   // way, or this kind has no such thing): write it yourself, once Sending() is false. What a full
-  // socket does not take is kept and sent when it has room; Remove() sends what fits and forgets
-  // the rest.
+  // socket does not take is kept and sent when it has room, after Remove() too: only then the
+  // peer sees the end. A socket that is to be reset (SO_LINGER of zero, set before) forgets it.
   virtual bool SendLater(int fd, std::span<const iovec> pieces);
   // True: bytes of `fd` are still to be sent. An event follows that says writable, or broken.
   virtual bool Sending(int fd);

@@ -20,36 +20,13 @@
 #include <vector>
 
 #include "datapath/ring/limits.h"
+#include "datapath/ring/one_poller_for_test.h"
 
 namespace sluice::ring {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-class PollerTest : public testing::TestWithParam<PollerKind> {
+class PollerTest : public OnePoller {
  protected:
-  void SetUp() override {
-    const PollerChoice choice = ChoosePoller(GetParam());
-    if (choice.kind != GetParam()) GTEST_SKIP() << choice.why;
-    auto poller = NewPoller(GetParam());
-    ASSERT_TRUE(poller.ok()) << poller.status().ToString();
-    poller_ = std::move(poller).value();
-    ASSERT_STREQ(poller_->name(), PollerKindName(GetParam()));
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds_), 0);
-  }
-  void TearDown() override {
-    if (fds_[0] >= 0) ::close(fds_[0]);
-    if (fds_[1] >= 0) ::close(fds_[1]);
-  }
-  // One event for fds_[0], or a default one when none came. A wait may end for nothing, a few
-  // times.
-  Event WaitOnce(base::Duration timeout) {
-    std::array<Event, 4> events;
-    for (int i = 0; i < 5; ++i)
-      if (poller_->Wait(timeout, events) > 0) return events[0];
-    return {};
-  }
   // How many waits it takes for 20 ms to pass when nothing happens.
   int WaitsUntilTimeout() {
     const auto end = std::chrono::steady_clock::now() + milliseconds(20);
@@ -58,9 +35,6 @@ class PollerTest : public testing::TestWithParam<PollerKind> {
       EXPECT_EQ(poller_->Wait(milliseconds(20), events), 0u);
     return waits;
   }
-
-  std::unique_ptr<Poller> poller_;
-  int fds_[2] = {-1, -1};
 };
 
 TEST_P(PollerTest, ReportsRoomToWriteOnceAndThenOnlyChanges) {
@@ -211,69 +185,7 @@ TEST_P(PollerTest, MissesNothingWhenMoreIsReadyThanAQueueHolds) {
   }
 }
 
-TEST_P(PollerTest, SmallSendsAreTakenWhileThereIsRoomForThemAndAllArrive) {
-  std::vector<std::array<int, 2>> pairs(kSendSlots + 20);
-  for (auto& pair : pairs) {
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair.data()), 0);
-    ASSERT_TRUE(poller_->Add(pair[0], static_cast<std::uint64_t>(pair[0])).ok());
-  }
-  const auto settle = [this] {
-    std::array<Event, kMaxEventsPerWait> events;
-    for (int quiet = 0; quiet < 3;)
-      quiet = poller_->Wait(milliseconds(0), events) == 0 ? quiet + 1 : 0;
-  };
-  settle();
-  const bool batches = GetParam() == PollerKind::kIoUring;
-  for (int round = 0; round < 3; ++round) {
-    std::size_t taken = 0;
-    for (const auto& pair : pairs) {
-      std::string text = std::to_string(pair[0] + round);
-      const iovec pieces[2] = {{text.data(), 1}, {text.data() + 1, text.size() - 1}};
-      if (!poller_->SendLater(pair[0], pieces)) continue;
-      EXPECT_TRUE(poller_->Sending(pair[0]));
-      text.assign(text.size(), '?');  // they were copied
-      ++taken;
-    }
-    EXPECT_EQ(taken, batches ? kSendSlots : 0);
-    settle();
-    std::size_t arrived = 0;
-    for (const auto& pair : pairs) {
-      EXPECT_FALSE(poller_->Sending(pair[0]));
-      char got[16];
-      const ssize_t count = ::read(pair[1], got, sizeof got);
-      if (count <= 0) continue;
-      EXPECT_EQ(std::string(got, static_cast<std::size_t>(count)), std::to_string(pair[0] + round));
-      ++arrived;
-    }
-    EXPECT_EQ(arrived, taken);
-  }
-  std::string long_one(kSendSlotBytes + 1, 'x');
-  const iovec piece{long_one.data(), long_one.size()};
-  EXPECT_FALSE(poller_->SendLater(pairs[0][0], {&piece, 1}));
-  for (const auto& pair : pairs) {
-    poller_->Remove(pair[0]);
-    ::close(pair[0]);
-    ::close(pair[1]);
-  }
-}
-
-TEST_P(PollerTest, WhoWaitsForRoomIsToldThoughASmallSendTakesItFirst) {
-  ASSERT_TRUE(poller_->Add(fds_[0], 7).ok());
-  WaitOnce(seconds(5));
-  std::array<char, 4096> bytes{};
-  while (::write(fds_[0], bytes.data(), bytes.size()) > 0) {
-  }
-  const iovec piece{bytes.data(), bytes.size()};
-  EXPECT_EQ(poller_->SendLater(fds_[0], {&piece, 1}), GetParam() == PollerKind::kIoUring);
-  EXPECT_EQ(WaitOnce(milliseconds(1)).token, 0u);  // the socket is full
-  while (::read(fds_[1], bytes.data(), bytes.size()) > 0) {
-  }
-  EXPECT_TRUE(WaitOnce(seconds(5)).writable);
-  EXPECT_FALSE(poller_->Sending(fds_[0]));
-}
-
-INSTANTIATE_TEST_SUITE_P(, PollerTest, testing::Values(PollerKind::kEpoll, PollerKind::kIoUring),
-                         [](const auto& kind) { return PollerKindName(kind.param); });
+INSTANTIATE_TEST_SUITE_P(, PollerTest, testing::ValuesIn(kPollers), NameOfKind);
 
 // Makes `call` answer `error` on this thread from now on.
 void Forbid(long call, int error) {

@@ -11,9 +11,14 @@
 //     that lost completions, or whose thread changed, is made anew: nothing is missed.
 //  5. A send never waits in the kernel (MSG_DONTWAIT): its completion lies in the queue when the
 //     call that submitted it returns, and from then on nobody reads its slot. So a turn waits for
-//     one completion more than it submits sends, and what a full socket left is submitted again
-//     when the poll says that there is room.
+//     one completion more than it submits sends that nobody waits for, and what a full socket left
+//     is submitted again when the poll says that there is room. A send that somebody waits for is
+//     an event itself: were it counted, the turn would sleep over it.
+//  6. What a full socket left of a removed descriptor goes by a copy of it, which is closed then.
+#include <fcntl.h>
 #include <liburing.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -34,6 +39,7 @@ namespace sluice::ring {
 namespace {
 
 constexpr std::uint64_t kUringWakeToken = ~std::uint64_t{0};  // no caller uses it, as with epoll
+constexpr std::uint64_t kRestToken = kUringWakeToken - 1;     // of copies, by rule 6
 constexpr std::uint64_t kNobody = ~std::uint64_t{0};          // completions of cancellations
 constexpr std::uint64_t kSendMark = std::uint64_t{1} << 63;   // completions of sends, with the slot
 constexpr std::uint32_t kGenerations = 0x7fffffff;            // leaves the mark free
@@ -47,6 +53,9 @@ class UringPoller final : public Poller {
   }
   ~UringPoller() override {
     if (open_) io_uring_queue_exit(&ring_);
+    for (std::size_t fd = 0; fd < places_.size(); ++fd)
+      if (places_[fd].state != State::kFree && places_[fd].token == kRestToken)
+        ::close(static_cast<int>(fd));
     ::close(wake_fd_);
   }
   UringPoller(const UringPoller&) = delete;
@@ -71,7 +80,7 @@ class UringPoller final : public Poller {
     place.waited_for = false;
     const std::uint32_t slot = std::exchange(place.slot, kNoSlot);
     const bool sends = slot != kNoSlot && slots_[slot].submitted;
-    if (slot != kNoSlot && !sends) slots_.Free(slot);
+    const bool rest_of_copy = place.token == kRestToken;
     const bool armed = std::exchange(place.state, State::kFree) == State::kArmed;
     io_uring_sqe* const entry = armed ? NewEntry() : nullptr;
     if (entry != nullptr) {
@@ -81,6 +90,8 @@ class UringPoller final : public Poller {
     }
     renew_ = renew_ || (armed && entry == nullptr);
     if (armed || sends) SubmitNow();
+    if (slot == kNoSlot || (sends && SentWhole(slot))) return;
+    if ((rest_of_copy || !SendRest(fd, slot)) && !sends) slots_.Free(slot);
   }
 
   bool SendLater(int fd, std::span<const iovec> pieces) override {
@@ -109,8 +120,10 @@ class UringPoller final : public Poller {
 
   bool Sending(int fd) override {
     Place& place = places_[static_cast<std::size_t>(fd)];
-    place.waited_for = place.slot != kNoSlot;
-    return place.waited_for;
+    if (place.slot == kNoSlot) return false;
+    const SendSlot& slot = slots_[place.slot];
+    if (!std::exchange(place.waited_for, true) && slot.submitted && slot.batch == batch_) --sends_;
+    return true;
   }
 
   std::size_t Wait(base::Duration timeout, std::span<Event> events) override {
@@ -197,8 +210,50 @@ class UringPoller final : public Poller {
     slot.submitted = true;
     slot.batch = batch_;
     slot.entry = entry;
-    ++sends_;
+    if (!PlaceOf(slot).waited_for) ++sends_;
     return true;
+  }
+
+  // Of a send that was submitted: nothing of it is left, or can be sent. False where nobody can say
+  // yet; TakeSent() will know.
+  bool SentWhole(std::uint32_t index) {
+    SendSlot& slot = slots_[index];
+    unsigned head = 0;
+    io_uring_cqe* cqe = nullptr;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      if (cqe->user_data != (kSendMark | index)) continue;
+      if (cqe->res < 0) return cqe->res != -EAGAIN;
+      return static_cast<std::size_t>(cqe->res) == slot.end - slot.begin;
+    }
+    if (io_uring_sq_ready(&ring_) > 0) {  // refused: by the next turn the number is another's
+      io_uring_prep_nop(slot.entry);
+      io_uring_sqe_set_data64(slot.entry, kSendMark | index);
+    }
+    return false;
+  }
+
+  // Rule 6. False: the descriptor is to be reset, or there are no more.
+  bool SendRest(int fd, std::uint32_t index) {
+    linger end{};
+    socklen_t length = sizeof end;
+    ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &end, &length);
+    if (end.l_onoff != 0 && end.l_linger == 0) return false;
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return false;
+    // Who reads nothing for so long is given up, by the kernel.
+    ::setsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &kRestMs, sizeof kRestMs);
+    if (!Add(copy, kRestToken).ok()) {
+      ::close(copy);
+      return false;
+    }
+    places_[static_cast<std::size_t>(copy)].slot = index;
+    slots_[index].fd = copy;
+    return true;
+  }
+
+  void EndRest(int copy) {
+    Remove(copy);
+    ::close(copy);
   }
 
   void Want(int fd) {
@@ -265,7 +320,9 @@ class UringPoller final : public Poller {
       place.waited_for = true;
       if (!slots_[place.slot].submitted && !Submit(place.slot)) event->broken = true;
     }
-    return event->readable || event->writable || event->broken;
+    if (place.token != kRestToken) return event->readable || event->writable || event->broken;
+    if (event->broken) EndRest(fd);
+    return false;
   }
 
   bool TakeSent(const io_uring_cqe& cqe, Event* event) {
@@ -281,6 +338,10 @@ class UringPoller final : public Poller {
     slots_.Free(index);
     if (removed) return false;
     place.slot = kNoSlot;
+    if (place.token == kRestToken) {
+      EndRest(slot.fd);
+      return false;
+    }
     const bool writable = std::exchange(place.waited_for, false);
     *event = Event{.token = place.token, .writable = writable, .broken = failed};
     return writable || failed;
