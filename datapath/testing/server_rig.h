@@ -86,7 +86,7 @@ class TestClient {
 class ServerRig : public ::testing::Test {
  protected:
   static constexpr std::uint32_t kChunk = 64 << 10;
-#ifdef __SANITIZE_THREAD__
+#ifdef SLUICE_THREAD_SANITIZED
   // It does not see that what a ring sends comes before what a test receives.
   static constexpr ring::PollerKind kPoller = ring::PollerKind::kEpoll;
 #else
