@@ -9,8 +9,6 @@
 #include "api/v1alpha1/tenant.pb.h"
 #include "controller/testing/status_matchers.h"
 #include "reconcilers/site/config.h"
-#include "reconcilers/site/events.h"
-#include "reconcilers/site/hardware.h"
 #include "reconcilers/site/inputs.h"
 #include "reconcilers/site/objects.h"
 #include "reconcilers/site/status.h"
@@ -43,78 +41,6 @@ v1alpha1::SiteClass Class() {
   spec.mutable_agent()->set_s3_port(9000);
   spec.mutable_agent()->set_metrics_port(9464);
   return out;
-}
-
-json Node(const std::string& gpus, const std::string& memory) {
-  return {{"metadata",
-           {{"name", "n1"},
-            {"labels",
-             {{"hardware.sluice.dev/nvme-count", "2"}, {"hardware.sluice.dev/nvme-size", "1Ti"}}}}},
-          {"status", {{"capacity", {{"nvidia.com/gpu", gpus}, {"memory", memory}}}}}};
-}
-
-std::string MismatchOf(const json& node) {
-  const auto object = meta::Object::FromJson(node);
-  EXPECT_THAT(object, IsOk());
-  return Mismatch(Class().spec().hardware(), **object);
-}
-
-TEST(Hardware, ANodeThatHasWhatTheClassSaysMatches) {
-  EXPECT_EQ(MismatchOf(Node("8", "100Gi")), "");
-  EXPECT_EQ(MismatchOf(Node("9", "200Gi")), "");
-  EXPECT_EQ(MismatchOf(Node("8", "96Gi")), "") << "firmware keeps some";
-}
-
-TEST(Hardware, EveryLackIsNamed) {
-  json node = Node("4", "90Gi");
-  node["metadata"]["labels"].erase("hardware.sluice.dev/nvme-size");
-  EXPECT_EQ(MismatchOf(node),
-            "gpus: 4 of nvidia.com/gpu, the class says 8; dram: 90Gi, the class says 100Gi; "
-            "disks: label hardware.sluice.dev/nvme-size is missing");
-  node["metadata"]["labels"]["hardware.sluice.dev/nvme-count"] = "many";
-  EXPECT_THAT(MismatchOf(node), HasSubstr("is \"many\", not a quantity"));
-}
-
-TEST(Hardware, ANodeThatTellsNothingLacksEverything) {
-  const std::string lacks = MismatchOf({{"metadata", {{"name", "n1"}}}});
-  EXPECT_THAT(lacks, HasSubstr("gpus: 0 of nvidia.com/gpu"));
-  EXPECT_THAT(lacks, HasSubstr("dram: none told"));
-  EXPECT_THAT(lacks, HasSubstr("nvme-count is missing"));
-  EXPECT_EQ(MismatchOf({{"metadata", {{"name", "n1"}, {"labels", nullptr}}},
-                        {"status", {{"capacity", {{"memory", 5}}}}}}),
-            lacks);
-}
-
-TEST(Selects, ANodeByEveryLabelOfTheSelectorAndNoneByAnEmptyOne) {
-  v1alpha1::Site site;
-  const auto node = meta::Object::FromJson(
-      {{"metadata", {{"name", "n1"}, {"labels", {{"a", "1"}, {"b", "2"}, {"c", 3}}}}}});
-  ASSERT_THAT(node, IsOk());
-  EXPECT_FALSE(Selects(site, **node));
-  auto& selector = *site.mutable_spec()->mutable_node_selector();
-  selector["a"] = "1";
-  EXPECT_TRUE(Selects(site, **node));
-  selector["b"] = "2";
-  EXPECT_TRUE(Selects(site, **node));
-  selector["c"] = "3";
-  EXPECT_FALSE(Selects(site, **node)) << "a label is a string";
-  selector.erase("c");
-  selector["b"] = "";
-  EXPECT_FALSE(Selects(site, **node));
-}
-
-TEST(NodeMatters, ByItsLabelsAndItsCapacityAlone) {
-  const auto changed = [](const json& patch) {
-    json after = Node("8", "100Gi");
-    after.merge_patch(patch);
-    return NodeMatters(
-        {*meta::Object::FromJson(Node("8", "100Gi")), *meta::Object::FromJson(after)});
-  };
-  EXPECT_FALSE(changed({{"status", {{"images", {1, 2}}, {"conditions", json::array()}}}}));
-  EXPECT_FALSE(changed({{"metadata", {{"annotations", {{"a", "b"}}}}}}));
-  EXPECT_TRUE(changed({{"metadata", {{"labels", {{"a", "b"}}}}}}));
-  EXPECT_TRUE(changed({{"status", {{"capacity", {{"memory", "1Gi"}}}}}}));
-  EXPECT_TRUE(changed({{"status", nullptr}}));
 }
 
 class SiteTest : public ::testing::Test {
