@@ -1,5 +1,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,10 +90,6 @@ class EpollPoller final : public Poller {
     return ::epoll_wait(epoll_fd_, ready, room, ns < 0 ? -1 : static_cast<int>(ms));
   }
 
- public:
-  int wake_fd() const { return wake_fd_; }
-
- private:
   const int epoll_fd_;
   const int wake_fd_;
   bool coarse_ = false;
@@ -100,8 +97,15 @@ class EpollPoller final : public Poller {
 
 }  // namespace
 
-base::StatusOr<std::unique_ptr<Poller>> NewEpollPoller() {
+bool Listens(int fd) {
+  int listens = 0;
+  socklen_t length = sizeof listens;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0;
+}
+
+base::StatusOr<std::unique_ptr<Poller>> NewEpollPoller(int* epoll_fd_out) {
   const int epoll_fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd_out != nullptr) *epoll_fd_out = epoll_fd;
   if (epoll_fd < 0) return base::FromErrno(errno, "epoll_create1");
   const int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) {

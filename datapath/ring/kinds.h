@@ -8,8 +8,12 @@ struct io_uring;
 namespace sluice::ring {
 
 // Errors: ResourceExhausted when descriptors have run out.
-base::StatusOr<std::unique_ptr<Poller>> NewEpollPoller();
+// `epoll_fd`: where to tell the descriptor that another poller can watch.
+base::StatusOr<std::unique_ptr<Poller>> NewEpollPoller(int* epoll_fd = nullptr);
 base::StatusOr<std::unique_ptr<Poller>> NewUringPoller();
+
+// A socket that connections come to.
+bool Listens(int fd);
 
 // Tries each system call of the io_uring poller once. OK, or what refuses and why, for people.
 base::Status ProbeUring();

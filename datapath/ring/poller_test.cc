@@ -1,18 +1,22 @@
 #include "datapath/ring/poller.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <set>
 #include <string>
@@ -182,6 +186,77 @@ TEST_P(PollerTest, MissesNothingWhenMoreIsReadyThanAQueueHolds) {
   for (const int fd : many) {
     poller_->Remove(fd);
     ::close(fd);
+  }
+}
+
+int ListenOn(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const sockaddr_in address{.sin_family = AF_INET,
+                            .sin_port = htons(port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)},
+                            .sin_zero = {}};
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(fd, 64) == 0)
+    return fd;
+  ::close(fd);
+  return -1;
+}
+
+TEST_P(PollerTest, ReportsEveryListeningSocketThatSomebodyComesTo) {
+  std::vector<int> listening, comers;
+  for (std::uint64_t i = 0; i < 9; ++i) {
+    listening.push_back(ListenOn(0));
+    ASSERT_TRUE(poller_->Add(listening.back(), i).ok());
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (const int fd : listening) {
+      sockaddr_in at{};
+      socklen_t length = sizeof at;
+      ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &length), 0);
+      comers.push_back(::socket(AF_INET, SOCK_STREAM, 0));
+      ASSERT_EQ(::connect(comers.back(), reinterpret_cast<sockaddr*>(&at), length), 0);
+    }
+    std::set<std::uint64_t> seen;
+    std::array<Event, 4> events;  // fewer than there are
+    for (int turn = 0; turn < 20; ++turn) {
+      const std::size_t count = poller_->Wait(milliseconds(seen.size() == 9 ? 0 : 500), events);
+      for (std::size_t i = 0; i < count; ++i)
+        if (events[i].readable) seen.insert(events[i].token);
+    }
+    ASSERT_EQ(seen.size(), listening.size()) << round;
+  }
+  for (const int fd : listening) {
+    poller_->Remove(fd);
+    ::close(fd);
+  }
+  for (const int fd : comers) ::close(fd);
+}
+
+TEST_P(PollerTest, APortIsFreeAtOnceWhenItsProcessIsKilled) {
+  const int first = ListenOn(0);
+  sockaddr_in at{};
+  socklen_t length = sizeof at;
+  ASSERT_EQ(::getsockname(first, reinterpret_cast<sockaddr*>(&at), &length), 0);
+  ::close(first);
+  for (int round = 0; round < 20; ++round) {
+    int told[2];
+    ASSERT_EQ(::pipe2(told, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int fd = ListenOn(ntohs(at.sin_port));
+      const bool watched = fd >= 0 && poller_->Add(fd, 7).ok();
+      if (watched) WaitOnce(milliseconds(0));
+      const char byte = watched ? 'w' : 'x';
+      if (::write(told[1], &byte, 1) == 1) ::pause();
+      ::_exit(1);
+    }
+    char byte = 0;
+    ASSERT_EQ(::read(told[0], &byte, 1), 1);
+    EXPECT_EQ(byte, 'w') << round;
+    ASSERT_EQ(::kill(child, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    ::close(told[0]);
+    ::close(told[1]);
   }
 }
 

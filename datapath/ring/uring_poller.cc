@@ -15,6 +15,8 @@
 //     is submitted again when the poll says that there is room. A send that somebody waits for is
 //     an event itself: were it counted, the turn would sleep over it.
 //  6. What a full socket left of a removed descriptor goes by a copy of it, which is closed then.
+//  7. A ring lets go of what it polls only some time after its process was killed. So sockets that
+//     listen are watched by an epoll, and the ring polls that: who starts next can bind at once.
 #include <fcntl.h>
 #include <liburing.h>
 #include <netinet/in.h>
@@ -40,6 +42,7 @@ namespace {
 
 constexpr std::uint64_t kUringWakeToken = ~std::uint64_t{0};  // no caller uses it, as with epoll
 constexpr std::uint64_t kRestToken = kUringWakeToken - 1;     // of copies, by rule 6
+constexpr std::uint64_t kListeningToken = kRestToken - 1;     // of the epoll of rule 7
 constexpr std::uint64_t kNobody = ~std::uint64_t{0};          // completions of cancellations
 constexpr std::uint64_t kSendMark = std::uint64_t{1} << 63;   // completions of sends, with the slot
 constexpr std::uint32_t kGenerations = 0x7fffffff;            // leaves the mark free
@@ -48,8 +51,10 @@ constexpr auto kNoSlot = SendSlots::kNone;
 
 class UringPoller final : public Poller {
  public:
-  explicit UringPoller(int wake_fd) : wake_fd_(wake_fd) {
+  UringPoller(int wake_fd, std::unique_ptr<Poller> listening, int listening_fd)
+      : wake_fd_(wake_fd), listening_(std::move(listening)) {
     SLUICE_CHECK(Add(wake_fd, kUringWakeToken).ok());
+    SLUICE_CHECK(Add(listening_fd, kListeningToken).ok());
   }
   ~UringPoller() override {
     if (open_) io_uring_queue_exit(&ring_);
@@ -68,6 +73,10 @@ class UringPoller final : public Poller {
       return base::InvalidArgument("files and folders are always ready, there is nothing to poll");
     const auto at = static_cast<std::size_t>(fd);
     if (at >= places_.size()) places_.resize(at + 1);
+    if (Listens(fd)) {
+      places_[at].state = State::kListening;
+      return listening_->Add(fd, token);
+    }
     places_[at].token = token;
     Want(fd);
     return base::OkStatus();
@@ -75,6 +84,10 @@ class UringPoller final : public Poller {
 
   void Remove(int fd) override {
     Place& place = places_[static_cast<std::size_t>(fd)];
+    if (place.state == State::kListening) {
+      place.state = State::kFree;
+      return listening_->Remove(fd);
+    }
     const std::uint64_t poll = UserData(fd);
     NewGeneration(place);
     place.waited_for = false;
@@ -130,7 +143,7 @@ class UringPoller final : public Poller {
     if (renew_) Renew();
     if (!open_) return 0;
     Arm();
-    const auto ns = wanted_.empty() ? timeout.count() : 0;
+    const auto ns = wanted_.empty() && !look_at_listening_ ? timeout.count() : 0;
     __kernel_timespec until{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
     io_uring_cqe* cqe = nullptr;
     const int result =
@@ -151,6 +164,10 @@ class UringPoller final : public Poller {
       ++taken;
     }
     io_uring_cq_advance(&ring_, taken);
+    if (look_at_listening_) {
+      filled += listening_->Wait(base::Duration::zero(), events.subspan(filled));
+      look_at_listening_ = filled == events.size();  // there may be more
+    }
     return filled;
   }
 
@@ -163,7 +180,7 @@ class UringPoller final : public Poller {
   const char* name() const override { return "io_uring"; }
 
  private:
-  enum class State : std::uint8_t { kFree, kWanted, kArmed };
+  enum class State : std::uint8_t { kFree, kWanted, kArmed, kListening };
   struct Place {
     std::uint64_t token = 0;
     std::uint32_t generation = 0;
@@ -310,6 +327,10 @@ class UringPoller final : public Poller {
       Want(fd);
     }
     if (place.token == kUringWakeToken) return false;
+    if (place.token == kListeningToken) {
+      look_at_listening_ = true;
+      return false;
+    }
     const int bits = cqe.res < 0 ? POLLERR : cqe.res;
     *event = Event{.token = place.token,
                    .readable = (bits & (POLLIN | POLLRDHUP | POLLPRI)) != 0,
@@ -349,6 +370,8 @@ class UringPoller final : public Poller {
 
   io_uring ring_;
   const int wake_fd_;
+  const std::unique_ptr<Poller> listening_;
+  bool look_at_listening_ = false;
   bool open_ = false;
   bool renew_ = true;          // before the next wait
   std::vector<Place> places_;  // by descriptor
@@ -363,7 +386,14 @@ class UringPoller final : public Poller {
 base::StatusOr<std::unique_ptr<Poller>> NewUringPoller() {
   const int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return base::FromErrno(errno, "eventfd");
-  return std::unique_ptr<Poller>(std::make_unique<UringPoller>(wake_fd));
+  int listening_fd = -1;
+  auto listening = NewEpollPoller(&listening_fd);
+  if (!listening.ok()) {
+    ::close(wake_fd);
+    return listening.status();
+  }
+  return std::unique_ptr<Poller>(
+      std::make_unique<UringPoller>(wake_fd, std::move(listening).value(), listening_fd));
 }
 
 }  // namespace sluice::ring
