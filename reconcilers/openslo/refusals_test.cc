@@ -200,6 +200,12 @@ TEST(OpenSloYaml, KeepsTextAndRefusesWhatIsNoDocument) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ((*read)[0], json::parse(R"({"a":"0.9990","b":"true","c":true,"d":["1",{"e":null}]})"));
   EXPECT_EQ(read->size(), 2U);
+  for (const char* behind : {"- a\n, b\n", "[a], b\n", "{a: b}, {c: d}\n", ", a\n"}) {
+    const auto refused = ReadYaml(behind);
+    ASSERT_FALSE(refused.ok()) << behind;
+    EXPECT_NE(refused.status().message().find("belongs to no document"), std::string::npos)
+        << refused.status().ToString();
+  }
   EXPECT_FALSE(ReadYaml("a: [").ok());
   EXPECT_FALSE(ReadYaml("a: 1\na: 2\n").ok());
   EXPECT_FALSE(ReadYaml("? [a]\n: b\n").ok());
