@@ -92,8 +92,8 @@ class Agent:
             if found and await self._ready():
                 self.port = int(found.group(1))
                 return
-            if self._process.poll() is not None:
-                raise Wrong("the agent ended while starting:\n" + text[-4000:])
+            if self.died_at_a_cut_point():  # a start writes, too
+                return await self.start()
             if time.monotonic() > deadline:
                 raise Wrong("the agent was not ready in time:\n" + text[-4000:])
             await asyncio.sleep(0.02)
