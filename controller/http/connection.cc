@@ -249,7 +249,8 @@ base::Status Connection::AfterTls(int n, const CallScope& scope, base::MonoTime 
 
 base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope,
                                   base::MonoTime limit) {
-  while (!bytes.empty()) {
+  for (bool first = true; !bytes.empty(); first = false) {
+    if (!first) SLUICE_RETURN_IF_ERROR(scope.Check());
     if (tls_ != nullptr) {
       ERR_clear_error();
       std::size_t n = 0;
@@ -281,6 +282,8 @@ base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, con
   // A recv(2) that finds nothing costs as much as one that does: wait first where nothing is left.
   if (socket_.drained && (tls_ == nullptr || SSL_has_pending(tls_) == 0)) {
     SLUICE_RETURN_IF_ERROR(scope.WaitFor(socket_.fd, POLLIN, limit, "Read"));
+  } else {
+    SLUICE_RETURN_IF_ERROR(scope.Check());
   }
   while (true) {
     if (tls_ != nullptr) {
