@@ -164,7 +164,7 @@ class UringPoller final : public Poller {
       ++taken;
     }
     io_uring_cq_advance(&ring_, taken);
-    if (look_at_listening_) {
+    if (look_at_listening_ && filled < events.size()) {
       filled += listening_->Wait(base::Duration::zero(), events.subspan(filled));
       look_at_listening_ = filled == events.size();  // there may be more
     }
