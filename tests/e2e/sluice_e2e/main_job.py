@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import pathlib
 
 from . import faults, rollout
 from .observer import Observer
@@ -62,6 +63,8 @@ class MainJob:
             self._await_walk()
         with t.step("ask Prometheus every query of the dashboard and what the alerts look at"):
             self._check_dashboard()
+        with t.step("agents run under the seccomp profile of theirs, and wait by io_uring"):
+            self._check_poller()
         with t.step("fault: the origin refuses"):
             faults.origin(self)
         with t.step("fault: Prometheus is stopped"):
@@ -153,6 +156,15 @@ class MainJob:
         answer = run(ROOT / "deploy/dashboards/check", self.world.prometheus.url, "--wait", 30,
                      timeout=60)
         (self.world.state / "queries.txt").write_text(answer)
+
+    def _check_poller(self):
+        """Under the profile that was put on the nodes agents have the ring, where the kernel has it."""
+        switch = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
+        disabled = switch.exists() and switch.read_text().strip() != "0"
+        wanted = "epoll" if disabled else "io_uring"
+        polling = self.world.prometheus.query(f'count(sluice_agent_poller{{poller="{wanted}"}} == 1)')
+        if [value for _, value in polling] != [len(self.kube.nodes)]:
+            raise StepFailed(f"not every agent waits by {wanted}: {polling}")
 
     def _finish(self):
         self.background.stop()

@@ -17,6 +17,7 @@ NAMESPACE = "sluice-system"
 SITE_NAMESPACE = "sluice-site-phoenix"
 AGENT_IMAGE = "docker.io/sluice/sluice-agent"
 TENANT_KEYS = ("FALCONACCESSKEY00001", "falcon-secret-of-a-run-0123456789abcdef")
+SECCOMP = "profiles/sluice-agent.json"  # below the kubelet's folder of them
 SHARDS = 32
 COLD_SHARDS = 4  # uploaded but not read before the origin fails
 MANIFESTS = pathlib.Path(__file__).resolve().parents[1] / "manifests"
@@ -78,12 +79,17 @@ class World:
         self.kube.helm(
             "upgrade", "--install", "sluice", ROOT / "charts/sluice", "--namespace", NAMESPACE,
             "--create-namespace", "--set", f"image.controller.tag={self.tag}",
-            "--set", f"image.agent.tag={self.tag}", "--wait", "--timeout", "150s")
+            "--set", f"image.agent.tag={self.tag}", "--set", f"agents.seccompProfile={SECCOMP}",
+            "--wait", "--timeout", "150s")
 
     def prepare_nodes(self):
-        """What a GPU node's device plugin and feature discovery would say; these two are simulated
-        and carry a label that says so."""
+        """The agents' seccomp profile where the kubelet looks for it; and what a GPU node's device
+        plugin and feature discovery would say: these two are simulated and carry a label that says so."""
+        profile = (ROOT / "deploy/seccomp/sluice-agent.json").read_text()
         for node in self.kube.nodes:
+            self.kube.node_exec(node["name"], "sh", "-c",
+                                'mkdir -p "$(dirname "$0")" && printf %s "$1" > "$0"',
+                                f"/var/lib/kubelet/seccomp/{SECCOMP}", profile)
             self.kube.kubectl("label", "node", node["name"], "--overwrite",
                               "sluice.dev/site=phoenix", "sluice.dev/simulated=true",
                               "hardware.sluice.dev/nvme-count=1",

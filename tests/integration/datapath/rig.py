@@ -16,6 +16,8 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
+from seccomp import under_profile
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/debug"))
 AGENT = BUILD / "bin/sluice-agent"
@@ -154,12 +156,13 @@ class Rig(unittest.TestCase):
         path = cls.folder / "agent.log"
         begin = path.stat().st_size if path.exists() else 0
         log = cls.log("agent.log")
-        cls.agent = subprocess.Popen([AGENT, "--config", cls.config], stdout=log, stderr=log)
+        cls.agent = subprocess.Popen([AGENT, "--config", cls.config], stdout=log, stderr=log,
+                                     preexec_fn=under_profile())
         cls.processes.append(cls.agent)
 
         def port():
             if cls.agent.poll() is not None:
-                raise AssertionError("the agent ended: " + path.read_text()[begin:])
+                raise AssertionError(f"the agent ended with {cls.agent.returncode}: " + path.read_text()[begin:])
             found = re.search(r"listening address=127\.0\.0\.1:(\d+)", path.read_text()[begin:])
             return found and cls.ready() and int(found.group(1))
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import time
 
+from seccomp import under_profile
 from truth import Wrong
 
 DIE_AT_WRITE = 4
@@ -79,7 +80,7 @@ class Agent:
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 [self.binary, "--config", self.folder / "agent.yaml"], stdout=log, stderr=log,
-                env=environment)
+                env=environment, preexec_fn=under_profile())
         self._expected_end = False
         self.port = 0
         self.starts += 1
