@@ -162,7 +162,7 @@ TEST_F(ClientTest, ASilentOriginIsGivenUpAndThenNotAskedForAWhile) {
   Run(refused, Get("k"));
   EXPECT_EQ(refused.outcome.reason(), "CircuitOpen");
   EXPECT_GT(refused.outcome.retry_after().count(), 0);
-  EXPECT_EQ(origin.accepted(), 4);  // it was not asked
+  EXPECT_EQ(origin.accepted(4), 4);  // it was not asked
 }
 
 TEST_F(ClientTest, ARefusedConnectionIsUnavailable) {

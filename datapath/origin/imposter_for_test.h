@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -117,7 +118,13 @@ class Imposter {
   std::string url(const std::string& scheme = "http") const {
     return scheme + "://127.0.0.1:" + std::to_string(port_);
   }
-  int accepted() const { return accepted_; }
+  // So far. A client may have gone on before a connection of its was accepted: wait for `least`.
+  int accepted(int least = 0) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPatienceSeconds);
+    while (accepted_ < least && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return accepted_;
+  }
 
  private:
   void Accept() {
