@@ -64,7 +64,8 @@ base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string
 // From KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount (or `folder`).
 // Errors: NotFound when we are not in a cluster.
 base::StatusOr<Config> InClusterConfig(const std::string& folder = "");
-// $KUBECONFIG (its first file), else in-cluster, else ~/.kube/config.
-base::StatusOr<Config> DefaultConfig();
+// The files of $KUBECONFIG, of which the first to have a name counts; else in-cluster, unless a
+// context is chosen; else ~/.kube/config. Errors: as LoadKubeconfig.
+base::StatusOr<Config> DefaultConfig(const std::string& context = "");
 
 }  // namespace sluice::client

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
 #include "controller/base/digest.h"
 #include "controller/client/credentials.h"
 #include "controller/client/testing_support.h"
@@ -97,6 +101,65 @@ TEST(Kubeconfig, ErrorsNameTheFieldAndNeverTheSecret) {
        {"", "[]", "a: [", "x", "current-context: z", "token: SECRET\n  bad: : x"}) {
     EXPECT_EQ(ParseKubeconfig(text, {}).status().code(), Code::kInvalidArgument) << text;
   }
+}
+
+TEST(Kubeconfig, WhatFollowsItsDocumentIsRefusedWithTheLine) {
+  const std::string one = Kubeconfig("server: https://h", "token: SECRET");
+  EXPECT_TRUE(ParseKubeconfig("---\n" + one + "...\n# end\n", {}).ok());
+  const auto two = ParseKubeconfig(one + "---\ncurrent-context: b\n", {}).status();
+  EXPECT_EQ(two.code(), Code::kInvalidArgument);
+  EXPECT_THAT(two.message(), HasSubstr("line 16, column 1: a second document; keep one"));
+  EXPECT_FALSE(ParseKubeconfig(one + "---\n*SECRET\n", {}).ok());
+}
+
+TEST(Kubeconfig, AMissingContextIsToldWithThoseThatExistUnlessItIsASecret) {
+  const std::string text = Kubeconfig("server: https://h", "token: t");
+  EXPECT_EQ(ParseKubeconfig(text, {.context = "z"}).status().message(),
+            "kubeconfig: contexts: no context \"z\"; there are: a, b");
+  EXPECT_EQ(ParseKubeconfig(text, {.context = "z", .inline_only = true}).status().message(),
+            "kubeconfig: contexts: no context \"z\"");
+}
+
+class ScopedEnvironment {
+ public:
+  ScopedEnvironment(const char* name, const std::string& value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    setenv(name, value.c_str(), 1);
+  }
+  ~ScopedEnvironment() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+// What kubectl does with the same variable and the same flag.
+TEST(DefaultConfig, TakesAllFilesOfTheVariableTogetherAndTheContextThatIsChosen) {
+  ScratchFolder first, second;
+  first.Write("config",
+              "contexts: [{name: a, context: {cluster: c, user: u}}]\n"
+              "clusters: [{name: c, cluster: {server: 'https://one'}}]\n");
+  second.Write("config", Kubeconfig("server: https://two", "tokenFile: t"));
+  const ScopedEnvironment variable(
+      "KUBECONFIG", first.File("none") + ":" + first.File("config") + "::" + second.File("config"));
+  const auto config = DefaultConfig();
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->server, "https://one");
+  EXPECT_EQ(config->token_file, second.File("t")) << "relative to the file that has the user";
+  EXPECT_EQ(DefaultConfig("b")->ns, "");
+  EXPECT_THAT(DefaultConfig("z").status().message(), HasSubstr("there are: a, b"));
+  const ScopedEnvironment none("KUBECONFIG", first.File("none"));
+  EXPECT_EQ(DefaultConfig().status().code(), Code::kNotFound);
+}
+
+TEST(DefaultConfig, AContextOfTheHomeFolderIsChosenWithoutTheVariable) {
+  ScratchFolder home;
+  std::filesystem::create_directories(home.File(".kube"));
+  home.Write(".kube/config", Kubeconfig("server: https://h", "token: t"));
+  const ScopedEnvironment no_list("KUBECONFIG", "");
+  const ScopedEnvironment at_home("HOME", home.File(""));
+  ASSERT_TRUE(DefaultConfig("b").ok()) << DefaultConfig("b").status().ToString();
+  EXPECT_EQ(DefaultConfig("b")->server, "https://h");
 }
 
 TEST(InCluster, NeedsItsEnvironment) {

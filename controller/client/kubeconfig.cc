@@ -1,11 +1,13 @@
+#include "controller/client/kubeconfig.h"
+
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "controller/base/digest.h"
-#include "controller/base/file.h"
+#include "controller/base/yaml.h"
 #include "controller/client/config.h"
 #include "controller/client/limits.h"
 #include "controller/http/url.h"
@@ -36,6 +38,12 @@ YAML::Node Named(const YAML::Node& root, const char* list, const char* kind,
   }
   return YAML::Node(YAML::NodeType::Null);
 }
+
+// One file of those that make a kubeconfig together.
+struct Part {
+  YAML::Node root;
+  std::string folder;  // relative paths in it are relative to this
+};
 
 // A YAML text as JSON. Plain words are numbers, booleans and null by YAML's core schema, quoted
 // ones are text. Throws when there is too much of it: aliases can make a short text very long.
@@ -82,9 +90,14 @@ class KubeconfigReader {
  public:
   explicit KubeconfigReader(const KubeconfigOptions& options) : options_(options) {}
 
-  base::StatusOr<Config> Read(const YAML::Node& root);
+  // Of each name the first counts.
+  base::StatusOr<Config> Read(const std::vector<Part>& parts);
 
  private:
+  // The entry in the first file that has it, whose folder is the one from here on.
+  YAML::Node Find(const std::vector<Part>& parts, const char* list, const char* kind,
+                  const std::string& name);
+  base::Status NoContext(const std::vector<Part>& parts, const std::string& name) const;
   base::Status ReadCluster(const YAML::Node& cluster);
   base::Status ReadUser(const YAML::Node& user, const YAML::Node& cluster);
   base::Status ReadExec(const YAML::Node& exec, const YAML::Node& cluster);
@@ -92,27 +105,59 @@ class KubeconfigReader {
   base::Status DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
                           std::string* file) const;
   std::string Path(const std::string& path) const {
-    return path.starts_with('/') || options_.folder.empty() ? path : options_.folder + "/" + path;
+    return path.starts_with('/') || folder_.empty() ? path : folder_ + "/" + path;
   }
 
   const KubeconfigOptions& options_;
+  std::string folder_;
   Config config_;
 };
 
-base::StatusOr<Config> KubeconfigReader::Read(const YAML::Node& root) {
-  if (!root.IsMap()) return Bad("text", "not a mapping");
-  const std::string name =
-      options_.context.empty() ? Text(root, "current-context") : options_.context;
+YAML::Node KubeconfigReader::Find(const std::vector<Part>& parts, const char* list,
+                                  const char* kind, const std::string& name) {
+  for (const Part& part : parts) {
+    const YAML::Node found = Named(part.root, list, kind, name);
+    if (found.IsNull()) continue;
+    folder_ = part.folder;
+    return found;
+  }
+  return YAML::Node(YAML::NodeType::Null);
+}
+
+// The names there are help who chose one; of a Secret's text nothing is told.
+base::Status KubeconfigReader::NoContext(const std::vector<Part>& parts,
+                                         const std::string& name) const {
+  std::set<std::string> names;
+  for (const Part& part : parts) {
+    const YAML::Node contexts = part.root["contexts"];
+    if (options_.inline_only || !contexts || !contexts.IsSequence()) continue;
+    for (const YAML::Node& entry : contexts) names.insert(Text(entry, "name"));
+  }
+  std::string others;
+  for (const std::string& each : names) {
+    if (others.size() > kMaxNamesBytes) break;
+    others += (others.empty() ? "" : ", ") + each;
+  }
+  return Bad("contexts", fmt::format("no context \"{}\"{}{}", name,
+                                     others.empty() ? "" : "; there are: ", others));
+}
+
+base::StatusOr<Config> KubeconfigReader::Read(const std::vector<Part>& parts) {
+  std::string name = options_.context;
+  for (const Part& part : parts) {
+    if (!part.root.IsMap()) return Bad("text", "not a mapping");
+    if (name.empty()) name = Text(part.root, "current-context");
+  }
   if (name.empty()) return Bad("current-context", "empty, and no context was chosen");
-  const YAML::Node context = Named(root, "contexts", "context", name);
-  if (!context.IsMap()) return Bad("contexts", fmt::format("no context \"{}\"", name));
+  const YAML::Node context = Find(parts, "contexts", "context", name);
+  if (!context.IsMap()) return NoContext(parts, name);
   config_.ns = Text(context, "namespace");
   const std::string cluster_name = Text(context, "cluster");
-  const YAML::Node cluster = Named(root, "clusters", "cluster", cluster_name);
+  const YAML::Node cluster = Find(parts, "clusters", "cluster", cluster_name);
   if (!cluster.IsMap()) return Bad("clusters", fmt::format("no cluster \"{}\"", cluster_name));
   SLUICE_RETURN_IF_ERROR(ReadCluster(cluster));
   if (const std::string user_name = Text(context, "user"); !user_name.empty()) {
-    const YAML::Node user = Named(root, "users", "user", user_name);
+    const YAML::Node user = Find(parts, "users", "user", user_name);
     if (!user.IsMap()) return Bad("users", fmt::format("no user \"{}\"", user_name));
     SLUICE_RETURN_IF_ERROR(ReadUser(user, cluster));
   }
@@ -217,12 +262,14 @@ base::Status KubeconfigReader::DataOrFile(const YAML::Node& node, const std::str
   return base::OkStatus();
 }
 
-}  // namespace
-
-base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options) {
+base::StatusOr<YAML::Node> Parse(const std::string& text) {
   if (text.size() > kMaxKubeconfigBytes) return Bad("text", "too long");
   try {
-    return KubeconfigReader(options).Read(YAML::Load(std::string(text)));
+    YAML::Node root = YAML::Load(text);
+    if (const auto end = base::CheckYamlEnd(text, base::YamlDocuments::kOne); !end.ok()) {
+      return Bad("text", end.message());
+    }
+    return root;
   } catch (const YAML::Exception& error) {
     // The message holds a place, never the text: kubeconfigs hold secrets.
     return Bad("text", fmt::format("bad YAML at line {}", error.mark.line + 1));
@@ -231,43 +278,26 @@ base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOp
   }
 }
 
-base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context) {
-  SLUICE_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
-  const std::size_t slash = path.rfind('/');
-  auto config = ParseKubeconfig(
-      text,
-      {.context = context, .folder = slash == std::string::npos ? "" : path.substr(0, slash)});
-  if (!config.ok()) return config.status().Annotate(path);
-  return config;
+}  // namespace
+
+base::StatusOr<Config> ParseKubeconfigs(const std::vector<KubeconfigFile>& files,
+                                        const KubeconfigOptions& options) {
+  std::vector<Part> parts;
+  for (const KubeconfigFile& file : files) {
+    auto root = Parse(file.text);
+    if (!root.ok()) return file.path.empty() ? root.status() : root.status().Annotate(file.path);
+    if (root->IsNull() && files.size() > 1) continue;  // an empty one among others
+    parts.push_back({*std::move(root), file.folder});
+  }
+  try {
+    return KubeconfigReader(options).Read(parts);
+  } catch (const std::exception&) {
+    return Bad("text", "bad YAML");
+  }
 }
 
-base::StatusOr<Config> InClusterConfig(const std::string& folder) {
-  const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
-  const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
-  if (host == nullptr || port == nullptr || *host == '\0' || *port == '\0') {
-    return base::NotFound("not in a cluster: KUBERNETES_SERVICE_HOST and _PORT are not set");
-  }
-  const std::string from =
-      folder.empty() ? "/var/run/secrets/kubernetes.io/serviceaccount" : folder;
-  Config config;
-  const bool v6 = std::string_view(host).find(':') != std::string_view::npos;
-  config.server = fmt::format("https://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
-  config.ca_file = from + "/ca.crt";
-  config.token_file = from + "/token";
-  if (auto ns = base::ReadFile(from + "/namespace", kMaxCredentialFileBytes); ns.ok()) {
-    config.ns = std::move(ns).value();
-  }
-  return config;
-}
-
-base::StatusOr<Config> DefaultConfig() {
-  if (const char* path = std::getenv("KUBECONFIG"); path != nullptr && *path != '\0') {
-    const std::string_view list(path);
-    return LoadKubeconfig(std::string(list.substr(0, list.find(':'))));
-  }
-  if (auto config = InClusterConfig(); config.ok()) return config;
-  const char* home = std::getenv("HOME");
-  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config");
+base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options) {
+  return ParseKubeconfigs({{"", options.folder, std::string(text)}}, options);
 }
 
 }  // namespace sluice::client

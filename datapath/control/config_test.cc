@@ -1,8 +1,10 @@
 #include "datapath/control/config.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "controller/base/file.h"
@@ -143,6 +145,16 @@ TEST(ParseYaml, RefusesDocumentsThatAreNoMappingOrTooLong) {
   EXPECT_THAT(ParseYaml("").status().message(), HasSubstr("document: not a mapping"));
   EXPECT_THAT(ParseYaml(std::string(kMaxYamlBytes + 1, ' ')).status().message(),
               HasSubstr("document: 1048577 bytes"));
+}
+
+TEST(ParseYaml, RefusesWhatFollowsItsDocument) {
+  const std::string one = Example();
+  EXPECT_TRUE(ParseYaml(one + "---\n# nothing\n...\n").ok());
+  const auto lines = std::count(one.begin(), one.end(), '\n');
+  EXPECT_EQ(ParseYaml(one + "---\nthreads: 2\n").status().message(),
+            fmt::format("line {}, column 1: a second document; keep one", lines + 2));
+  EXPECT_THAT(ParseYaml(one + "...\n, threads\n").status().message(),
+              HasSubstr("belongs to no document; remove it"));
 }
 
 TEST(Validate, AcceptsWhatTheExampleSays) { EXPECT_TRUE(Validate(Good()).ok()); }

@@ -1,5 +1,7 @@
 // ParseYaml(): the YAML form of config.h. Field names are the custom resources' (camelCase), sizes
 // take Ki, Mi, Gi and Ti, durations are "5s". yaml-cpp throws; it is caught here.
+#include "controller/base/yaml.h"
+
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
@@ -303,7 +305,9 @@ StatusOr<Config> ParseYaml(const std::string& text) {
   Config config;
   Status error;
   try {
-    Mapping document(YAML::Load(text), "", error);
+    const YAML::Node root = YAML::Load(text);
+    SLUICE_RETURN_IF_ERROR(base::CheckYamlEnd(text, base::YamlDocuments::kOne));
+    Mapping document(root, "", error);
     ReadConfig(document, config);
     document.Finish();
   } catch (const YAML::Exception& problem) {

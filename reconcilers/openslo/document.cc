@@ -1,14 +1,13 @@
 #include "reconcilers/openslo/document.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <sstream>
 
+#include "controller/base/yaml.h"
 #include "reconcilers/gates/decimal.h"
 #include "reconcilers/openslo/limits.h"
 
@@ -51,43 +50,6 @@ class Reader {
   std::size_t values_ = 0;
 };
 
-// Where a document has ended and something follows that begins none, the parser of yaml-cpp tells
-// empty documents without end, and LoadAll() takes all memory there is. So the text is gone over
-// once without keeping anything.
-class EndsOnce final : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark& mark) override {
-    if (mark.pos == at_) {
-      throw std::invalid_argument(
-          fmt::format("line {}, column {}: what follows belongs to no document", mark.line + 1,
-                      mark.column + 1));
-    }
-    at_ = mark.pos;
-  }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                  YAML::EmitterStyle::value) override {}
-  void OnMapEnd() override {}
-
- private:
-  int at_ = -1;
-};
-
-void CheckEnds(const std::string& text) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  EndsOnce ends;
-  while (parser.HandleNextDocument(ends)) {
-  }
-}
-
 const std::set<std::string>& NumberFields() {
   static const std::set<std::string> fields = {"target", "targetPercent", "timeSliceTarget",
                                                "value",  "threshold",     "compositeWeight"};
@@ -127,7 +89,7 @@ base::StatusOr<std::vector<json>> ReadYaml(const std::string& text) {
   try {
     std::vector<json> out;
     Reader reader;
-    CheckEnds(text);
+    SLUICE_RETURN_IF_ERROR(base::CheckYamlEnd(text, base::YamlDocuments::kMany));
     for (const YAML::Node& node : YAML::LoadAll(text)) {
       if (node.IsNull() || !node.IsDefined()) continue;
       json value = reader.Value(node, 0);

@@ -1,0 +1,87 @@
+// Where a configuration is found when nobody hands it over: files, the pod's own, the environment.
+#include "controller/client/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "controller/base/file.h"
+#include "controller/client/kubeconfig.h"
+#include "controller/client/limits.h"
+
+namespace sluice::client {
+namespace {
+
+base::StatusOr<KubeconfigFile> ReadKubeconfig(const std::string& path) {
+  SLUICE_ASSIGN_OR_RETURN(std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
+  const std::size_t slash = path.rfind('/');
+  return KubeconfigFile{path, slash == std::string::npos ? "" : path.substr(0, slash),
+                        std::move(text)};
+}
+
+// As kubectl takes $KUBECONFIG: files that are not there are passed over, unless none is.
+base::StatusOr<Config> LoadTogether(std::string_view list, const std::string& context) {
+  std::vector<KubeconfigFile> files;
+  base::Status missing = base::NotFound("KUBECONFIG names no file");
+  while (!list.empty()) {
+    const std::string path(list.substr(0, list.find(':')));
+    list.remove_prefix(std::min(list.size(), path.size() + 1));
+    if (path.empty()) continue;
+    if (files.size() == kMaxKubeconfigFiles) {
+      return base::InvalidArgument(
+          fmt::format("KUBECONFIG: more than {} files; name fewer", kMaxKubeconfigFiles));
+    }
+    auto file = ReadKubeconfig(path);
+    if (file.ok()) {
+      files.push_back(*std::move(file));
+    } else if (file.status().code() == base::Code::kNotFound) {
+      missing = file.status();
+    } else {
+      return file.status();
+    }
+  }
+  if (files.empty()) return missing;
+  return ParseKubeconfigs(files, {.context = context});
+}
+
+}  // namespace
+
+base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context) {
+  SLUICE_ASSIGN_OR_RETURN(const KubeconfigFile file, ReadKubeconfig(path));
+  auto config = ParseKubeconfig(file.text, {.context = context, .folder = file.folder});
+  if (!config.ok()) return config.status().Annotate(path);
+  return config;
+}
+
+base::StatusOr<Config> InClusterConfig(const std::string& folder) {
+  const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
+  const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
+  if (host == nullptr || port == nullptr || *host == '\0' || *port == '\0') {
+    return base::NotFound("not in a cluster: KUBERNETES_SERVICE_HOST and _PORT are not set");
+  }
+  const std::string from =
+      folder.empty() ? "/var/run/secrets/kubernetes.io/serviceaccount" : folder;
+  Config config;
+  const bool v6 = std::string_view(host).find(':') != std::string_view::npos;
+  config.server = fmt::format("https://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+  config.ca_file = from + "/ca.crt";
+  config.token_file = from + "/token";
+  if (auto ns = base::ReadFile(from + "/namespace", kMaxCredentialFileBytes); ns.ok()) {
+    config.ns = std::move(ns).value();
+  }
+  return config;
+}
+
+base::StatusOr<Config> DefaultConfig(const std::string& context) {
+  if (const char* list = std::getenv("KUBECONFIG"); list != nullptr && *list != '\0') {
+    return LoadTogether(list, context);
+  }
+  if (context.empty()) {
+    if (auto config = InClusterConfig(); config.ok()) return config;
+  }
+  const char* home = std::getenv("HOME");
+  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context);
+}
+
+}  // namespace sluice::client
