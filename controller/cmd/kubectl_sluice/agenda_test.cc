@@ -166,8 +166,9 @@ TEST(Options, OfAgendaProposeAndVote) {
   EXPECT_THAT(vote->groups, ::testing::ElementsAre("a", "b"));
   EXPECT_THAT(ParseOptions({"vote", "decision/walk", "--role", "King"}),
               HasError(base::Code::kInvalidArgument, HasSubstr("\"King\" is none of")));
-  EXPECT_THAT(ParseOptions({"vote", "site/x"}),
-              HasError(base::Code::kInvalidArgument, HasSubstr("use decision")));
+  EXPECT_THAT(
+      ParseOptions({"vote", "site/x"}),
+      HasError(base::Code::kInvalidArgument, HasSubstr("kubectl sluice vote decision/NAME")));
 }
 
 }  // namespace

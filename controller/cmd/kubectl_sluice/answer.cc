@@ -81,6 +81,11 @@ Advance CanAdvance(const Chain& chain, base::WallTime now) {
   return out;
 }
 
+std::string Formatted(Output output, const std::string& text, const std::string& json) {
+  if (output == Output::kJson) return json;
+  return output == Output::kYaml ? YamlOf(json) : text;
+}
+
 std::string YamlOf(const std::string& json) {
   const Json value = Json::parse(json, nullptr, false);
   SLUICE_CHECK(!value.is_discarded());

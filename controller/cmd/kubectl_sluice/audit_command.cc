@@ -84,19 +84,6 @@ void Tell(json& list, std::string& text, const char* mark, const audit::Problem&
   list.push_back({{"file", problem.file}, {"line", problem.line}, {"what", problem.what}});
 }
 
-std::string Printed(const Options& options, const std::string& text, const json& out) {
-  switch (options.output) {
-    case Output::kJson:
-      return out.dump(2) + "\n";
-    case Output::kYaml:
-      return YamlOf(out.dump());
-    case Output::kText:
-    case Output::kWide:
-      break;
-  }
-  return text;
-}
-
 std::string HeadText(const audit::Head& head) {
   return fmt::format("line {} of epoch {}, {}", head.seq, head.epoch, head.hash);
 }
@@ -155,7 +142,7 @@ base::StatusOr<AuditAnswer> AuditVerify(const Options& options, client::Reader* 
   } else {
     text += "a part of the log: what came before and after it is not proved\n";
   }
-  answer.text = Printed(options, text, out);
+  answer.text = Formatted(OutputOf(options), text, out.dump(2) + "\n");
   return answer;
 }
 
@@ -180,7 +167,7 @@ base::StatusOr<AuditAnswer> AuditReplay(const Options& options) {
   text += fmt::format("{} recorded verdicts replayed, {} differ{}\n", replayer.verdicts(),
                       replayer.problem_count(),
                       v.ok() ? "" : "; the files are damaged: see audit verify");
-  return AuditAnswer{Printed(options, text, out), good};
+  return AuditAnswer{Formatted(OutputOf(options), text, out.dump(2) + "\n"), good};
 }
 
 }  // namespace sluice::kubectl

@@ -11,6 +11,7 @@
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/json_at.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
+#include "controller/cmd/kubectl_sluice/listing.h"
 #include "controller/cmd/kubectl_sluice/rollout_why.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/release_resources.h"
@@ -21,29 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-base::Status NoSuchSite(client::Reader& api, const std::string& name) {
-  std::string names;
-  if (const auto sites = api.List(common::kSites, {}); sites.ok()) {
-    for (const meta::ObjectPtr& site : sites->items) {
-      if (names.size() > 200) {
-        names += ", …";
-        break;
-      }
-      names += (names.empty() ? "" : ", ") + std::string(site->name());
-    }
-  }
-  return base::NotFound(fmt::format("site \"{}\" does not exist; there {}", name,
-                                    names.empty() ? "are none" : "are: " + names));
-}
-
-// The object, or nullptr when it does not exist.
-base::StatusOr<meta::ObjectPtr> GetIfThere(client::Reader& api, const meta::Resource& resource,
-                                           const std::string& name) {
-  if (name.empty()) return meta::ObjectPtr();
-  auto object = api.Get(resource, {"", name});
-  if (!object.ok() && object.status().code() == base::Code::kNotFound) return meta::ObjectPtr();
-  return object;
-}
+constexpr std::size_t kMaxNamesOffered = 500;
 
 SiteLine LineOf(const meta::Object& site) {
   const json object = site.ToJson();
@@ -63,17 +42,6 @@ SiteLine LineOf(const meta::Object& site) {
                                  : fmt::format("{} ({})", blocked[0].value("gate", ""),
                                                blocked[0].value("cause", ""));
   return line;
-}
-
-// A cluster whose kinds are older than this plugin has none of people's.
-base::StatusOr<std::vector<meta::ObjectPtr>> ListIfServed(client::Reader& api,
-                                                          const meta::Resource& resource) {
-  auto list = api.List(resource, {});
-  if (!list.ok() && list.status().code() == base::Code::kNotFound) {
-    return std::vector<meta::ObjectPtr>();
-  }
-  if (!list.ok()) return list.status();
-  return std::move(list->items);
 }
 
 base::StatusOr<gates::PeopleObjects> People(client::Reader& api) {
@@ -103,8 +71,7 @@ base::StatusOr<std::string> WhoAmI(client::Client& api) {
 base::StatusOr<Chain> ChainOf(client::Reader& api, const std::string& name,
                               const std::string& only_promotion, base::WallTime now) {
   Objects objects;
-  SLUICE_ASSIGN_OR_RETURN(objects.site, GetIfThere(api, common::kSites, name));
-  if (objects.site == nullptr) return NoSuchSite(api, name);
+  SLUICE_ASSIGN_OR_RETURN(objects.site, GetNamed(api, common::kSites, name));
   const std::string class_name = At(objects.site->ToJson(), "/spec/classRef/name");
   SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr site_class,
                           GetIfThere(api, common::kSiteClasses, class_name));
@@ -112,54 +79,30 @@ base::StatusOr<Chain> ChainOf(client::Reader& api, const std::string& name,
     const std::string plan = At(site_class->ToJson(), "/spec/stagePlanRef/name");
     SLUICE_ASSIGN_OR_RETURN(objects.plan, GetIfThere(api, common::kStagePlans, plan));
   }
-  SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
-  for (const meta::ObjectPtr& promotion : promotions.items) {
+  SLUICE_ASSIGN_OR_RETURN(const auto promotions, ListServed(api, common::kPromotions));
+  for (const meta::ObjectPtr& promotion : promotions) {
     if (At(promotion->ToJson(), "/spec/siteRef/name") != name) continue;
     if (!only_promotion.empty() && promotion->name() != only_promotion) continue;
     objects.promotions.push_back(promotion);
   }
-  SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
-  objects.objectives = std::move(objectives.items);
+  SLUICE_ASSIGN_OR_RETURN(objects.objectives, ListServed(api, common::kObjectives));
   SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
   return BuildChain(objects, now);
 }
 
-std::string Rendered(const Chain& chain, const Options& options, const Style& style,
-                     base::WallTime now) {
-  switch (options.output) {
-    case Output::kJson:
-      return RenderJson(chain);
-    case Output::kYaml:
-      return YamlOf(RenderJson(chain));
-    case Output::kText:
-    case Output::kWide:
-      break;
-  }
-  return RenderText(chain, style, now);
-}
-
-base::StatusOr<meta::ObjectPtr> RolloutNamed(client::Reader& api, const std::string& name) {
-  SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr rollout, GetIfThere(api, common::kRollouts, name));
-  if (rollout == nullptr) return base::NotFound(fmt::format("rollout \"{}\" does not exist", name));
-  return rollout;
-}
-
 base::StatusOr<std::string> WhyOfRollout(client::Reader& api, const Options& options,
                                          const Style& style, base::WallTime now) {
-  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout,
+                          GetNamed(api, common::kRollouts, options.rollout));
   SLUICE_ASSIGN_OR_RETURN(const RolloutAnswer answer, WhyRollout(*rollout, style, now));
-  if (options.output == Output::kJson) return answer.json;
-  return options.output == Output::kYaml ? YamlOf(answer.json) : answer.text;
+  return Formatted(OutputOf(options), answer.text, answer.json);
 }
 
 // What a Tenant's own status says, then the chain of each of its sites.
 base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& options,
                                       const Style& style, base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object,
-                          GetIfThere(api, common::kTenants, options.tenant));
-  if (object == nullptr) {
-    return base::NotFound(fmt::format("tenant \"{}\" does not exist", options.tenant));
-  }
+                          GetNamed(api, common::kTenants, options.tenant));
   const json status = object->ToJson().value("status", json::object());
   const json sites = object->ToJson().value(json::json_pointer("/spec/sites"), json::array());
   json out = {{"tenant", options.tenant},
@@ -190,8 +133,7 @@ base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& option
     text += RenderText(*chain, style, now);
     out["sites"].push_back(json::parse(RenderJson(*chain)));
   }
-  if (options.output == Output::kJson) return out.dump(2) + "\n";
-  return options.output == Output::kYaml ? YamlOf(out.dump()) : text;
+  return Formatted(OutputOf(options), text, out.dump(2) + "\n");
 }
 
 // Before the cluster is asked: a file that is wrong is told at once.
@@ -209,39 +151,38 @@ base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options,
                                    base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const auto calendar, CalendarOf(options));
   AgendaObjects objects;
-  SLUICE_ASSIGN_OR_RETURN(client::ObjectList promotions, api.List(common::kPromotions, {}));
-  SLUICE_ASSIGN_OR_RETURN(client::ObjectList rollouts, api.List(common::kRollouts, {}));
-  SLUICE_ASSIGN_OR_RETURN(client::ObjectList objectives, api.List(common::kObjectives, {}));
-  objects.promotions = std::move(promotions.items);
-  objects.rollouts = std::move(rollouts.items);
-  objects.objectives = std::move(objectives.items);
+  SLUICE_ASSIGN_OR_RETURN(objects.promotions, ListServed(api, common::kPromotions));
+  SLUICE_ASSIGN_OR_RETURN(objects.rollouts, ListServed(api, common::kRollouts));
+  SLUICE_ASSIGN_OR_RETURN(objects.objectives, ListServed(api, common::kObjectives));
   SLUICE_ASSIGN_OR_RETURN(objects.people, People(api));
   const auto meetings = BuildAgenda(objects, calendar, options.within, now);
-  return options.output == Output::kJson ? AgendaJson(meetings) : RenderAgenda(meetings, now);
+  return Formatted(OutputOf(options), RenderAgenda(meetings, now), AgendaJson(meetings));
 }
 
 base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
                                     base::WallTime now) {
   SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
+  const auto open_for = options.within.value_or(std::chrono::hours(24 * 14));
+  std::string manifest;
   if (!options.rollout.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
-    return RolloutDecision(*rollout, user, options.within.value_or(std::chrono::hours(24 * 14)),
-                           now);
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout,
+                            GetNamed(api, common::kRollouts, options.rollout));
+    SLUICE_ASSIGN_OR_RETURN(manifest, RolloutDecision(*rollout, user, open_for, now));
+  } else {
+    SLUICE_ASSIGN_OR_RETURN(const auto promotions, ListServed(api, common::kPromotions));
+    SLUICE_ASSIGN_OR_RETURN(manifest,
+                            DecisionManifest(options.site, promotions, user, open_for, now));
   }
-  SLUICE_ASSIGN_OR_RETURN(const client::ObjectList promotions, api.List(common::kPromotions, {}));
-  return DecisionManifest(options.site, promotions.items, user,
-                          options.within.value_or(std::chrono::hours(24 * 14)), now);
+  return Formatted(OutputOf(options), manifest, manifest);
 }
 
 base::StatusOr<std::string> CastVote(client::Client& api, const Options& options) {
   SLUICE_ASSIGN_OR_RETURN(const std::string user, WhoAmI(api));
   SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr decision,
-                          GetIfThere(api, common::kDecisions, options.decision));
-  if (decision == nullptr) {
-    return base::NotFound(fmt::format("decision \"{}\" does not exist", options.decision));
-  }
-  return ApprovalManifest(*decision, user,
-                          {options.role, !options.disagree, options.groups, options.comment});
+                          GetNamed(api, common::kDecisions, options.decision));
+  const std::string manifest = ApprovalManifest(
+      *decision, user, {options.role, !options.disagree, options.groups, options.comment});
+  return Formatted(OutputOf(options), manifest, manifest);
 }
 
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
@@ -251,53 +192,68 @@ base::StatusOr<std::string> Why(client::Reader& api, const Options& options, con
   std::string site = options.site;
   if (!options.promotion.empty()) {
     SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr promotion,
-                            GetIfThere(api, common::kPromotions, options.promotion));
-    if (promotion == nullptr) {
-      return base::NotFound(fmt::format("promotion \"{}\" does not exist", options.promotion));
-    }
+                            GetNamed(api, common::kPromotions, options.promotion));
     site = At(promotion->ToJson(), "/spec/siteRef/name");
   }
   SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, site, options.promotion, now));
-  return Rendered(chain, options, style, now);
+  return Formatted(OutputOf(options), RenderText(chain, style, now), RenderJson(chain));
 }
 
 base::StatusOr<std::string> MayAdvance(client::Reader& api, const Options& options,
                                        base::WallTime now, bool& yes) {
   Advance answer;
   if (!options.rollout.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout, RolloutNamed(api, options.rollout));
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr rollout,
+                            GetNamed(api, common::kRollouts, options.rollout));
     SLUICE_ASSIGN_OR_RETURN(answer, CanRollOn(*rollout));
   } else {
     SLUICE_ASSIGN_OR_RETURN(const Chain chain, ChainOf(api, options.site, "", now));
     answer = CanAdvance(chain, now);
   }
   yes = answer.yes;
-  if (options.output == Output::kJson) return answer.json;
-  return options.output == Output::kYaml ? YamlOf(answer.json) : answer.text;
+  return Formatted(OutputOf(options), answer.text, answer.json);
 }
 
 base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& options) {
-  SLUICE_ASSIGN_OR_RETURN(const client::ObjectList sites, api.List(common::kSites, {}));
+  SLUICE_ASSIGN_OR_RETURN(const auto sites, ListServed(api, common::kSites));
   std::vector<SiteLine> lines;
-  for (const meta::ObjectPtr& site : sites.items) lines.push_back(LineOf(*site));
-  if (options.output == Output::kText || options.output == Output::kWide) return RenderTable(lines);
   json out = json::array();
-  for (const SiteLine& line : lines) {
+  for (const meta::ObjectPtr& site : sites) {
+    const SiteLine line = LineOf(*site);
     out.push_back({{"site", line.site},
                    {"stage", line.stage},
                    {"wants", line.wants},
                    {"ready", line.ready},
                    {"agents", line.agents},
                    {"blockedBy", line.blocker}});
+    lines.push_back(line);
   }
-  return options.output == Output::kYaml ? YamlOf(out.dump()) : out.dump(2) + "\n";
+  return Formatted(OutputOf(options), RenderTable(lines), out.dump(2) + "\n");
 }
 
-base::StatusOr<std::string> Version(client::Client& api) {
+base::StatusOr<std::string> Version(client::Client& api, const Options& options) {
   SLUICE_ASSIGN_OR_RETURN(const std::string body, api.Raw("GET", "/version", ""));
   const json answer = json::parse(body, nullptr, false);
-  return fmt::format("kubectl-sluice {}\nAPI server {}\n", SLUICE_VERSION,
-                     answer.is_object() ? answer.value("gitVersion", "unknown") : "unknown");
+  const std::string server =
+      answer.is_object() ? answer.value("gitVersion", "unknown") : std::string("unknown");
+  const json out = {{"plugin", SLUICE_VERSION}, {"apiServer", server}};
+  return Formatted(OutputOf(options),
+                   fmt::format("kubectl-sluice {}\nAPI server {}\n", SLUICE_VERSION, server),
+                   out.dump(2) + "\n");
+}
+
+std::vector<std::string> NamesOf(client::Reader& api, const std::string& kind) {
+  std::vector<std::string> out;
+  for (const auto* resource : {&common::kSites, &common::kTenants, &common::kPromotions,
+                               &common::kRollouts, &common::kDecisions}) {
+    if (resource->plural != kind + "s") continue;
+    const auto list = api.List(*resource, {.metadata_only = true});
+    if (!list.ok()) continue;
+    for (const meta::ObjectPtr& object : list->items) {
+      if (out.size() < kMaxNamesOffered) out.emplace_back(object->name());
+    }
+  }
+  return out;
 }
 
 }  // namespace sluice::kubectl

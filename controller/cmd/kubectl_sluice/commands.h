@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
@@ -11,7 +12,7 @@
 
 namespace sluice::kubectl {
 
-// Errors of all: the client's; NotFound naming the sites there are.
+// Errors of all: the client's; listing.h's; NotFound naming the sites there are.
 base::StatusOr<std::string> Why(client::Reader& api, const Options& options, const Style& style,
                                 base::WallTime now);
 // `yes`: whether the site would enter its next stage now, or the rollout takes its next step.
@@ -23,6 +24,10 @@ base::StatusOr<std::string> Agenda(client::Reader& api, const Options& options, 
 base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
                                     base::WallTime now);
 base::StatusOr<std::string> CastVote(client::Client& api, const Options& options);
-base::StatusOr<std::string> Version(client::Client& api);
+base::StatusOr<std::string> Version(client::Client& api, const Options& options);
+
+// Names of the objects of a kind of words.h, for completion: at most 500, none when they cannot be
+// had.
+std::vector<std::string> NamesOf(client::Reader& api, const std::string& kind);
 
 }  // namespace sluice::kubectl

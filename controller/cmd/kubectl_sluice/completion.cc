@@ -1,42 +1,154 @@
-#include "controller/cmd/kubectl_sluice/options.h"
+#include "controller/cmd/kubectl_sluice/completion.h"
+
+#include <algorithm>
+
+#include "controller/cmd/kubectl_sluice/words.h"
 
 namespace sluice::kubectl {
+namespace {
+
+constexpr const char* kBash = R"(_kubectl_sluice() {
+  local answer directive
+  answer=$(kubectl-sluice __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null) || return
+  directive=${answer##*:}
+  COMPREPLY=($(compgen -W "${answer%:*}" -- "${COMP_WORDS[COMP_CWORD]}"))
+  if ((directive & 2)); then compopt -o nospace 2>/dev/null; fi
+  if ((!(directive & 4))); then compopt -o default 2>/dev/null; fi
+}
+complete -F _kubectl_sluice kubectl-sluice
+)";
+
+constexpr const char* kFish =
+    R"(complete -c kubectl-sluice -f -a '(kubectl-sluice __complete (commandline -opc)[2..] (commandline -ct | string collect --allow-empty) 2>/dev/null | string match -v ":*")'
+complete -c kubectl-sluice -n '__fish_seen_subcommand_from slo audit' -F
+)";
+
+constexpr const char* kKubectl = R"(#!/bin/sh
+# kubectl asks this for what follows `kubectl sluice`: keep it in PATH as kubectl_complete-sluice.
+exec kubectl-sluice __complete "$@"
+)";
+
+// What the words before the typed one say.
+struct Said {
+  std::vector<std::string> words;  // without flags and their values
+  const FlagSpec* open = nullptr;  // its value is typed now
+};
+
+Said ReadWords(const std::vector<std::string>& words, Options& options) {
+  Said said;
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word.size() < 2 || word[0] != '-') {
+      said.words.push_back(word);
+      continue;
+    }
+    const auto equals = word.find('=');
+    const FlagSpec* flag = FlagNamed(word.substr(0, equals));
+    if (flag == nullptr || !flag->takes_value) continue;
+    std::string value;
+    if (equals != std::string::npos) {
+      value = word.substr(equals + 1);
+    } else if (i + 2 == words.size()) {
+      said.open = flag;
+      return said;
+    } else {
+      value = words[++i];
+    }
+    // What is wrong is told when the line is run; until then it does not count.
+    if (!flag->set(value, options).ok()) continue;
+  }
+  return said;
+}
+
+void Offer(std::string_view word, Completion& out) {
+  if (std::find(out.words.begin(), out.words.end(), word) == out.words.end()) {
+    out.words.emplace_back(word);
+  }
+}
+
+void OfferValues(const FlagSpec& flag, const CommandSpec* command, Completion& out) {
+  if (flag.name == "--output" && command != nullptr) {
+    for (const Output output : command->outputs) Offer(OutputName(output), out);
+    return;
+  }
+  for (const std::string_view value : flag.values) Offer(value, out);
+  out.files = flag.name == "--kubeconfig" || flag.name == "--calendar" ||
+              flag.name == "--checkpoint" || flag.name == "--ca";
+}
+
+// The command that the words begin with; nullptr while it is not all there.
+const CommandSpec* CommandIn(const std::vector<std::string>& words) {
+  for (const CommandSpec& spec : Commands()) {
+    if (words.empty() || words[0] != spec.word) continue;
+    if (spec.second.empty() || (words.size() > 1 && words[1] == spec.second)) return &spec;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Completion Complete(const std::vector<std::string>& words) {
+  Completion out;
+  if (words.empty()) return out;
+  const Said said = ReadWords(words, out.options);
+  const CommandSpec* command = CommandIn(said.words);
+  if (said.open != nullptr) {
+    OfferValues(*said.open, command, out);
+    return out;
+  }
+  if (words.back().starts_with("-")) {
+    for (const FlagSpec& flag : Flags()) {
+      if (command == nullptr ? flag.commands.empty() : Takes(*command, flag)) Offer(flag.name, out);
+    }
+    return out;
+  }
+  if (command == nullptr) {
+    for (const CommandSpec& spec : Commands()) {
+      if (said.words.empty()) Offer(spec.word, out);
+      if (said.words.size() == 1 && said.words[0] == spec.word) Offer(spec.second, out);
+    }
+    return out;
+  }
+  const std::size_t own = command->second.empty() ? 1 : 2;
+  const bool first = said.words.size() == own;
+  out.files = command->takes_files;
+  if (command->command == Command::kHelp && first) {
+    for (const CommandSpec& spec : Commands()) Offer(spec.word, out);
+  }
+  if (command->command == Command::kCompletion && first) out.words = Shells();
+  const auto slash = words.back().find('/');
+  for (const std::string_view kind : command->kinds) {
+    if (!first) break;
+    if (slash == std::string::npos) Offer(std::string(kind) + "/", out);
+    if (words.back().substr(0, slash) == kind && slash != std::string::npos) out.kind = kind;
+  }
+  return out;
+}
+
+std::string CompletionAnswer(const Completion& completion, const std::string& typed,
+                             const std::vector<std::string>& names) {
+  std::string out;
+  bool space = true;
+  const auto offer = [&](const std::string& word) {
+    if (!word.starts_with(typed)) return;
+    out += word + "\n";
+    if (word.ends_with('/')) space = false;
+  };
+  for (const std::string& word : completion.words) offer(word);
+  for (const std::string& name : names) offer(completion.kind + "/" + name);
+  return out + ":" + std::to_string((space ? 0 : 2) | (completion.files ? 0 : 4)) + "\n";
+}
+
+const std::vector<std::string>& Shells() {
+  static const std::vector<std::string> shells = {"bash", "zsh", "fish", "kubectl"};
+  return shells;
+}
 
 std::string CompletionScript(const std::string& shell) {
-  if (shell == "fish") {
-    return "complete -c kubectl-sluice -f\n"
-           "complete -c kubectl-sluice -n __fish_use_subcommand -a 'why can-advance status agenda "
-           "propose vote slo audit version "
-           "completion "
-           "help'\n"
-           "complete -c kubectl-sluice -n '__fish_seen_subcommand_from why' -a "
-           "'(kubectl get sites -o name --request-timeout=2s 2>/dev/null | string replace -r "
-           "\"^site.sluice.dev/\" \"site/\")'\n"
-           "complete -c kubectl-sluice -n '__fish_seen_subcommand_from completion' -a 'bash zsh "
-           "fish'\n"
-           "complete -c kubectl-sluice -s o -l output -x -a 'text wide json yaml'\n"
-           "complete -c kubectl-sluice -l evidence -l help\n";
-  }
-  const std::string script =
-      "_kubectl_sluice() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words\n"
-      "  case $before in\n"
-      "    why|propose) words=$(kubectl get sites -o name --request-timeout=2s 2>/dev/null |\n"
-      "      sed 's,^site.sluice.dev/,site/,') ;;\n"
-      "    audit) words='verify replay' ;;\n"
-      "    slo) words='import export' ;;\n"
-      "    completion) words='bash zsh fish' ;;\n"
-      "    -o|--output) words='text wide json yaml' ;;\n"
-      "    *) words='why can-advance status agenda propose vote slo audit version completion help "
-      "-o --evidence "
-      "--kubeconfig --context "
-      "--request-timeout --help' ;;\n"
-      "  esac\n"
-      "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
-      "}\n"
-      "complete -F _kubectl_sluice kubectl-sluice\n";
-  if (shell == "bash") return script;
-  return "autoload -U +X bashcompinit && bashcompinit\n" + script;
+  if (shell == "fish") return kFish;
+  if (shell == "kubectl") return kKubectl;
+  return shell == "bash" ? kBash
+                         : std::string("autoload -U +X bashcompinit && bashcompinit\n") + kBash;
 }
 
 }  // namespace sluice::kubectl

@@ -1,15 +1,13 @@
 // What `--help` prints.
 #include <fmt/format.h>
 
-#include "controller/cmd/kubectl_sluice/options.h"
+#include "controller/cmd/kubectl_sluice/words.h"
 
 namespace sluice::kubectl {
 namespace {
 
 constexpr const char* kFlags =
-    "Flags:\n"
-    "  -o, --output FORMAT         text, wide, json or yaml (default text)\n"
-    "      --kubeconfig FILE       default: $KUBECONFIG, then ~/.kube/config\n"
+    "      --kubeconfig FILE       default: those of $KUBECONFIG, or ~/.kube/config\n"
     "      --context NAME          of the kubeconfig\n"
     "  -n, --namespace NAME        the controller's (default sluice-system)\n"
     "      --request-timeout TIME  of each call to the API server (default 15s)\n"
@@ -87,35 +85,60 @@ constexpr HelpTopic kHelpTopics[] = {
      "Usage:\n  kubectl sluice version [flags]\n\n"}};
 
 constexpr const char* kCompletion =
-    "Print a completion script.\n\n"
-    "Usage:\n  kubectl sluice completion bash|zsh|fish\n";
+    "Print a completion script for kubectl-sluice, or the program that kubectl asks.\n\n"
+    "Usage:\n"
+    "  source <(kubectl sluice completion bash)    or zsh\n"
+    "  kubectl sluice completion fish | source\n"
+    "  kubectl sluice completion kubectl >DIRECTORY/kubectl_complete-sluice\n\n"
+    "The last completes `kubectl sluice` wherever kubectl itself is completed: DIRECTORY has to be "
+    "in\n"
+    "PATH and the file executable.\n";
 
 constexpr const char* kWhole =
     "Ask Sluice what is allowed, what is not, and why.\n\n"
     "Usage:\n  kubectl sluice COMMAND [flags]\n\n"
     "Commands:\n"
-    "  why site/NAME     what a site's next stage hangs on; tenant/NAME, promotion/NAME,\n"
-    "                    rollout/NAME\n"
-    "  can-advance site/NAME --dry-run  whether it would climb now; rollout/NAME goes on\n"
-    "  slo import FILE…  OpenSLO v1 documents as objects; slo export gives them back\n"
-    "  status            all sites, one line each\n"
-    "  agenda            what the next meetings have to decide\n"
-    "  propose site/NAME a question about a site's open step or a rollout, to be created\n"
-    "  vote decision/NAME  an answer to it, to be created\n"
-    "  audit verify FILE…  prove that the audit log is whole; audit replay judges again\n"
-    "  version           of the plugin and the API server\n"
-    "  completion SHELL  a completion script for bash, zsh or fish\n"
-    "  help [COMMAND]    more about a command\n\n";
+    "  why KIND/NAME          what holds a site, tenant, promotion or rollout, and who can end it\n"
+    "  can-advance KIND/NAME --dry-run   whether a site or rollout would go on now\n"
+    "  status                 all sites, one line each\n"
+    "  agenda                 what the next meetings have to decide\n"
+    "  propose KIND/NAME      a question about a site's open step or a rollout, to be created\n"
+    "  vote decision/NAME     an answer to it, to be created\n"
+    "  slo import FILE…       OpenSLO v1 documents as objects; slo export gives them back\n"
+    "  audit verify FILE…     prove that the audit log is whole; audit replay judges again\n"
+    "  version                of the plugin and the API server\n"
+    "  completion SHELL       a completion script for bash, zsh or fish, or for kubectl itself\n"
+    "  help [COMMAND]         more about a command\n\n";
+
+// "text, wide, json or yaml", the one it prints unless asked first; for each where two differ.
+std::string Formats(const std::string& topic) {
+  std::string first, out;
+  for (const CommandSpec& spec : Commands()) {
+    if (spec.word != topic) continue;
+    std::vector<std::string> names;
+    for (const Output output : spec.outputs) names.emplace_back(OutputName(output));
+    const std::string formats = OneOf(names);
+    if (formats == first) continue;
+    out += first.empty() ? formats : fmt::format("; {}: {}", spec.second, formats);
+    if (first.empty()) first = formats;
+  }
+  return out;
+}
 
 }  // namespace
 
 std::string HelpText(const std::string& topic) {
   if (topic == "completion") return kCompletion;
   for (const HelpTopic& each : kHelpTopics) {
-    if (topic == each.name) return fmt::format("{}{}", each.text, kFlags);
+    if (topic == each.name) {
+      return fmt::format("{}Flags:\n  -o, --output FORMAT         {}\n{}", each.text,
+                         Formats(topic), kFlags);
+    }
   }
-  return fmt::format("{}{}{}", kWhole, kFlags,
-                     "\nExit codes: 0 answered, 1 could not be answered, 2 wrong command line.\n");
+  return fmt::format(
+      "{}Flags:\n  -o, --output FORMAT         text, wide, json or yaml, as the "
+      "command has it\n{}{}",
+      kWhole, kFlags, "\nExit codes: 0 answered, 1 could not be answered, 2 wrong command line.\n");
 }
 
 }  // namespace sluice::kubectl

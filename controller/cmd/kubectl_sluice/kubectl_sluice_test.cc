@@ -115,30 +115,6 @@ TEST(Preview, KnowsTheCalendarOfAnObjective) {
   EXPECT_EQ(chain->then.at(0).holds.at(1).cause, "InsufficientSamples");
 }
 
-TEST(Options, NameTheWordTheRuleAndTheCure) {
-  EXPECT_EQ(ParseOptions({"why", "site/phoenix", "-o", "json"})->output, Output::kJson);
-  EXPECT_EQ(ParseOptions({"why", "site", "phoenix"})->site, "phoenix");
-  EXPECT_EQ(ParseOptions({"why", "ro/weekly"})->rollout, "weekly");
-  EXPECT_EQ(ParseOptions({"can-advance", "rollout", "weekly"})->rollout, "weekly");
-  EXPECT_EQ(ParseOptions({"propose", "rollout/weekly"})->rollout, "weekly");
-  EXPECT_EQ(ParseOptions({"why", "--help"})->topic, "why");
-  EXPECT_EQ(ParseOptions({})->command, Command::kHelp);
-  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
-           {{"wy"}, "\"wy\": unknown command; there are why"},
-           {{"why"}, "kubectl sluice why site/NAME"},
-           {{"why", "node/x"}, "\"node\" is not a kind"},
-           {{"can-advance", "tenant/x"}, "\"tenant\" is not a kind"},
-           {{"slo", "import"}, "slo import slo.yaml"},
-           {{"why", "site/../x"}, "is not an object's name"},
-           {{"why", "site/x", "--nope"}, "--nope: unknown flag"},
-           {{"why", "site/x", "-o", "xml"}, "none of text, wide, json, yaml"},
-           {{"why", "site/x", "-o"}, "-o: needs a value"},
-           {{"status", "--request-timeout=0s"}, "not a duration of 1s or more"},
-           {{"completion", "tcsh"}, "bash, zsh or fish"}}) {
-    EXPECT_THAT(ParseOptions(words), HasError(base::Code::kInvalidArgument, HasSubstr(message)));
-  }
-}
-
 TEST(CanAdvance, SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid) {
   const Case c = Load("holding");
   auto chain = BuildChain(c.objects, c.now);
@@ -183,7 +159,8 @@ TEST(Commands, ATenantIsExplainedWithItsSites) {
   EXPECT_THAT(*Why(api, options, {}, clock.Wall()), HasSubstr("\"tenant\": \"falcon\""));
   options.tenant = "nobody";
   EXPECT_THAT(Why(api, options, {}, clock.Wall()),
-              HasError(base::Code::kNotFound, HasSubstr("nobody")));
+              HasError(base::Code::kNotFound,
+                       HasSubstr("there is no Tenant \"nobody\"; there are: falcon")));
 }
 
 TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
@@ -197,8 +174,29 @@ TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
   options.site = "phoenix";
   EXPECT_THAT(Why(api, options, {}, clock.Wall()),
               HasError(base::Code::kNotFound,
-                       HasSubstr("site \"phoenix\" does not exist; there are: denver")));
+                       HasSubstr("there is no Site \"phoenix\"; there are: denver")));
   EXPECT_THAT(*SiteTable(api, options), HasSubstr("denver   -"));
+  options.command = Command::kStatus;
+  options.output = Output::kJson;
+  EXPECT_EQ(json::parse(*SiteTable(api, options))[0]["site"], "denver");
+}
+
+TEST(Commands, AClusterWithoutSluiceIsToldApartFromAnEmptyOne) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  Options options;
+  options.site = "phoenix";
+  EXPECT_THAT(*SiteTable(api, options), HasSubstr("No sites found"));
+  EXPECT_THAT(Why(api, options, {}, clock.Wall()),
+              HasError(base::Code::kNotFound, HasSubstr("\"phoenix\"; there are none")));
+  api.FailBefore([](const testing_kit::Call&) {
+    return base::NotFound("the server could not find the requested resource");
+  });
+  EXPECT_THAT(SiteTable(api, options),
+              HasError(base::Code::kFailedPrecondition,
+                       HasSubstr("the cluster has no sites.sluice.dev: Sluice is not installed")));
+  EXPECT_THAT(Why(api, options, {}, clock.Wall()),
+              HasError(base::Code::kFailedPrecondition, HasSubstr("--context names another")));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "controller/cmd/kubectl_sluice/audit_command.h"
 #include "controller/cmd/kubectl_sluice/calendar.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
+#include "controller/cmd/kubectl_sluice/completion.h"
 #include "controller/cmd/kubectl_sluice/options.h"
 #include "controller/cmd/kubectl_sluice/slo_command.h"
 
@@ -26,21 +28,24 @@ int Fail(const sluice::base::Status& status, int code) {
   return code;
 }
 
-sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
+sluice::base::StatusOr<std::unique_ptr<sluice::client::Client>> Connect(const Options& options) {
   namespace client = sluice::client;
-  auto config = options.kubeconfig.empty() && options.context.empty()
-                    ? client::DefaultConfig()
-                    : client::LoadKubeconfig(options.kubeconfig.empty()
-                                                 ? std::string(std::getenv("KUBECONFIG") != nullptr
-                                                                   ? std::getenv("KUBECONFIG")
-                                                                   : "")
-                                                 : options.kubeconfig,
-                                             options.context);
-  if (!config.ok()) return config.status();
+  auto config = options.kubeconfig.empty()
+                    ? client::DefaultConfig(options.context)
+                    : client::LoadKubeconfig(options.kubeconfig, options.context);
+  if (!config.ok()) {
+    if (config.status().code() != sluice::base::Code::kNotFound) return config.status();
+    return sluice::base::NotFound(config.status().message() +
+                                  "; name a kubeconfig by --kubeconfig or KUBECONFIG");
+  }
   config->user_agent = "kubectl-sluice/" SLUICE_VERSION;
   config->request_timeout = options.request_timeout;
-  sluice::base::RealClock clock;
-  auto api = client::NewClient(*config, clock);
+  return client::NewClient(*config);
+}
+
+sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
+  const sluice::base::RealClock clock;
+  auto api = Connect(options);
   if (!api.ok()) return api.status();
   switch (options.command) {
     case Command::kWhy: {
@@ -68,7 +73,7 @@ sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
     case Command::kVote:
       return sluice::kubectl::CastVote(**api, options);
     default:
-      return sluice::kubectl::Version(**api);
+      return sluice::kubectl::Version(**api, options);
   }
 }
 
@@ -90,11 +95,29 @@ bool IsLocal(const Options& options) {
          (options.command == Command::kAuditVerify && !sluice::kubectl::NeedsCheckpoint(options));
 }
 
+// What a shell asks while a line is typed. It gets what can be had in a moment, and no error.
+int AnswerShell(const std::vector<std::string>& words) {
+  auto completion = sluice::kubectl::Complete(words);
+  std::vector<std::string> names;
+  if (!completion.kind.empty()) {
+    completion.options.request_timeout = std::chrono::seconds(2);
+    if (auto api = Connect(completion.options); api.ok()) {
+      names = sluice::kubectl::NamesOf(**api, completion.kind);
+    }
+  }
+  const std::string typed = words.empty() ? "" : words.back();
+  const std::string answer = sluice::kubectl::CompletionAnswer(completion, typed, names);
+  return std::fputs(answer.c_str(), stdout) >= 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto options =
-      sluice::kubectl::ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments.front() == sluice::kubectl::kCompleteWord) {
+    return AnswerShell({arguments.begin() + 1, arguments.end()});
+  }
+  const auto options = sluice::kubectl::ParseOptions(arguments);
   if (!options.ok()) return Fail(options.status(), 2);
   std::string text;
   bool good = true;

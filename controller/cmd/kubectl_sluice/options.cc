@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <optional>
 
-#include "controller/base/time_format.h"
+#include "controller/cmd/kubectl_sluice/completion.h"
+#include "controller/cmd/kubectl_sluice/words.h"
 
 namespace sluice::kubectl {
 namespace {
@@ -14,115 +13,63 @@ namespace {
 using base::InvalidArgument;
 using base::Status;
 
-constexpr const char* kCommands =
-    "why, can-advance, status, agenda, propose, vote, slo, audit, version, completion";
-
-std::optional<Command> CommandOf(const std::string& word) {
-  if (word == "why") return Command::kWhy;
-  if (word == "can-advance") return Command::kCanAdvance;
-  if (word == "status") return Command::kStatus;
-  if (word == "agenda") return Command::kAgenda;
-  if (word == "propose") return Command::kPropose;
-  if (word == "vote") return Command::kVote;
-  if (word == "slo") return Command::kSloImport;      // or export: TakeSlo
-  if (word == "audit") return Command::kAuditVerify;  // or replay: TakeAudit
-  if (word == "version") return Command::kVersion;
-  if (word == "completion") return Command::kCompletion;
-  if (word == "help") return Command::kHelp;
-  return std::nullopt;
-}
-
-Status SetFlag(const std::string& name, const std::string& value, Options& options) {
-  if (name == "--kubeconfig") {
-    options.kubeconfig = value;
-  } else if (name == "--context") {
-    options.context = value;
-  } else if (name == "-n" || name == "--namespace") {
-    options.namespace_name = value;
-  } else if (name == "--subject") {
-    options.subject = value;
-  } else if (name == "--checkpoint") {
-    options.checkpoint = value;
-  } else if (name == "--ca") {
-    options.authority = value;
-  } else if (name == "-o" || name == "--output") {
-    static const std::map<std::string, Output> kOutputs = {{"text", Output::kText},
-                                                           {"wide", Output::kWide},
-                                                           {"json", Output::kJson},
-                                                           {"yaml", Output::kYaml}};
-    const auto found = kOutputs.find(value);
-    if (found == kOutputs.end()) {
-      return InvalidArgument(
-          fmt::format("{}: \"{}\" is none of text, wide, json, yaml", name, value));
-    }
-    options.output = found->second;
-    if (found->second == Output::kWide) options.evidence = true;
-  } else if (name == "--role") {
-    constexpr const char* kRoles[] = {"Recommend", "Agree", "Perform", "Input", "Decide"};
-    if (std::find(std::begin(kRoles), std::end(kRoles), value) == std::end(kRoles)) {
-      return InvalidArgument(
-          fmt::format("--role: \"{}\" is none of Recommend, Agree, Perform, Input, Decide", value));
-    }
-    options.role = value;
-  } else if (name == "--group") {
-    options.groups.push_back(value);
-  } else if (name == "--comment") {
-    options.comment = value;
-  } else if (name == "--calendar") {
-    options.calendar = value;
-  } else if (name == "--within") {
-    const auto within = base::ParseDuration(value);
-    if (!within.ok() || *within < std::chrono::hours(1) || *within > std::chrono::hours(24 * 366)) {
-      return InvalidArgument(
-          fmt::format("--within: \"{}\" is not a duration from 1h to 366d, as 14d", value));
-    }
-    options.within = std::chrono::duration_cast<std::chrono::hours>(*within);
-  } else {  // --request-timeout
-    const auto timeout = base::ParseDuration(value);
-    if (!timeout.ok() || *timeout < std::chrono::seconds(1)) {
-      return InvalidArgument(
-          fmt::format("--request-timeout: \"{}\" is not a duration of 1s or more, as 15s", value));
-    }
-    options.request_timeout = std::chrono::duration_cast<std::chrono::seconds>(*timeout);
-  }
-  return base::OkStatus();
-}
-
-bool TakesValue(const std::string& name) {
-  return name == "--kubeconfig" || name == "--context" || name == "-o" || name == "--output" ||
-         name == "--request-timeout" || name == "-n" || name == "--namespace" ||
-         name == "--checkpoint" || name == "--ca" || name == "--subject" || name == "--role" ||
-         name == "--group" || name == "--comment" || name == "--within" || name == "--calendar";
-}
-
-// "verify FILE…", "replay FILE…"
-Status TakeAudit(const std::vector<std::string>& words, Options& options) {
-  const bool known = !words.empty() && (words[0] == "verify" || words[0] == "replay");
-  if (!known || words.size() < 2) {
-    return InvalidArgument(
-        "audit takes verify or replay, and files: kubectl sluice audit verify FILE…");
-  }
-  if (words[0] == "replay") options.command = Command::kAuditReplay;
-  options.files.assign(words.begin() + 1, words.end());
-  return base::OkStatus();
-}
-
-struct Named {
-  std::string kind;
-  std::string name;
+struct Given {
+  const FlagSpec* flag = nullptr;
+  std::string as;  // how it was written: "-o"
+  std::string value;
 };
 
-// "KIND/NAME", or "KIND" "NAME"; anything else is answered with `usage`.
-base::StatusOr<Named> ReadNamed(const std::vector<std::string>& words, const std::string& usage) {
-  if (words.empty() || words.size() > 2) return InvalidArgument(usage);
-  Named out{words[0], words.size() == 2 ? words[1] : ""};
-  const auto slash = out.kind.find('/');
-  if ((slash == std::string::npos) != (words.size() == 2)) return InvalidArgument(usage);
-  if (slash != std::string::npos) {
-    out.name = out.kind.substr(slash + 1);
-    out.kind.resize(slash);
+// The flag at `at`, which moves to its value's word: "--name value", "--name=value", "-o value" and
+// "-ovalue".
+base::StatusOr<Given> ReadFlag(const std::vector<std::string>& arguments, std::size_t& at) {
+  const std::string& word = arguments[at];
+  const bool is_long = word.starts_with("--");
+  const auto equals = word.find('=');
+  const bool joined = is_long ? equals != std::string::npos : word.size() > 2;
+  Given out;
+  out.as = is_long ? word.substr(0, equals) : word.substr(0, 2);
+  out.flag = FlagNamed(out.as);
+  if (out.flag == nullptr) {
+    return InvalidArgument(
+        fmt::format("{}: unknown flag; `kubectl sluice --help` lists them", out.as));
+  }
+  if (!out.flag->takes_value) {
+    if (joined) return InvalidArgument(fmt::format("{}: takes no value; write {}", word, out.as));
+    return out;
+  }
+  if (joined) {
+    out.value = word.substr(is_long || equals == 2 ? equals + 1 : 2);
+  } else {
+    if (at + 1 == arguments.size()) {
+      return InvalidArgument(fmt::format("{}: needs a value", out.as));
+    }
+    out.value = arguments[++at];
   }
   return out;
+}
+
+// The command that `words` begin with; its words are taken away. No words: help.
+base::StatusOr<const CommandSpec*> TakeCommand(std::vector<std::string>& words, bool help) {
+  if (words.empty()) return &SpecOf(Command::kHelp);
+  const std::string word = words.front();
+  words.erase(words.begin());
+  std::vector<std::string> known, seconds;
+  for (const CommandSpec& spec : Commands()) {
+    if (known.empty() || known.back() != spec.word) known.emplace_back(spec.word);
+    if (spec.word != word) continue;
+    if (spec.second.empty() || help) return &spec;
+    if (!words.empty() && words.front() == spec.second) {
+      words.erase(words.begin());
+      return &spec;
+    }
+    seconds.emplace_back(spec.second);
+  }
+  if (seconds.empty()) {
+    return InvalidArgument(
+        fmt::format("\"{}\": unknown command; there are {}", word, fmt::join(known, ", ")));
+  }
+  return InvalidArgument(
+      fmt::format("{0} takes {1}; `kubectl sluice {0} --help` tells more", word, OneOf(seconds)));
 }
 
 bool IsObjectName(const std::string& name) {
@@ -130,96 +77,99 @@ bool IsObjectName(const std::string& name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
 }
 
-// A site or a rollout; `why` takes a tenant and a promotion, too.
-Status TakeSubject(const std::vector<std::string>& words, Options& options) {
-  const bool why = options.command == Command::kWhy;
+// "site", "sites", "sites.sluice.dev", or the short name.
+bool IsKind(const KindSpec& spec, std::string word) {
+  word = word.substr(0, word.find('.'));
+  return word == spec.kind || word == std::string(spec.kind) + "s" ||
+         (!spec.short_name.empty() && word == spec.short_name);
+}
+
+// One object of the command's kinds, as "KIND/NAME" or "KIND" "NAME".
+Status TakeObject(const CommandSpec& command, const std::vector<std::string>& words,
+                  Options& options) {
+  std::vector<std::string> forms;
+  for (const std::string_view kind : command.kinds) forms.push_back(fmt::format("{}/NAME", kind));
   const std::string usage =
-      why ? "why takes one object: kubectl sluice why site/NAME, tenant/NAME, promotion/NAME or "
-            "rollout/NAME"
-          : "can-advance takes one site or rollout: kubectl sluice can-advance site/NAME or "
-            "rollout/NAME";
-  SLUICE_ASSIGN_OR_RETURN(Named named, ReadNamed(words, usage));
-  std::string& kind = named.kind;
-  kind = kind.substr(0, kind.find('.'));
-  if (!kind.empty() && kind.back() == 's') kind.pop_back();
-  std::string* target = kind == "site"                                    ? &options.site
-                        : why && kind == "tenant"                         ? &options.tenant
-                        : why && (kind == "promotion" || kind == "promo") ? &options.promotion
-                        : kind == "rollout" || kind == "ro"               ? &options.rollout
-                                                                          : nullptr;
-  if (target == nullptr) {
-    return InvalidArgument(fmt::format("\"{}\" is not a kind it explains: {}", kind, usage));
+      fmt::format("{0} takes one object: kubectl sluice {0} {1}", command.word, OneOf(forms));
+  if (words.empty() || words.size() > 2) return InvalidArgument(usage);
+  std::string kind = words[0];
+  std::string name = words.size() == 2 ? words[1] : "";
+  const auto slash = kind.find('/');
+  if ((slash == std::string::npos) != (words.size() == 2)) return InvalidArgument(usage);
+  if (slash != std::string::npos) {
+    name = kind.substr(slash + 1);
+    kind.resize(slash);
   }
-  if (!IsObjectName(named.name)) {
-    return InvalidArgument(fmt::format("\"{}\" is not an object's name", named.name));
+  for (const KindSpec& spec : Kinds()) {
+    if (std::find(command.kinds.begin(), command.kinds.end(), spec.kind) == command.kinds.end() ||
+        !IsKind(spec, kind)) {
+      continue;
+    }
+    if (!IsObjectName(name)) {
+      return InvalidArgument(fmt::format(
+          "\"{}\" is not an object's name: lower-case letters, digits, - and . make one", name));
+    }
+    options.*spec.name = std::move(name);
+    return base::OkStatus();
   }
-  *target = std::move(named.name);
-  return base::OkStatus();
+  return InvalidArgument(fmt::format("\"{}\" is not a kind it knows: {}", kind, usage));
 }
 
-// "import FILE…", "export [NAME…]"
-Status TakeSlo(const std::vector<std::string>& words, Options& options) {
-  const bool import = !words.empty() && words[0] == "import";
-  if (words.empty() || (!import && words[0] != "export") || (import && words.size() < 2)) {
+Status TakeWords(const CommandSpec& command, const std::vector<std::string>& words,
+                 Options& options) {
+  if (!command.kinds.empty()) return TakeObject(command, words, options);
+  if (command.takes_files && words.empty()) {
     return InvalidArgument(
-        "slo takes import FILE… or export [NAME…]: kubectl sluice slo import slo.yaml");
+        fmt::format("{0} takes files: kubectl sluice {0} FILE…", FullName(command)));
   }
-  if (!import) options.command = Command::kSloExport;
-  options.files.assign(words.begin() + 1, words.end());
-  return base::OkStatus();
+  if (command.takes_files || command.command == Command::kSloExport) {
+    options.files = words;
+    return base::OkStatus();
+  }
+  if (command.command == Command::kCompletion) {
+    const auto& shells = Shells();
+    if (words.size() != 1 || std::find(shells.begin(), shells.end(), words[0]) == shells.end()) {
+      return InvalidArgument(fmt::format("completion takes one of {}", OneOf(shells)));
+    }
+    options.shell = words[0];
+    return base::OkStatus();
+  }
+  if (command.command == Command::kHelp) {
+    std::vector<std::string> left = words;
+    if (left.empty()) return base::OkStatus();
+    SLUICE_ASSIGN_OR_RETURN(const CommandSpec* topic, TakeCommand(left, true));
+    options.topic = topic->command == Command::kHelp ? "" : topic->word;
+    return base::OkStatus();
+  }
+  if (words.empty()) return base::OkStatus();
+  return InvalidArgument(fmt::format("\"{}\": {} takes no argument", words[0], command.word));
 }
 
-// One object of `kind`: `name` is set.
-Status TakeObject(const std::string& command, const std::string& kind,
-                  const std::vector<std::string>& words, std::string& name) {
-  SLUICE_ASSIGN_OR_RETURN(
-      Named named, ReadNamed(words, fmt::format("{0} takes one {1}: kubectl sluice {0} {1}/NAME",
-                                                command, kind)));
-  if (named.kind != kind && named.kind != kind + "s" && named.kind != kind + "s.sluice.dev") {
-    return InvalidArgument(
-        fmt::format("{}: \"{}\" is not a kind it takes; use {}", command, named.kind, kind));
+// What only flags together can break.
+Status CheckTogether(const CommandSpec& command, const Options& options) {
+  const auto both = [](const char* one, const char* other, const char* why) {
+    return InvalidArgument(fmt::format("{} and {}: {}", one, other, why));
+  };
+  if (options.agree && options.disagree) {
+    return both("--agree", "--disagree", "a vote is one of them");
   }
-  if (!IsObjectName(named.name)) {
-    return InvalidArgument(fmt::format("{}: \"{}\" is not an object's name", command, named.name));
+  if (options.print_calendar && !options.calendar.empty()) {
+    return both("--calendar", "--print-calendar", "the second prints the default one; give one");
   }
-  name = std::move(named.name);
-  return base::OkStatus();
-}
-
-Status TakeWords(const std::vector<std::string>& words, Options& options) {
-  switch (options.command) {
-    case Command::kWhy:
-    case Command::kCanAdvance:
-      return TakeSubject(words, options);
-    case Command::kPropose:
-      if (!words.empty() && words[0].rfind("rollout", 0) == 0) {
-        return TakeObject("propose", "rollout", words, options.rollout);
-      }
-      return TakeObject("propose", "site", words, options.site);
-    case Command::kVote:
-      return TakeObject("vote", "decision", words, options.decision);
-    case Command::kSloImport:
-    case Command::kSloExport:
-      return TakeSlo(words, options);
-    case Command::kAuditVerify:
-    case Command::kAuditReplay:
-      return TakeAudit(words, options);
-    case Command::kCompletion:
-      if (words.size() != 1 || (words[0] != "bash" && words[0] != "zsh" && words[0] != "fish")) {
-        return InvalidArgument("completion takes one shell: bash, zsh or fish");
-      }
-      options.shell = words[0];
-      return base::OkStatus();
-    case Command::kHelp:
-      if (!words.empty()) options.topic = words[0];
-      return base::OkStatus();
-    case Command::kStatus:
-    case Command::kAgenda:
-    case Command::kVersion:
-      if (!words.empty()) {
-        return InvalidArgument(fmt::format("\"{}\": the command takes no argument", words[0]));
-      }
-      return base::OkStatus();
+  if (options.print_calendar && options.output.has_value()) {
+    return both("--output", "--print-calendar", "a calendar is YAML; leave the first out");
+  }
+  if (options.partial && !(options.checkpoint.empty() && options.authority.empty())) {
+    return both("--partial", options.checkpoint.empty() ? "--ca" : "--checkpoint",
+                "a part of the log is not compared with a checkpoint; give one");
+  }
+  const auto& outputs = command.outputs;
+  if (options.output.has_value() &&
+      std::find(outputs.begin(), outputs.end(), *options.output) == outputs.end()) {
+    std::vector<std::string> names;
+    for (const Output output : outputs) names.emplace_back(OutputName(output));
+    return InvalidArgument(fmt::format("-o {}: {} prints {}", OutputName(*options.output),
+                                       FullName(command), OneOf(names)));
   }
   return base::OkStatus();
 }
@@ -229,65 +179,43 @@ Status TakeWords(const std::vector<std::string>& words, Options& options) {
 base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
   Options options;
   std::vector<std::string> words;
-  std::string command;
-  bool help = false;
+  std::vector<Given> flags;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    std::string name = arguments[i];
-    if (name.empty() || name[0] != '-') {
-      (command.empty() ? command : words.emplace_back()) = name;
+    if (arguments[i].size() < 2 || arguments[i][0] != '-') {
+      words.push_back(arguments[i]);
       continue;
     }
-    if (name == "-h" || name == "--help") {
-      help = true;
-      continue;
-    }
-    if (name == "--agree" || name == "--disagree") {
-      options.disagree = name == "--disagree";
-      continue;
-    }
-    if (name == "--evidence") {
-      options.evidence = true;
-      continue;
-    }
-    if (name == "--dry-run") continue;  // nothing it does is anything else
-    if (name == "--partial") {
-      options.partial = true;
-      continue;
-    }
-    if (name == "--print-calendar") {
-      options.print_calendar = true;
-      continue;
-    }
-    std::string value;
-    const auto equals = name.find('=');
-    const bool inline_value = equals != std::string::npos;
-    if (inline_value) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    }
-    if (!TakesValue(name)) {
-      return InvalidArgument(
-          fmt::format("{}: unknown flag; `kubectl sluice --help` lists them", name));
-    }
-    if (!inline_value) {
-      if (i + 1 == arguments.size()) return InvalidArgument(fmt::format("{}: needs a value", name));
-      value = arguments[++i];
-    }
-    SLUICE_RETURN_IF_ERROR(SetFlag(name, value, options));
+    SLUICE_ASSIGN_OR_RETURN(Given given, ReadFlag(arguments, i));
+    flags.push_back(std::move(given));
   }
-  const auto found = CommandOf(command);
-  if (!command.empty() && !found.has_value()) {
-    return InvalidArgument(
-        fmt::format("\"{}\": unknown command; there are {}", command, kCommands));
-  }
-  options.command = found.value_or(Command::kHelp);
+  const bool help = std::any_of(flags.begin(), flags.end(),
+                                [](const Given& given) { return given.flag->name == "--help"; });
+  SLUICE_ASSIGN_OR_RETURN(const CommandSpec* command, TakeCommand(words, help));
   if (help) {
-    options.topic = options.command == Command::kHelp ? "" : command;
-    options.command = Command::kHelp;
+    options.topic = command->command == Command::kHelp ? "" : command->word;
     return options;
   }
-  SLUICE_RETURN_IF_ERROR(TakeWords(words, options));
+  options.command = command->command;
+  for (const Given& given : flags) {
+    if (!Takes(*command, *given.flag)) {
+      return InvalidArgument(
+          fmt::format("{}: {} has no such flag; `kubectl sluice {} --help` lists "
+                      "its flags",
+                      given.as, FullName(*command), command->word));
+    }
+    if (Status set = given.flag->set(given.value, options); !set.ok())
+      return set.Annotate(given.as);
+  }
+  SLUICE_RETURN_IF_ERROR(CheckTogether(*command, options));
+  if (options.output == Output::kWide) options.evidence = true;
+  SLUICE_RETURN_IF_ERROR(TakeWords(*command, words, options));
   return options;
+}
+
+Output OutputOf(const Options& options) {
+  if (options.output.has_value()) return *options.output;
+  const auto& outputs = SpecOf(options.command).outputs;
+  return outputs.empty() ? Output::kText : outputs.front();
 }
 
 }  // namespace sluice::kubectl

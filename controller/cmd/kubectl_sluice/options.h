@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,17 +34,18 @@ struct Options {
   // Of why: the object that was named instead of a site; empty: none.
   std::string tenant;
   std::string promotion;
-  std::string rollout;              // of propose, too
-  std::string decision;             // of vote
-  std::string role = "Decide";      // of vote
-  bool disagree = false;            // of vote
+  std::string rollout;          // of propose, too
+  std::string decision;         // of vote
+  std::string role = "Decide";  // of vote
+  bool agree = false;           // of vote, as is the next: neither means to agree
+  bool disagree = false;
   std::vector<std::string> groups;  // of vote: those the voter speaks for
   std::string comment;              // of vote
   // agenda: what ends until then (default: as the calendar says); propose: open that long (14d)
   std::optional<std::chrono::hours> within;
   std::string calendar;         // agenda: a file; empty: the default calendar
   bool print_calendar = false;  // agenda: the default calendar instead
-  std::string shell;            // of completion: bash, zsh or fish
+  std::string shell;            // of completion: one of Shells()
   std::string subject;          // of slo import: Site/NAME for documents that name none
   // Of audit and slo: files (or names of objectives). Of audit: a checkpoint's ConfigMap as JSON,
   // the authority's certificate, and whether the files are a part of the log on purpose.
@@ -52,8 +54,8 @@ struct Options {
   std::string authority;
   bool partial = false;
   std::string namespace_name = "sluice-system";  // the controller's
-  Output output = Output::kText;
-  bool evidence = false;  // why: what each verdict rests on
+  std::optional<Output> output;                  // as asked for; see OutputOf()
+  bool evidence = false;                         // why: what each verdict rests on
   std::string kubeconfig;
   std::string context;
   std::chrono::seconds request_timeout{15};
@@ -62,10 +64,10 @@ struct Options {
 // `arguments` without the program's name. Errors: InvalidArgument, one line that names the word,
 // the rule and the cure.
 base::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments);
+// What is printed: as asked for, or the command's own form.
+Output OutputOf(const Options& options);
 
-// Text of `--help` for a topic ("" is the whole). Unknown topics give the whole.
+// Text of `--help` for a topic that ParseOptions accepted ("" is the whole).
 std::string HelpText(const std::string& topic);
-// The completion script of a shell that ParseOptions accepted.
-std::string CompletionScript(const std::string& shell);
 
 }  // namespace sluice::kubectl

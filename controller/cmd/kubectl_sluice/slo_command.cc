@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "controller/base/file.h"
+#include "controller/cmd/kubectl_sluice/answer.h"
+#include "controller/cmd/kubectl_sluice/listing.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/openslo/convert.h"
 #include "reconcilers/openslo/document.h"
@@ -45,14 +47,15 @@ base::StatusOr<std::string> SloImport(const Options& options) {
   }
   json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", json::array()}};
   for (const std::string& object : imported.objects) list["items"].push_back(json::parse(object));
-  return list.dump(2) + "\n";
+  const std::string text = list.dump(2) + "\n";
+  return Formatted(OutputOf(options), text, text);
 }
 
 base::StatusOr<std::string> SloExport(client::Reader& api, const Options& options) {
   std::vector<std::string> objects;
   if (options.files.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(const client::ObjectList all, api.List(common::kObjectives, {}));
-    for (const meta::ObjectPtr& each : all.items) objects.push_back(each->ToJson().dump());
+    SLUICE_ASSIGN_OR_RETURN(const auto all, ListServed(api, common::kObjectives));
+    for (const meta::ObjectPtr& each : all) objects.push_back(each->ToJson().dump());
   }
   for (const std::string& name : options.files) {
     SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object, api.Get(common::kObjectives, {"", name}));
