@@ -35,6 +35,10 @@ TEST = re.compile(r"(_test|_fuzz|_bench)\.cc$|_for_test\.h$|/testing/|/testdata/
 INTERNAL = re.compile(r"^// .*(Internal to|Include (only )?from \.cc files)", re.M)
 # Reconcilers write statuses by reconcilers/common/status_write.h alone.
 STATUS_WRITE = re.compile(r"\bapi_?(\.|->)(ApplyStatus|UpdateStatus)\(|client::ApplyStatusText\(")
+# A file of ours that a page names, in backquotes; and names that are a pattern, a third party's or made.
+NAMED_FILE = re.compile(r"`([\w./-]+\.(?:h|cc|proto|py|tpl|tsv))`")
+NOT_OURS = re.compile(r"(^|/)(x_\w+\.cc|liburing\.h|map_field\.h)$")
+TOPS = ("api", "charts", "controller", "datapath", "deploy", "docs", "reconcilers", "tests")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 
@@ -86,6 +90,16 @@ def check_text(path, text):
     return found
 
 
+def missing_files(text, files):
+    """(line, file) of each file that a page names and that is not among `files`. A page may leave out the
+    folder, or its beginning."""
+    endings = {"/".join(f.split("/")[i:]) for f in files for i in range(f.count("/") + 1)}
+    for number, line in enumerate(text.splitlines(), 1):
+        for name in NAMED_FILE.findall(line):
+            if name not in endings and not NOT_OURS.search(name):
+                yield number, name
+
+
 def main(root):
     root = pathlib.Path(root)
     failed = False
@@ -99,6 +113,12 @@ def main(root):
             for line, rule in check_text(path, file.read_text(errors="replace")):
                 print(f"{path}:{line}: {rule}")
                 failed = True
+    tops = [root / top for top in TOPS]
+    files = [f.relative_to(root).as_posix() for top in tops for f in top.rglob("*") if f.is_file()]
+    for page in sorted([root / "README.md", *(p for top in tops for p in top.rglob("*.md"))]):
+        for line, name in missing_files(page.read_text(), files):
+            print(f"{page.relative_to(root)}:{line}: there is no file {name}")
+            failed = True
     for folder in sorted(folders):
         readme = folder / "README.md"
         if TEST.search(folder.relative_to(root).as_posix() + "/"):

@@ -2,7 +2,7 @@
 
 import unittest
 
-from structure import check_text, include_violation
+from structure import check_text, include_violation, missing_files
 
 
 class IncludeRules(unittest.TestCase):
@@ -37,6 +37,10 @@ class IncludeRules(unittest.TestCase):
         self.assertEqual(len(check_text("reconcilers/slo/a.cc", line)), 1)
         self.assertEqual(check_text("reconcilers/common/a.cc", line), [])
         self.assertEqual(check_text("reconcilers/slo/a.cc", line.replace("api_", "applier_")), [])
+
+    def test_a_page_that_names_a_file_that_is_gone_is_seen(self):
+        text = "`a.h`\n`base/b.h`, `x_test.cc`, `c.h`\n"
+        self.assertEqual(list(missing_files(text, ["controller/base/a.h", "controller/base/b.h"])), [(2, "c.h")])
 
     def test_unfinished_work_and_missing_guards_are_seen(self):
         self.assertEqual(len(check_text("controller/base/a.h", "int x; // TO" "DO later\n")), 2)

@@ -45,6 +45,33 @@ class Operations(unittest.TestCase):
         for reason in reasons:
             self.assertRegex(OPERATIONS, rf"(?m)^\|.*\| {reason} \|", reason)
 
+    # Words of the reconcilers like reasons that are none: other systems', values of a spec, and what no
+    # installed controller says.
+    NO_REASONS = {
+        "ByExemption", "ClusterFirstWithHostNet", "ControllerRevision", "CrashLoopBackOff",
+        "CreateContainerConfigError", "DirectoryOrCreate", "ErrImageNeverPull", "ErrImagePull", "FromSecret",
+        "IfNotPresent", "ImagePullBackOff", "InSupport", "InvalidImageName", "OnDelete", "OtherCluster",
+        "RatioTimeslices", "RollingUpdate", "RunContainerError", "SingleTenant", "StageMoved",
+        "PromotionEnded", "BadQuery", "NotLeading", "VirtualHost"}
+
+    def test_every_word_like_a_reason_is_told_of(self):
+        words = set()
+        for file in sorted((ROOT / "reconcilers").rglob("*")):
+            if (file.suffix in (".cc", ".h") and "openslo" not in file.parts
+                    and not re.search(r"_test\.|_for_test|/testing|_fuzz", file.as_posix())):
+                words |= set(re.findall(r'"((?:[A-Z][a-z]+){2,})"', file.read_text()))
+        self.assertGreater(len(words), 80)
+        told = set(re.findall(r"\b[A-Z][A-Za-z]+\b", OPERATIONS))
+        self.assertEqual(sorted(words - told - self.NO_REASONS), [])
+        self.assertEqual(sorted(self.NO_REASONS - words), [], "no longer in the code")
+
+    def test_every_alert_says_first_whether_it_wakes_somebody(self):
+        severities = dict(re.findall(r"- alert: (\w+)\n(?:.*\n)*?.*?severity: (\w+)",
+                                     (ROOT / "deploy/rules/sluice.rules.yaml").read_text()))
+        self.assertGreater(len(severities), 20)
+        for alert, severity in severities.items():
+            self.assertIn(f"\n### {alert}\n\n{severity.capitalize()}. ", OPERATIONS)
+
     def test_every_link_goes_somewhere(self):
         text = re.sub(r"```.*?```|`[^`\n]*`", "", OPERATIONS, flags=re.S)
         links = re.findall(r"\]\(([^)\s]+)\)", text)

@@ -1,5 +1,5 @@
 """Every metric that the alert rules, the dashboard and the shipped plan name is exported by the code, so
-that a metric that is renamed takes its alert along."""
+that a metric that is renamed takes its alert along; docs/metrics.md tells of every one."""
 import json
 import pathlib
 import re
@@ -47,6 +47,17 @@ class Metrics(unittest.TestCase):
 
     def test_of_the_shipped_plan(self):
         self.check((ROOT / "deploy/manifests/plans/crawl-walk-run.yaml").read_text(), 3)
+
+    def test_of_the_page_of_metrics_and_no_others(self):
+        page = (ROOT / "docs/metrics.md").read_text()
+        told = re.findall(r"`((?:slo:)?[a-z]+_[a-z_]+(?::\w+)?)`", page)
+        told = [name for name in told if METRIC.fullmatch(name) or name.startswith("slo:")]
+        self.assertEqual(len(told), len(set(told)), "a metric is told of twice")
+        recorded = set(re.findall(r'"(slo:\w+:\w+)"',
+                                  (ROOT / "reconcilers/gates/slo_series.h").read_text()))
+        # What a program of one's own on this runtime exports with webhooks; the product has none.
+        of_webhooks = {name for name in exported() if re.search(r"webhook|sluice_certificates_", name)}
+        self.assertEqual(sorted(told), sorted((exported() | recorded) - of_webhooks))
 
     def test_the_recorded_series_of_objectives_are_those_of_the_rules(self):
         recorded = set(re.findall(r'"(slo:\w+:\w+)"',
