@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/check.h"
@@ -25,6 +27,19 @@ void Hold(const std::string& gate, const std::string& cause, const std::string& 
                    {"unblockedBy", unblocked_by}});
 }
 
+// Without quotes where no reader of YAML could take it for anything but text.
+std::string KeyOf(const std::string& key) {
+  constexpr const char* kWords[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+  const bool letters = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) {
+    return std::isalpha(c) != 0;
+  });
+  const bool word = std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view other) {
+    return std::equal(key.begin(), key.end(), other.begin(), other.end(),
+                      [](unsigned char a, char b) { return std::tolower(a) == b; });
+  });
+  return letters && !word ? key : Json(key).dump();
+}
+
 void Write(const Json& value, std::size_t indent, bool in_list, std::string& out) {
   const std::string margin(indent, ' ');
   if ((value.is_object() || value.is_array()) && value.empty()) {
@@ -33,7 +48,7 @@ void Write(const Json& value, std::size_t indent, bool in_list, std::string& out
     bool first = true;
     if (!in_list) out += "\n";
     for (const auto& [key, each] : value.items()) {
-      out += (first && in_list ? " " : margin) + Json(key).dump() + ":";
+      out += (first && in_list ? " " : margin) + KeyOf(key) + ":";
       first = false;
       Write(each, indent + 2, false, out);
     }

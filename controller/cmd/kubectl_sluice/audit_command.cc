@@ -73,6 +73,12 @@ base::StatusOr<audit::Checkpoint> ReadCheckpoint(const Options& options, client:
   }
   const meta::Resource config_maps{"", "v1", "ConfigMap", "configmaps", true};
   const auto object = api->Get(config_maps, {options.namespace_name, "sluice-audit-head"});
+  if (!object.ok() && object.status().code() == base::Code::kNotFound) {
+    return base::NotFound(fmt::format(
+        "there is no ConfigMap sluice-audit-head in namespace {}: give the controller's "
+        "by -n, a copy of it by --checkpoint, or --partial for a part of a log",
+        options.namespace_name));
+  }
   if (!object.ok()) return object.status().Annotate("the audit log's checkpoint");
   return CheckpointOf((*object)->ToJson(), "ConfigMap sluice-audit-head");
 }

@@ -169,6 +169,7 @@ base::StatusOr<std::string> Propose(client::Client& api, const Options& options,
                             GetNamed(api, common::kRollouts, options.rollout));
     SLUICE_ASSIGN_OR_RETURN(manifest, RolloutDecision(*rollout, user, open_for, now));
   } else {
+    SLUICE_RETURN_IF_ERROR(GetNamed(api, common::kSites, options.site).status());
     SLUICE_ASSIGN_OR_RETURN(const auto promotions, ListServed(api, common::kPromotions));
     SLUICE_ASSIGN_OR_RETURN(manifest,
                             DecisionManifest(options.site, promotions, user, open_for, now));

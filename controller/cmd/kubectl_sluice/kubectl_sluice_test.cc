@@ -10,6 +10,7 @@
 #include "controller/cmd/kubectl_sluice/chain.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/json_form.h"
+#include "controller/cmd/kubectl_sluice/listing.h"
 #include "controller/cmd/kubectl_sluice/options.h"
 #include "controller/cmd/kubectl_sluice/text.h"
 #include "controller/testing/fake_api.h"
@@ -133,10 +134,9 @@ TEST(CanAdvance, SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid) {
 }
 
 TEST(Yaml, IsWhatTheJsonIs) {
-  EXPECT_EQ(
-      YamlOf(R"({"a":"1","b":[],"c":[{"d":true,"e":[1,"x"]},2],"f":{}})"),
-      "\"a\": \"1\"\n\"b\": []\n\"c\":\n  - \"d\": true\n    \"e\":\n      - 1\n      - \"x\"\n"
-      "  - 2\n\"f\": {}\n");
+  EXPECT_EQ(YamlOf(R"({"a":"1","b":[],"c":[{"d":true,"e":[1,"x"]},2],"f":{},"No":1,"a b":2})"),
+            "a: \"1\"\nb: []\nc:\n  - d: true\n    e:\n      - 1\n      - \"x\"\n"
+            "  - 2\nf: {}\n\"No\": 1\n\"a b\": 2\n");
 }
 
 TEST(Commands, ATenantIsExplainedWithItsSites) {
@@ -156,7 +156,7 @@ TEST(Commands, ATenantIsExplainedWithItsSites) {
   EXPECT_THAT(*text, HasSubstr("gone: there is no such Site"));
   EXPECT_THAT(*text, HasSubstr("phoenix"));
   options.output = Output::kYaml;
-  EXPECT_THAT(*Why(api, options, {}, clock.Wall()), HasSubstr("\"tenant\": \"falcon\""));
+  EXPECT_THAT(*Why(api, options, {}, clock.Wall()), HasSubstr("tenant: \"falcon\""));
   options.tenant = "nobody";
   EXPECT_THAT(Why(api, options, {}, clock.Wall()),
               HasError(base::Code::kNotFound,
@@ -179,6 +179,21 @@ TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
   options.command = Command::kStatus;
   options.output = Output::kJson;
   EXPECT_EQ(json::parse(*SiteTable(api, options))[0]["site"], "denver");
+}
+
+TEST(Commands, AnErrorOfTheClientIsToldWithItsCure) {
+  const std::string server = "https://h:6443";
+  EXPECT_EQ(Explained(base::Unavailable("h:6443: connect: Connection refused"), server).message(),
+            "the API server https://h:6443 does not answer: h:6443: connect: Connection refused; "
+            "--context names another cluster");
+  EXPECT_THAT(
+      Explained(base::Status(base::Code::kUnauthenticated, "Unauthorized"), server),
+      HasError(base::Code::kUnauthenticated, HasSubstr("credentials: Unauthorized; renew")));
+  EXPECT_THAT(
+      Explained(base::Status(base::Code::kPermissionDenied, "sites.sluice.dev is forbidden"),
+                server),
+      HasError(base::Code::kPermissionDenied, HasSubstr("; ClusterRole sluice-view allows")));
+  EXPECT_EQ(Explained(base::NotFound("x"), server).message(), "x");
 }
 
 TEST(Commands, AClusterWithoutSluiceIsToldApartFromAnEmptyOne) {

@@ -28,6 +28,27 @@ base::StatusOr<std::vector<meta::ObjectPtr>> ListIfServed(client::Reader& api,
   return list.status();
 }
 
+base::Status Explained(const base::Status& error, const std::string& server) {
+  const std::string& what = error.message();
+  switch (error.code()) {
+    case base::Code::kUnavailable:
+    case base::Code::kDeadlineExceeded:
+      return {error.code(), fmt::format("the API server {} does not answer: {}; --context names "
+                                        "another cluster",
+                                        server, what)};
+    case base::Code::kUnauthenticated:
+      if (error.reason() == "CredentialPlugin") return error;  // says what it is about
+      return {error.code(), fmt::format("the API server {} does not take the kubeconfig's "
+                                        "credentials: {}; renew them",
+                                        server, what)};
+    case base::Code::kPermissionDenied:
+      if (what.find("sluice.dev") == std::string::npos) return error;
+      return {error.code(), what + "; ClusterRole sluice-view allows reading"};
+    default:
+      return error;
+  }
+}
+
 base::StatusOr<meta::ObjectPtr> GetIfThere(client::Reader& api, const meta::Resource& resource,
                                            const std::string& name) {
   if (name.empty()) return meta::ObjectPtr();

@@ -23,4 +23,7 @@ base::StatusOr<meta::ObjectPtr> GetIfThere(client::Reader& api, const meta::Reso
 base::StatusOr<meta::ObjectPtr> GetNamed(client::Reader& api, const meta::Resource& resource,
                                          const std::string& name);
 
+// A client's error with what to do about it; `server` is whom it asked.
+base::Status Explained(const base::Status& error, const std::string& server);
+
 }  // namespace sluice::kubectl

@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "controller/cmd/kubectl_sluice/calendar.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/completion.h"
+#include "controller/cmd/kubectl_sluice/listing.h"
 #include "controller/cmd/kubectl_sluice/options.h"
 #include "controller/cmd/kubectl_sluice/slo_command.h"
 
@@ -28,7 +28,7 @@ int Fail(const sluice::base::Status& status, int code) {
   return code;
 }
 
-sluice::base::StatusOr<std::unique_ptr<sluice::client::Client>> Connect(const Options& options) {
+sluice::base::StatusOr<sluice::client::Config> ConfigOf(const Options& options) {
   namespace client = sluice::client;
   auto config = options.kubeconfig.empty()
                     ? client::DefaultConfig(options.context)
@@ -40,41 +40,50 @@ sluice::base::StatusOr<std::unique_ptr<sluice::client::Client>> Connect(const Op
   }
   config->user_agent = "kubectl-sluice/" SLUICE_VERSION;
   config->request_timeout = options.request_timeout;
-  return client::NewClient(*config);
+  return config;
 }
 
-sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
+sluice::base::StatusOr<std::string> AskOf(sluice::client::Client& api, const Options& options,
+                                          bool& good) {
   const sluice::base::RealClock clock;
-  auto api = Connect(options);
-  if (!api.ok()) return api.status();
   switch (options.command) {
     case Command::kWhy: {
       sluice::kubectl::Style style;
       style.colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
       style.evidence = options.evidence;
-      return sluice::kubectl::Why(**api, options, style, clock.Wall());
+      return sluice::kubectl::Why(api, options, style, clock.Wall());
     }
     case Command::kCanAdvance:
-      return sluice::kubectl::MayAdvance(**api, options, clock.Wall(), good);
+      return sluice::kubectl::MayAdvance(api, options, clock.Wall(), good);
     case Command::kSloExport:
-      return sluice::kubectl::SloExport(**api, options);
+      return sluice::kubectl::SloExport(api, options);
     case Command::kStatus:
-      return sluice::kubectl::SiteTable(**api, options);
+      return sluice::kubectl::SiteTable(api, options);
     case Command::kAuditVerify: {
-      auto answer = sluice::kubectl::AuditVerify(options, api->get());
+      auto answer = sluice::kubectl::AuditVerify(options, &api);
       if (!answer.ok()) return answer.status();
       good = answer->good;
       return std::move(answer->text);
     }
     case Command::kAgenda:
-      return sluice::kubectl::Agenda(**api, options, clock.Wall());
+      return sluice::kubectl::Agenda(api, options, clock.Wall());
     case Command::kPropose:
-      return sluice::kubectl::Propose(**api, options, clock.Wall());
+      return sluice::kubectl::Propose(api, options, clock.Wall());
     case Command::kVote:
-      return sluice::kubectl::CastVote(**api, options);
+      return sluice::kubectl::CastVote(api, options);
     default:
-      return sluice::kubectl::Version(**api, options);
+      return sluice::kubectl::Version(api, options);
   }
+}
+
+sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
+  const auto config = ConfigOf(options);
+  if (!config.ok()) return config.status();
+  const auto api = sluice::client::NewClient(*config);
+  if (!api.ok()) return api.status();
+  auto answer = AskOf(**api, options, good);
+  if (!answer.ok()) return sluice::kubectl::Explained(answer.status(), config->server);
+  return answer;
 }
 
 // What needs no cluster.
@@ -101,8 +110,10 @@ int AnswerShell(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   if (!completion.kind.empty()) {
     completion.options.request_timeout = std::chrono::seconds(2);
-    if (auto api = Connect(completion.options); api.ok()) {
-      names = sluice::kubectl::NamesOf(**api, completion.kind);
+    const auto config = ConfigOf(completion.options);
+    if (config.ok()) {
+      const auto api = sluice::client::NewClient(*config);
+      if (api.ok()) names = sluice::kubectl::NamesOf(**api, completion.kind);
     }
   }
   const std::string typed = words.empty() ? "" : words.back();

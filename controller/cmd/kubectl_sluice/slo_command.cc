@@ -58,7 +58,7 @@ base::StatusOr<std::string> SloExport(client::Reader& api, const Options& option
     for (const meta::ObjectPtr& each : all) objects.push_back(each->ToJson().dump());
   }
   for (const std::string& name : options.files) {
-    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object, api.Get(common::kObjectives, {"", name}));
+    SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr object, GetNamed(api, common::kObjectives, name));
     objects.push_back(object->ToJson().dump());
   }
   const openslo::Exported exported = openslo::Export(objects);
