@@ -57,6 +57,16 @@ class Docs(unittest.TestCase):
                                     capture_output=True, timeout=60)
             self.assertEqual(result.returncode, 0, result.stderr)
 
+    def age_a_kind(self):
+        """What an upgrade finds: a kind as Helm wrote it for a release before, which differs."""
+        kind = ["customresourcedefinition", "sites.sluice.dev"]
+        kubectl = [apiserver.KUBECTL, "--kubeconfig", self.server.kubeconfig]
+        body = json.loads(subprocess.run([*kubectl, "get", *kind, "-o", "json"], check=True, text=True,
+                                         capture_output=True, timeout=60).stdout)
+        body["spec"]["versions"][0]["additionalPrinterColumns"][0]["description"] = "of a release before"
+        subprocess.run([*kubectl, "replace", "--field-manager=helm", "-f", "-"], input=json.dumps(body),
+                       check=True, text=True, capture_output=True, timeout=60)
+
     def test_commands_work_as_they_are_written(self):
         found = docs_commands.all_commands()
         typed = [(docs_commands.cover_of(command), page, line, command) for page, line, command in found]
@@ -67,6 +77,7 @@ class Docs(unittest.TestCase):
             if phase == docs_commands.USE:
                 self.server.wait_for_kinds()
                 self.make(BEFORE_USE)
+                self.age_a_kind()
             for cover, page, line, command in typed:
                 if cover.phase != phase:
                     continue

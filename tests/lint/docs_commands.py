@@ -47,6 +47,7 @@ PODS = "needs running pods of a broken system; the command is kubectl's own"
 COVERED = [
     run(r"helm install sluice charts/sluice .*", INSTALL),
     run(r"kubectl apply --server-side -f deploy/crds", INSTALL),
+    run(r"kubectl apply --server-side --force-conflicts -f deploy/crds"),
     test(r"kubectl -n sluice-system rollout status .*", "tests/e2e/sluice_e2e/world.py", '"--wait"'),
     run(r"kubectl label node .*"),
     run(r"kubectl -n \S+ create secret generic \S+ --from-env-file=\S+"),
