@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -19,6 +20,18 @@ OPERATOR = ("--api-versions", "monitoring.coreos.com/v1")
 
 def helm(*arguments):
     return subprocess.run([HELM, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def defaults():
+    """values.yaml as Helm reads it: its only template prints it as JSON."""
+    with tempfile.TemporaryDirectory(prefix="sluice-values-") as folder:
+        chart = pathlib.Path(folder)
+        (chart / "templates").mkdir()
+        (chart / "Chart.yaml").write_text("apiVersion: v2\nname: values\nversion: 0.0.0\n")
+        (chart / "values.yaml").write_text((CHART / "values.yaml").read_text())
+        (chart / "templates/all.yaml").write_text("all: {{ .Values | toJson }}\n")
+        result = helm("template", "values", chart)
+        return json.loads(result.stdout.split("all: ", 1)[1])
 
 
 def template(*arguments, namespace="sluice-system", release="sluice"):
@@ -143,13 +156,21 @@ class Refused(unittest.TestCase):
         "image.agent.repository=": "/image/agent/repository",
         "image.pullPolicy=Sometimes": "/image/pullPolicy",
         "image.pullSecrets[0]=regcred": "/image/pullSecrets/0",
+        "image.pullSecrets[0].name=A": "/image/pullSecrets/0/name",
+        "image.controller.tag=null": "missing property 'tag'",
+        "replicas=null": "missing property 'replicas'",
         "leaderElection.leaseDurationSeconds=0": "/leaderElection/leaseDurationSeconds",
         "leaderElection.renewDeadlineSeconds=15": "leaderElection: retryPeriodSeconds",
         "workers=65": "/workers",
         "audit.files=disk": "/audit/files",
         "audit.files=claim": "/audit/claim",
         "audit.files=none,audit.stdout=false": "/audit/stdout",
+        "audit.files=claim,audit.claim=A/B": "/audit/claim",
         "audit.sizeLimit=much": "/audit/sizeLimit",
+        "audit.sizeLimit=831Mi": "audit.sizeLimit: 831Mi is less than keepMebibytes and one more file (832Mi)",
+        "audit.sizeLimit=0.8Gi": "raise it, or lower audit.keepMebibytes",
+        "audit.keepMebibytes=null": "missing property 'keepMebibytes'",
+        "audit=null": "missing property 'audit'",
         "audit.fileMebibytes=0": "/audit/fileMebibytes",
         "audit.keepMebibytes=127": "audit.keepMebibytes: at least twice audit.fileMebibytes",
         "audit.keepDays=-1": "/audit/keepDays",
@@ -164,6 +185,7 @@ class Refused(unittest.TestCase):
         "agents.seccompProfile=a/../b": "/agents/seccompProfile",
         "agents.certificateSeconds=1": "/agents/certificateSeconds",
         "gates.externalHosts[0]=http://x/": "/gates/externalHosts/0",
+        "gates.externalCaConfigMap=A B": "/gates/externalCaConfigMap",
         "alertmanager.enabled=true": "alertmanager.tokenSecret: name the Secret",
         "alertmanager.enabled=true,alertmanager.tokenSecret=a,alertmanager.port=9443":
             "alertmanager.port: 9443 is taken",
@@ -197,10 +219,37 @@ class Refused(unittest.TestCase):
         tried = {re.split(r"[.=\[]", case)[0] for case in self.CASES}
         self.assertLessEqual(set(schema["properties"]) - {"global"}, tried)
 
+    def test_bounds_of_the_audit_log_are_compared_in_any_unit(self):
+        for value in ("audit.sizeLimit=832Mi", "audit.sizeLimit=1G", "audit.sizeLimit=0.9Gi", "audit.sizeLimit=1e10",
+                      "audit.sizeLimit=64Mi,audit.keepMebibytes=0", "audit.sizeLimit=64Mi,audit.files=none"):
+            with self.subTest(value):
+                result = template("--set", value)
+                self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_the_schema_knows_every_value_and_no_more(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
-        top = re.findall(r"^(\w+):", (CHART / "values.yaml").read_text(), re.M)
-        self.assertEqual(sorted(top), sorted(set(schema["properties"]) - {"global"}))
+
+        def resolved(node):
+            return schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+
+        def compare(values, node, path):
+            node = resolved(node)
+            if not isinstance(values, dict) or node.get("additionalProperties") is not False:
+                return
+            known = set(node["properties"]) - {"global", "claims"}  # Helm's own, and a field few use
+            self.assertEqual(sorted(values), sorted(known), path)
+            # What is set to null is taken away: nothing here may vanish unsaid.
+            free = {"resources", "nodeSelector", "tolerations", "affinity", "priorityClassName",
+                    "podAnnotations", "requests", "limits"}
+            self.assertEqual(sorted(node.get("required", [])), sorted(known - free), path)
+            for key, value in values.items():
+                compare(value, node["properties"][key], f"{path}.{key}")
+
+        compare(defaults(), schema, "values")
+
+    def test_every_value_is_described(self):
+        for group in (CHART / "values.yaml").read_text().split("\n\n"):
+            self.assertIn("#", group)
 
 
 if __name__ == "__main__":
