@@ -42,6 +42,21 @@ class Links(unittest.TestCase):
         self.assertEqual(list(dead_links(page, text)), ["metrics.md#no", "no.md"])
 
 
+class Tests(unittest.TestCase):
+    def test_every_test_that_a_page_names_is_there(self):
+        known, cases = set(), re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)|def (test_\w+)\(")
+        for top in ("api", "controller", "datapath", "deploy", "reconcilers", "tests"):
+            for file in (f for f in (ROOT / top).rglob("*") if f.suffix in (".cc", ".h", ".py")):
+                known |= {one or f"{suite}.{name}" for suite, name, one in cases.findall(file.read_text())}
+        self.assertGreater(len(known), 1500)
+        named = 0
+        for page in pages():
+            for name in re.findall(r"`([A-Z]\w+\.[A-Z]\w+|test_\w+)`", page.read_text()):
+                named += 1
+                self.assertIn(name, known, page.relative_to(ROOT))
+        self.assertGreater(named, 30)
+
+
 class Map(unittest.TestCase):
     def test_the_map_of_the_tree_has_every_folder(self):
         text = (ROOT / "docs/architecture.md").read_text()
