@@ -66,6 +66,16 @@ Status Address(std::string& target, const std::string& value, bool may_be_empty)
   return base::OkStatus();
 }
 
+// A host, with or without a port: what a gate's URL is compared with, so a URL never matches.
+Status GateHost(std::vector<std::string>& target, const std::string& value) {
+  const bool good = !value.empty() && value.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789.-:[]") == std::string::npos;
+  if (!good) return InvalidArgument("takes HOST or HOST:PORT, not \"" + value + "\"");
+  target.push_back(value);
+  return base::OkStatus();
+}
+
 Status Level(base::log::Level& target, const std::string& value) {
   using base::log::Level;
   for (const auto& [name, level] : {std::pair("debug", Level::kDebug),
@@ -121,7 +131,7 @@ const std::vector<Flag>& Flags() {
   using O = Options;
   using S = const std::string&;
   static const std::vector<Flag> flags = {
-      {"kubeconfig", "FILE", "the cluster; default $KUBECONFIG, then in-cluster",
+      {"kubeconfig", "FILE", "the cluster; default $KUBECONFIG, in-cluster, ~/.kube/config",
        [](O& o, S v) { return Text(o.kubeconfig, v); }},
       {"namespace", "NAME", "of this controller; default the pod's",
        [](O& o, S v) { return Text(o.namespace_name, v); }},
@@ -165,10 +175,7 @@ const std::vector<Flag>& Flags() {
       {"agent-seccomp-profile", "FILE", "of the nodes' kubelets (the runtime's default)",
        [](O& o, S v) { return ProfilePath(o.agent_seccomp_profile, v); }},
       {"external-gate-host", "HOST[:PORT]", "that external gates may ask; repeatable (none)",
-       [](O& o, S v) {
-         o.external_gates.push_back(v);
-         return base::OkStatus();
-       }},
+       [](O& o, S v) { return GateHost(o.external_gates, v); }},
       {"external-gate-ca-file", "FILE", "PEM of who signs their certificates (the system's roots)",
        [](O& o, S v) { return Text(o.external_gate_ca_file, v); }},
       {"alertmanager-address", "HOST:PORT", "of the receiver of alerts; empty for none (none)",

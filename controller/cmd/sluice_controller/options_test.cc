@@ -35,6 +35,8 @@ TEST(Options, AWrongFlagIsNamedInOneLine) {
         ErrorOf({"--agent-seccomp-profile=" + path}),
         "--agent-seccomp-profile takes a path below the kubelet's folder of profiles, not \"" +
             path + "\"");
+  EXPECT_EQ(ErrorOf({"--external-gate-host=https://x/"}),
+            "--external-gate-host takes HOST or HOST:PORT, not \"https://x/\"");
   EXPECT_EQ(ErrorOf({"--leader-elect=maybe"}), "--leader-elect takes true or false, not \"maybe\"");
 }
 

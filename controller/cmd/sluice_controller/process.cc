@@ -155,6 +155,42 @@ Status StartLineage(const Options& options) {
   return base::OkStatus();
 }
 
+// What the reconcilers share; all of it outlives the Manager's run.
+struct Shared {
+  const Options& options;
+  const std::string& ns;
+  base::Clock& clock;
+  AgentPlane& plane;
+  AuditPlane& audit;
+  common::SecretReader& secrets;
+  site::SiteClusters& clusters;
+  gates::ExternalCheck& external;
+};
+
+void RegisterKinds(runtime::Manager& manager, const Shared& with) {
+  client::Client& api = manager.fenced_client();
+  const Options& options = with.options;
+  siteclass::Register(manager, {api, with.clock});
+  site::Register(manager,
+                 {api, with.plane.publisher(), with.plane.fleet(), with.secrets, with.clock,
+                  [&options, &ns = with.ns, &plane = with.plane] {
+                    return AgentOptionsOf(options, ns, plane.TrustPem());
+                  },
+                  &with.clusters});
+  tenant::Register(manager, {api, with.secrets, with.clock});
+  slo::Register(manager, {api, with.secrets, with.clock});
+  stageplan::Register(manager, {api, with.clock});
+  promotion::Register(manager, {api, with.secrets, with.audit.log(), with.clock, &with.external});
+  release::Register(manager, {api, with.clock});
+  rollout::Register(manager, {api,
+                              with.secrets,
+                              with.audit.log(),
+                              with.clock,
+                              {options.agent_image, options.agent_pull_policy},
+                              &with.external});
+  governance::Register(manager, {api, with.clock});
+}
+
 Status Run(const Options& options, std::stop_token stop) {
   SLUICE_ASSIGN_OR_RETURN(const client::Config config, ConfigOf(options));
   base::RealClock clock;
@@ -220,39 +256,17 @@ Status Run(const Options& options, std::stop_token stop) {
                                .clock = clock,
                                .registry = registry,
                                .leading = [&] { return manager->leading(); }});
-  const siteclass::Deps class_deps{manager->fenced_client(), clock};
-  const site::Deps site_deps{manager->fenced_client(),
-                             plane.publisher(),
-                             plane.fleet(),
-                             secrets,
-                             clock,
-                             [&] { return AgentOptionsOf(options, ns, plane.TrustPem()); },
-                             clusters.get()};
-  const tenant::Deps tenant_deps{manager->fenced_client(), secrets, clock};
-  const slo::Deps slo_deps{manager->fenced_client(), secrets, clock};
-  const stageplan::Deps plan_deps{manager->fenced_client(), clock};
   gates::GrpcCheck grpc_check;
   gates::ExternalCheck external(
       {.allowed = options.external_gates, .ca_file = options.external_gate_ca_file}, &grpc_check);
-  const promotion::Deps promotion_deps{manager->fenced_client(), secrets, audit.log(), clock,
-                                       &external};
-  const release::Deps release_deps{manager->fenced_client(), clock};
-  const rollout::Deps rollout_deps{manager->fenced_client(),
-                                   secrets,
-                                   audit.log(),
-                                   clock,
-                                   {options.agent_image, options.agent_pull_policy},
-                                   &external};
-  const governance::Deps governance_deps{manager->fenced_client(), clock};
-  siteclass::Register(*manager, class_deps);
-  site::Register(*manager, site_deps);
-  tenant::Register(*manager, tenant_deps);
-  slo::Register(*manager, slo_deps);
-  stageplan::Register(*manager, plan_deps);
-  promotion::Register(*manager, promotion_deps);
-  release::Register(*manager, release_deps);
-  rollout::Register(*manager, rollout_deps);
-  governance::Register(*manager, governance_deps);
+  RegisterKinds(*manager, {.options = options,
+                           .ns = ns,
+                           .clock = clock,
+                           .plane = plane,
+                           .audit = audit,
+                           .secrets = secrets,
+                           .clusters = *clusters,
+                           .external = external});
   plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
   std::optional<incident::Receiver> receiver;
   if (!options.alertmanager_address.empty()) {
