@@ -11,34 +11,6 @@ using nlohmann::json;
 
 bool IsNothing(const json& value) { return value.is_null() || (value.is_array() && value.empty()); }
 
-bool IsServersOwn(std::string_view key) {
-  static constexpr std::string_view kKeys[] = {"managedFields", "resourceVersion",   "generation",
-                                               "uid",           "creationTimestamp", "selfLink"};
-  return std::find(std::begin(kKeys), std::end(kKeys), key) != std::end(kKeys);
-}
-
-bool IsNothingInMetadata(std::string_view key, const json& value) {
-  if (IsServersOwn(key)) return true;
-  return (key == "labels" || key == "annotations") && value.is_object() && value.empty();
-}
-
-bool Never(std::string_view, const json&) { return false; }
-
-// Members for which `skip` holds count as absent.
-template <typename Skip>
-bool SameMembers(const json& a, const json& b, Skip&& skip) {
-  const auto covered = [&skip](const json& from, const json& in, bool compare) {
-    for (const auto& [key, value] : from.items()) {
-      if (IsNothing(value) || skip(key, value)) continue;
-      const auto other = in.find(key);
-      if (other == in.end() || IsNothing(*other) || skip(key, *other)) return false;
-      if (compare && !SameValue(value, *other)) return false;
-    }
-    return true;
-  };
-  return covered(a, b, true) && covered(b, a, false);
-}
-
 // Lists whose elements are told apart by one of these keys are merged by servers, not replaced.
 std::string_view MergeKey(const json& list, std::span<const std::string_view> more) {
   static constexpr std::string_view kKeys[] = {"name", "key", "type", "containerPort"};
@@ -71,26 +43,6 @@ bool ListContains(const json& live, const json& wanted, std::span<const std::str
 }
 
 }  // namespace
-
-bool SameValue(const json& a, const json& b) {
-  if (IsNothing(a) || IsNothing(b)) return IsNothing(a) && IsNothing(b);
-  if (a.is_object() && b.is_object()) return SameMembers(a, b, Never);
-  if (a.is_array() && b.is_array()) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), SameValue);
-  }
-  return a == b;
-}
-
-bool SemanticallyEqual(const json& a, const json& b) {
-  if (!a.is_object() || !b.is_object()) return SameValue(a, b);
-  static const json kEmpty = json::object();
-  const auto metadata = [](const json& object) -> const json& {
-    const auto found = object.find("metadata");
-    return found != object.end() && found->is_object() ? *found : kEmpty;
-  };
-  return SameMembers(metadata(a), metadata(b), IsNothingInMetadata) &&
-         SameMembers(a, b, [](std::string_view key, const json&) { return key == "metadata"; });
-}
 
 bool Contains(const json& live, const json& wanted, std::span<const std::string_view> list_keys) {
   if (IsNothing(wanted)) return true;

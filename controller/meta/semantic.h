@@ -1,23 +1,13 @@
-// Whether two objects say the same, for not writing what is already so. Pure; any thread.
-//
-// "The same" leaves out what the server keeps for itself (managedFields, resourceVersion,
-// generation, uid, creationTimestamp, selfLink) and takes null, absent and [] for one another, as
-// Kubernetes' semantic equality does; metadata.labels and annotations also take {} for absent. An
-// object {} elsewhere is something (emptyDir: {}). Numbers compare by value.
+// Whether an object already says what is wanted, for not writing what is already so. Null, absent
+// and [] are taken for one another, as Kubernetes' semantic equality does; an object {} is
+// something (emptyDir: {}). Numbers compare by value. Pure; any thread.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
 namespace sluice::meta {
-
-// Whole objects.
-bool SemanticallyEqual(const nlohmann::json& a, const nlohmann::json& b);
-// Any values, such as two statuses: the same rules without the ones about metadata.
-bool SameValue(const nlohmann::json& a, const nlohmann::json& b);
 
 // Whether `live` already has every field of `wanted` with its value: objects by subset, lists whole
 // and in order, except that list elements which are objects with the same "name", "key", "type" or

@@ -32,6 +32,7 @@
 #include "controller/client/client.h"
 #include "controller/reconcile/reconcile.h"
 #include "controller/recorder/recorder.h"
+#include "controller/runtime/limits.h"
 
 namespace sluice::runtime {
 
@@ -60,7 +61,7 @@ struct Options {
   std::function<base::Status()> on_lead;
   // Shared with the client's metrics; nullptr: the Manager's own.
   base::metrics::Registry* registry = nullptr;
-  std::chrono::milliseconds stop_deadline{25000};
+  std::chrono::milliseconds stop_deadline{kStopDeadline};
   // Ends the process at once, without destructors; nullptr: _exit(1). Tests observe it.
   std::function<void(std::string_view why)> end_process;
 };

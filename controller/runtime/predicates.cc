@@ -66,8 +66,6 @@ bool SpecOrMetadataChanged(const cache::Event& event) {
   return false;
 }
 
-bool AnyChange(const cache::Event&) { return true; }
-
 std::vector<meta::Key> ControllingOwners(const meta::Resource& owner, const cache::Event& event) {
   std::vector<meta::Key> out;
   AddOwners(owner, event.before.get(), out);

@@ -14,9 +14,6 @@ namespace sluice::runtime {
 // matters whenever its resourceVersion changed. A write of its status alone never matters.
 bool SpecOrMetadataChanged(const cache::Event& event);
 
-// Every change matters, status too.
-bool AnyChange(const cache::Event& event);
-
 // Keys of the owners of kind `owner` that control the object before or after the event.
 std::vector<meta::Key> ControllingOwners(const meta::Resource& owner, const cache::Event& event);
 

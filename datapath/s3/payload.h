@@ -39,8 +39,6 @@ class PayloadReader {
   // Errors: XAmzContentSHA256Mismatch, BadDigest, SignatureDoesNotMatch, IncompleteBody,
   // MalformedTrailerError, InvalidRequest.
   Step Next(std::string_view in);
-  // What to say when the connection ends before kDone.
-  static Error Truncated() { return {ErrorCode::kIncompleteBody, {}}; }
 
  private:
   struct Promise {

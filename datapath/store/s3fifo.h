@@ -133,7 +133,6 @@ class S3Fifo {
     return sum;
   }
   std::uint64_t pinned_bytes(std::size_t queue) const { return pinned_[queue].bytes; }
-  std::uint64_t small_bytes() const { return small_.bytes; }
   std::size_t ghost_entries() const { return ghost_.size(); }
 
  private:

@@ -18,7 +18,7 @@ struct Deps {
   gates::ExternalAsker* external = nullptr;  // null: no external gate is asked
 };
 
-// Call before Run. `deps` must outlive the Manager.
+// Call before Run. What `deps` refers to must outlive the Manager.
 void Register(runtime::Manager& manager, const Deps& deps);
 
 }  // namespace sluice::promotion

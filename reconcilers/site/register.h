@@ -28,7 +28,7 @@ struct Deps {
   SiteClusters* clusters = nullptr;
 };
 
-// Call before Run. `deps` must outlive the Manager.
+// Call before Run. What `deps` refers to must outlive the Manager.
 void Register(runtime::Manager& manager, const Deps& deps);
 
 }  // namespace sluice::site

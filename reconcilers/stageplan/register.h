@@ -12,7 +12,7 @@ struct Deps {
   base::Clock& clock;
 };
 
-// Call before Run. `deps` must outlive the Manager.
+// Call before Run. What `deps` refers to must outlive the Manager.
 void Register(runtime::Manager& manager, const Deps& deps);
 
 }  // namespace sluice::stageplan

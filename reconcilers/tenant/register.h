@@ -14,8 +14,8 @@ struct Deps {
   base::Clock& clock;
 };
 
-// Call before Run, after the Site's (which makes the index of tenants by site). `deps` must outlive
-// the Manager.
+// Call before Run, after the Site's (which makes the index of tenants by site). What
+// `deps` refers to must outlive the Manager.
 void Register(runtime::Manager& manager, const Deps& deps);
 
 }  // namespace sluice::tenant
