@@ -36,6 +36,8 @@ class Docs(unittest.TestCase):
         self.server = self.enterContext(apiserver.running("--controller-manager", kinds=False))
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="sluice-docs-")))
         self.keys = {name: folder / name for name in ("lake-agent.env", "falcon-keys.env")}
+        self.bin = folder / "bin"  # DIRECTORY, in PATH
+        self.bin.mkdir()
         for path in self.keys.values():
             path.write_text(KEYS)
             path.chmod(0o600)
@@ -45,8 +47,10 @@ class Docs(unittest.TestCase):
             command = command.replace(name, meant)
         for name, path in self.keys.items():
             command = command.replace(name, str(path))
+        command = command.replace("DIRECTORY", str(self.bin))
+        programs = f"{self.bin}:{ROOT}/build/local/bin:{ROOT}/build/release/bin"
         environment = {**os.environ, "KUBECONFIG": str(self.server.kubeconfig),
-                       "PATH": f"{ROOT}/build/local/bin:{ROOT}/build/release/bin:{os.environ['PATH']}"}
+                       "PATH": f"{programs}:{os.environ['PATH']}"}
         return subprocess.run(" ".join([command, *extra]), shell=True, cwd=ROOT, env=environment,
                               capture_output=True, text=True, timeout=120)
 
@@ -86,6 +90,14 @@ class Docs(unittest.TestCase):
                     result = self.type(command, cover.extra)
                     print(f"{time.monotonic() - started:6.1f} s  {command}", file=sys.stderr)
                     self.assertEqual(result.returncode, 0, f"{command}\n{result.stdout}{result.stderr}")
+            if phase == docs_commands.USE:
+                self.completes()
+
+    def completes(self):
+        """kubectl itself asks the program that the page has people install."""
+        for line, offer in (("why s", "site/"), ("why site/", "site/phoenix"), ("vote decision/x --role D", "Decide")):
+            with self.subTest(line):
+                self.assertEqual(self.type(f"kubectl __complete sluice {line}").stdout.splitlines()[0], offer)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,11 @@ class Operations(unittest.TestCase):
         for reason in reasons:
             self.assertRegex(OPERATIONS, rf"(?m)^\|.*\| {reason} \|", reason)
 
+    def test_the_images_have_the_tag_that_the_chart_asks_for(self):
+        version = re.search(r'appVersion: "(.*)"', (ROOT / "charts/sluice/Chart.yaml").read_text()).group(1)
+        self.assertIn(f"deploy/images/build --tag {version} ", OPERATIONS)
+        self.assertIn(f"docker://REGISTRY/$name:{version}\n", OPERATIONS)
+
     # Words of the reconcilers like reasons that are none: other systems', values of a spec, and what no
     # installed controller says.
     NO_REASONS = {
