@@ -24,23 +24,36 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxNamesOffered = 500;
 
-SiteLine LineOf(const meta::Object& site) {
+// A site for programs; LineOf is the same for people.
+json RowOf(const meta::Object& site) {
   const json object = site.ToJson();
   const json status = object.value("status", json::object());
-  SiteLine line;
-  line.site = std::string(site.name());
-  line.stage = status.value("stage", "-");
-  line.wants = At(object, "/spec/stage");
-  line.ready = "Unknown";
-  for (const json& condition : status.value("conditions", json::array())) {
-    if (condition.value("type", "") == "Ready") line.ready = condition.value("status", "Unknown");
-  }
   const json agents = status.value("agents", json::object());
-  line.agents = fmt::format("{}/{}", agents.value("ready", 0), agents.value("wanted", 0));
-  const json blocked = status.value("blockedBy", json::array());
-  line.blocker = blocked.empty() ? "-"
-                                 : fmt::format("{} ({})", blocked[0].value("gate", ""),
-                                               blocked[0].value("cause", ""));
+  std::string ready = "Unknown";
+  for (const json& condition : status.value("conditions", json::array())) {
+    if (condition.value("type", "") == "Ready") ready = condition.value("status", ready);
+  }
+  return {{"site", site.name()},
+          {"stage", status.value("stage", "")},
+          {"wants", At(object, "/spec/stage")},
+          {"ready", ready},
+          {"agents", {{"ready", agents.value("ready", 0)}, {"wanted", agents.value("wanted", 0)}}},
+          {"blockedBy", status.value("blockedBy", json::array())}};
+}
+
+SiteLine LineOf(const json& row) {
+  SiteLine line{.site = row["site"],
+                .stage = row["stage"],
+                .wants = row["wants"],
+                .ready = row["ready"],
+                .agents = fmt::format("{}/{}", row["agents"]["ready"].get<int>(),
+                                      row["agents"]["wanted"].get<int>()),
+                .blocker = "-"};
+  if (line.stage.empty()) line.stage = "-";
+  if (const json& blocked = row["blockedBy"]; !blocked.empty()) {
+    line.blocker =
+        fmt::format("{} ({})", blocked[0].value("gate", ""), blocked[0].value("cause", ""));
+  }
   return line;
 }
 
@@ -220,14 +233,8 @@ base::StatusOr<std::string> SiteTable(client::Reader& api, const Options& option
   std::vector<SiteLine> lines;
   json out = json::array();
   for (const meta::ObjectPtr& site : sites) {
-    const SiteLine line = LineOf(*site);
-    out.push_back({{"site", line.site},
-                   {"stage", line.stage},
-                   {"wants", line.wants},
-                   {"ready", line.ready},
-                   {"agents", line.agents},
-                   {"blockedBy", line.blocker}});
-    lines.push_back(line);
+    out.push_back(RowOf(*site));
+    lines.push_back(LineOf(out.back()));
   }
   return Formatted(OutputOf(options), RenderTable(lines), out.dump(2) + "\n");
 }

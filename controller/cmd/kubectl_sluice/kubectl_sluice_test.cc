@@ -178,7 +178,9 @@ TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
   EXPECT_THAT(*SiteTable(api, options), HasSubstr("denver   -"));
   options.command = Command::kStatus;
   options.output = Output::kJson;
-  EXPECT_EQ(json::parse(*SiteTable(api, options))[0]["site"], "denver");
+  EXPECT_EQ(json::parse(*SiteTable(api, options)),
+            json::parse(R"([{"site": "denver", "stage": "", "wants": "Crawl", "ready": "Unknown",
+                             "agents": {"ready": 0, "wanted": 0}, "blockedBy": []}])"));
 }
 
 TEST(Commands, AnErrorOfTheClientIsToldWithItsCure) {
