@@ -50,6 +50,8 @@ class SocketStream final : public Stream, public FdHandler {
   base::Status Start() {
     SLUICE_ASSIGN_OR_RETURN(token_, loop_.Watch(fd_.get(), this));
     watched_ = true;
+    // Who comes to us asks in a few bytes; who we go to answers with many.
+    if (!connecting_) loop_.poller().ReceiveAhead(fd_.get());
     return base::OkStatus();
   }
 
@@ -67,12 +69,10 @@ class SocketStream final : public Stream, public FdHandler {
 
   IoResult Read(std::span<char> into) override {
     if (connecting_) return {};
-    for (;;) {
-      const ssize_t got = ::recv(fd_.get(), into.data(), into.size(), 0);
-      if (got > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(got)};
-      if (got == 0) return {.state = IoResult::State::kEof};
-      if (errno != EINTR) return FromErrnoResult(errno);
-    }
+    const ssize_t got = loop_.poller().Receive(fd_.get(), into);
+    if (got > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(got)};
+    if (got == 0) return {.state = IoResult::State::kEof};
+    return FromErrnoResult(static_cast<int>(-got));
   }
 
   IoResult Write(std::span<const iovec> pieces, bool more) override {

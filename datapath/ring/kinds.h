@@ -15,8 +15,9 @@ base::StatusOr<std::unique_ptr<Poller>> NewUringPoller();
 // A socket that connections come to.
 bool Listens(int fd);
 
-// Tries each system call of the io_uring poller once. OK, or what refuses and why, for people.
-base::Status ProbeUring();
+// Tries each system call of the io_uring poller once. OK, or what refuses and why, for people; so
+// `without`, of what it does not need, but uses.
+base::Status ProbeUring(std::string* without);
 // 0, or an errno. The ring is the calling thread's.
 int OpenRing(io_uring* ring);
 

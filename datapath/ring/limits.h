@@ -15,6 +15,12 @@ inline constexpr unsigned kCompletionEntries = 4096;
 // buffers are kept a loop, made when first needed.
 inline constexpr std::size_t kSendSlots = 256;
 inline constexpr std::size_t kSendSlotBytes = 6 << 10;
+// Buffers for what comes in, a loop's, made when first needed: each holds a request's head. Of one
+// connection so many may wait to be read before nothing more is taken from its socket; the kernel
+// may have filled some 32 by then.
+inline constexpr unsigned kReceiveBuffers = 256;
+inline constexpr std::size_t kReceiveBytes = 4 << 10;
+inline constexpr unsigned kMaxUnread = 2;
 // For so long a closed connection's peer may take nothing of what is still to be sent to it.
 inline constexpr int kRestMs = 60'000;
 

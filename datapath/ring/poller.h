@@ -11,6 +11,7 @@
 // Stop: the destructor; descriptors still registered are forgotten, never closed.
 #pragma once
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <cstdint>
@@ -43,6 +44,13 @@ class Poller {
   // Waits until an event, a Wake() or `timeout` (negative: for ever; zero: looks only). Returns how
   // many of `events` were filled; zero on timeout and wake-up, and at times for nothing (a signal).
   virtual std::size_t Wait(base::Duration timeout, std::span<Event> events) = 0;
+
+  // For small messages, on a stream socket that was just added: what comes to it may be taken into
+  // buffers of the poller's ahead of being asked for, many by one system call. Long ones are not.
+  virtual void ReceiveAhead(int fd);
+  // recv(2) that never waits, but for errors, which are negative. A watched socket's bytes are read
+  // by this alone. Fewer than asked for: there is no more now, and an event follows when there is.
+  virtual ssize_t Receive(int fd, std::span<char> into);
 
   // Small sends that leave with the next Wait(), many by one system call. True: all of `pieces` was
   // copied and counts as written; until Sending() is false again nothing may be written to `fd`, a

@@ -307,6 +307,33 @@ TEST(NewPoller, TakesEpollAndSaysWhyWhereIoUringIsRefused) {
   }
 }
 
+TEST(NewPoller, ReceivesByACallEachAndSaysWhyWhereBuffersAreRefused) {
+  const PollerChoice here = ChoosePoller(PollerKind::kIoUring);
+  if (here.kind != PollerKind::kIoUring) GTEST_SKIP() << here.why;
+  std::thread([&] {
+    Forbid(__NR_io_uring_register, EPERM);
+    const PollerChoice choice = ChoosePoller(PollerKind::kAuto);
+    EXPECT_EQ(choice.kind, PollerKind::kIoUring);
+    EXPECT_NE(choice.why.find("io_uring_register: forbidden"), choice.why.npos) << choice.why;
+    auto poller = NewPoller(PollerKind::kAuto);
+    ASSERT_TRUE(poller.ok());
+    int fds[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    ASSERT_TRUE((*poller)->Add(fds[0], 7).ok());
+    (*poller)->ReceiveAhead(fds[0]);
+    std::array<Event, 4> events;
+    (*poller)->Wait(milliseconds(0), events);
+    ASSERT_EQ(::write(fds[1], "x", 1), 1);
+    ASSERT_EQ((*poller)->Wait(seconds(5), events), 1u);
+    EXPECT_TRUE(events[0].readable);
+    char byte = 0;
+    EXPECT_EQ((*poller)->Receive(fds[0], {&byte, 1}), 1);
+    (*poller)->Remove(fds[0]);
+    ::close(fds[0]);
+    ::close(fds[1]);
+  }).join();
+}
+
 TEST(NewPoller, ProbesNothingWhenEpollIsAskedFor) {
   EXPECT_EQ(ChoosePoller(PollerKind::kEpoll).kind, PollerKind::kEpoll);
   EXPECT_EQ(ChoosePoller(PollerKind::kEpoll).why, "asked for");

@@ -5,6 +5,7 @@
 
 #include "datapath/ring/kinds.h"
 #include "datapath/ring/limits.h"
+#include "datapath/ring/receive_buffers.h"
 
 namespace sluice::ring {
 namespace {
@@ -29,9 +30,9 @@ int OpenRing(io_uring* ring) {
 }
 
 // On a thread of its own: a ring that closes interrupts the system calls of the one that opened it.
-base::Status ProbeUring() {
+base::Status ProbeUring(std::string* without) {
   base::Status result;
-  std::thread([&result] {
+  std::thread([&] {
     io_uring ring;
     if (const int error = OpenRing(&ring); error != 0) {
       result = Refused("io_uring_setup", error);
@@ -40,6 +41,8 @@ base::Status ProbeUring() {
     io_uring_prep_nop(io_uring_get_sqe(&ring));
     const int error = -io_uring_submit_and_get_events(&ring);
     if (error > 0) result = Refused("io_uring_enter", error);
+    if (const int refused = ReceiveBuffers().Register(&ring); refused != 0)
+      *without = Refused("io_uring_register", refused).message();
     io_uring_queue_exit(&ring);
   }).join();
   return result;
