@@ -13,8 +13,6 @@ inline constexpr int kMaxAcceptsPerTurn = 64;
 inline constexpr int kListenBacklog = 4096;
 // How long a listener rests after the process ran out of descriptors or memory.
 inline constexpr std::chrono::milliseconds kAcceptRest{100};
-// One SendFile() call: long enough to amortise the call, short enough to share the loop.
-inline constexpr std::size_t kMaxSendFileBytes = 4 << 20;
 // What one call of PagePipe moves, and the size asked for the pipe (the kernel's default maximum).
 inline constexpr std::size_t kPagePipeBytes = 1 << 20;
 // Host names waiting to be resolved, names remembered, and for how long.

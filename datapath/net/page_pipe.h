@@ -20,7 +20,7 @@ class PagePipe {
   PagePipe(const PagePipe&) = delete;
   PagePipe& operator=(const PagePipe&) = delete;
 
-  // False once the kernel (or a sandbox) has refused; then use sendfile.
+  // False once the kernel (or a sandbox) has refused; then copy.
   bool usable() const { return !refused_; }
   // At most limits.h kPagePipeBytes. The bytes must stay as they are until the peer has read them
   // (datapath/store keeps that rule). Like send(): what the socket took, or -1 with errno; with

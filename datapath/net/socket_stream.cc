@@ -6,7 +6,6 @@
 //  4. Until the connection is up nothing is read or written; a failure then is OnBroken, once.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/sendfile.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -94,20 +93,6 @@ class SocketStream final : public Stream, public FdHandler {
     }
   }
 
-  IoResult SendFile(int file, std::uint64_t offset, std::size_t count, bool more) override {
-    if (connecting_ || Sending()) return {};
-    // sendfile has no `more`: the kernel holds back only what sendmsg(MSG_MORE) announced, and a
-    // following Write completes the segment. On the last piece it must push, which it does.
-    static_cast<void>(more);
-    auto at = static_cast<off_t>(offset);
-    for (;;) {
-      const ssize_t sent = ::sendfile(fd_.get(), file, &at, std::min(count, kMaxSendFileBytes));
-      if (sent > 0) return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
-      if (sent == 0) return {.state = IoResult::State::kBroken, .error = ENODATA};
-      if (errno != EINTR) return FromErrnoResult(errno);
-    }
-  }
-
   IoResult SendPages(std::span<const char> pages, bool more) override {
     if (connecting_ || Sending()) return {};
     PagePipe& pipe = loop_.page_pipe();
@@ -137,7 +122,7 @@ class SocketStream final : public Stream, public FdHandler {
   void ClearDeadline() override { deadline_.Cancel(); }
   EventLoop& loop() override { return loop_; }
   const Address& peer() const override { return peer_; }
-  bool sends_pages_by_reference() const override { return true; }
+  bool sends_pages_by_reference() override { return loop_.page_pipe().usable(); }
 
   void OnReady(const ring::Event& event) override {
     if (shut_when_sent_) ShutdownWrite();

@@ -1,11 +1,11 @@
 // A non-blocking, bidirectional stream of bytes on one loop: TCP, a unix socket, TLS over
 // either.
 //
-// How to use one: attach a handler; call Read()/Write()/SendFile() until they answer kBlocked, then
-// wait for OnReadable()/OnWritable(). A call that is made early merely answers kBlocked. Callbacks
-// come from the loop, never from inside a call on the stream. There is one callback of each kind
-// per change (edge-triggered): whoever stops reading before kBlocked continues by calling Read()
-// again, no event will remind it.
+// How to use one: attach a handler; call Read()/Write()/SendPages() until they answer kBlocked,
+// then wait for OnReadable()/OnWritable(). A call that is made early merely answers kBlocked.
+// Callbacks come from the loop, never from inside a call on the stream. There is one callback of
+// each kind per change (edge-triggered): whoever stops reading before kBlocked continues by calling
+// Read() again, no event will remind it.
 //
 // Deadlines: a stream has one, which its owner moves as its state changes (idle, header, body);
 // when it passes, OnDeadline() is called once. A stream without a deadline is a bug in its owner.
@@ -68,18 +68,15 @@ class Stream {
   virtual void SetHandler(StreamHandler* handler) = 0;
 
   virtual IoResult Read(std::span<char> into) = 0;
-  // `more`: further bytes follow at once (the header before a SendFile), so do not send a short
+  // `more`: further bytes follow at once (the header before pages), so do not send a short
   // segment yet. The last piece must go without it. Partial writes are normal.
   virtual IoResult Write(std::span<const iovec> pieces, bool more) = 0;
   IoResult Write(std::span<const char> bytes, bool more) {
     const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
     return Write(std::span<const iovec>(&piece, 1), more);
   }
-  // From a file or memfd, by reference where the kernel can: the pages must stay as they are until
-  // the peer has read them (datapath/store keeps that rule). At most limits.h kMaxSendFileBytes a
-  // call.
-  virtual IoResult SendFile(int fd, std::uint64_t offset, std::size_t count, bool more) = 0;
-  // The same from where such a file is mapped: cheaper for many pages, and under the same rule.
+  // By reference where sends_pages_by_reference(): the pages must stay as they are until the peer
+  // has read them (datapath/store keeps that rule). Else a Write().
   virtual IoResult SendPages(std::span<const char> pages, bool more) { return Write(pages, more); }
   // While held, no segment leaves that is not full, even where the peer's window or a `more` left
   // out would cut one: a quarter fewer segments in a long body. Released before waiting for
@@ -96,8 +93,8 @@ class Stream {
 
   virtual EventLoop& loop() = 0;
   virtual const Address& peer() const = 0;
-  // True where SendFile() passes pages by reference (plain sockets); false where it copies (TLS).
-  virtual bool sends_pages_by_reference() const = 0;
+  // False for TLS, and where a sandbox refuses what it takes.
+  virtual bool sends_pages_by_reference() { return false; }
 };
 
 struct SocketOptions {

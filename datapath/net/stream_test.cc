@@ -47,7 +47,7 @@ TEST_P(StreamTest, MovesMoreThanTheSocketHoldsByWaitingForRoom) {
   bool blocked = false, same = true;
   const auto pump = [&] {
     while (sent < total) {
-      const IoResult result = server_->SendFile(file, sent, total - sent, false);
+      const IoResult result = server_->SendPages({bytes + sent, total - sent}, false);
       if (!result.ok()) {
         blocked |= result.blocked();
         return;

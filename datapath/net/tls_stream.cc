@@ -134,13 +134,6 @@ class TlsStream final : public Stream, public StreamHandler {
     }
     return Encrypt({record.data(), size}, more || offered > size);
   }
-  IoResult SendFile(int fd, std::uint64_t offset, std::size_t count, bool more) override {
-    char buffer[kRecordBytes];
-    const ssize_t got =
-        ::pread(fd, buffer, std::min(count, sizeof buffer), static_cast<off_t>(offset));
-    if (got <= 0) return {.state = IoResult::State::kBroken, .error = got < 0 ? errno : ENODATA};
-    return Stream::Write(std::span<const char>(buffer, static_cast<std::size_t>(got)), more);
-  }
   // The last record always goes at once: what follows may still have to come from an origin.
   IoResult SendPages(std::span<const char> pages, bool) override {
     return up_ ? Encrypt(pages, false) : IoResult{};
@@ -158,7 +151,6 @@ class TlsStream final : public Stream, public StreamHandler {
   void ClearDeadline() override { raw_->ClearDeadline(); }
   EventLoop& loop() override { return raw_->loop(); }
   const Address& peer() const override { return raw_->peer(); }
-  bool sends_pages_by_reference() const override { return false; }
 
   void OnConnected() override { Shake(); }
   void OnReadable() override { Edge(); }

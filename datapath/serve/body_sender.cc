@@ -207,9 +207,7 @@ net::IoResult BodySender::SendBytes(net::Stream& stream, std::uint64_t offset,
     return stream.SendPages({pin_.data() + offset, count}, more);
   if (!pin_.worth_reference()) return stream.Write(std::span(pin_.data() + offset, count), more);
   pin_.MarkSentByReference();
-  if (end_ - begin_ >= kPagesMinBytes && stream.loop().page_pipe().usable())
-    return stream.SendPages({pin_.data() + offset, count}, more);
-  return stream.SendFile(pin_.fd(), pin_.file_offset() + offset, count, more);
+  return stream.SendPages({pin_.data() + offset, count}, more);
 }
 
 BodySender::State BodySender::PumpPieces(net::Stream& stream, std::string_view* head) {

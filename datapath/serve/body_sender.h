@@ -4,9 +4,8 @@
 // Transmit path (docs/adr/0037-page-reuse.md, 0100-transmit-path.md): an answer whose whole body is
 // at most kWritevMaxBytes and in memory goes out with its head in one writev (a copy); of
 // everything longer the head is held back by MSG_MORE so that head and first bytes share segments.
-// A chunk that is read often goes by reference: by sendfile from its memfd, from kPagesMinBytes on
-// by splicing its pages; others are copied, which leaves their pages to the next chunk (0260). From
-// kHoldMinBytes on no partial segments.
+// A chunk that is read often goes by reference; others are copied, which leaves their pages to the
+// next chunk (0260). From kHoldMinBytes on no partial segments.
 //
 // Reading ahead happens only while chunks are not in memory: the missing ones of the range that is
 // being sent are asked for in windows, at most kReadAheadWindows ahead. Nothing outside the

@@ -45,13 +45,11 @@ inline constexpr std::size_t kMaxChecksumBytes = 512;  // of an object, as lines
 inline constexpr int kMaxChunkAttempts = 3;            // of one answer on one chunk
 inline constexpr std::chrono::seconds kSlowDownRetryAfter{1};
 
-// Transmit: bodies up to here go out by one writev with their head, longer ones by sendfile. The
+// Transmit: bodies up to here go out by one writev with their head, longer ones by reference. The
 // crossing was measured between 4 and 16 KiB (docs/adr/0037-page-reuse.md has why it also matters
 // for memory).
 inline constexpr std::uint64_t kWritevMaxBytes = 16 << 10;
-// From here on pages are spliced instead of sent by sendfile, and partial segments are held back:
-// both measured, docs/adr/0100-transmit-path.md.
-inline constexpr std::uint64_t kPagesMinBytes = 64 << 10;
+// From here on partial segments are held back: measured, docs/adr/0100-transmit-path.md.
 inline constexpr std::uint64_t kHoldMinBytes = 128 << 10;
 
 // Fills: bytes asked of the origin in one request, and how many such requests one reader keeps

@@ -9,26 +9,17 @@
 #include <cerrno>
 
 #include "controller/base/check.h"
-#include "datapath/store/limits.h"
+#include "datapath/store/arena_parts.h"
 
 namespace sluice::store {
-struct Arena::Segment {
-  int fd = -1;
-  char* base = nullptr;
-  std::size_t bytes = 0;
-  std::size_t slot_bytes = 0;
-  std::size_t size_class = 0;
-  std::vector<std::uint32_t> present_bytes;  // of each slot; guarded by the arena's mutex
-};
 
-struct Arena::SizeClass {
-  std::vector<Extent> idle;  // free, with pages present that nobody was sent by reference
-  std::vector<Extent> bare;  // free, without pages
-};
+// One call for all pages instead of a fault for each. A kernel without it faults later.
+void Arena::Populate(char* from, std::size_t bytes) { ::madvise(from, bytes, MADV_POPULATE_WRITE); }
 
-Arena::Arena(MemoryPool& pool, std::size_t max_extent_bytes)
+Arena::Arena(MemoryPool& pool, std::size_t max_extent_bytes, bool huge_pages)
     : pool_(pool),
       max_extent_bytes_(max_extent_bytes),
+      huge_(huge_pages && HugePagesAreAllowed()),
       segments_(std::make_unique<std::unique_ptr<Segment>[]>(kMaxSegments)) {
   SLUICE_CHECK(std::has_single_bit(max_extent_bytes) && max_extent_bytes >= kPageBytes);
   classes_.resize(ClassOf(max_extent_bytes) + 1);
@@ -40,7 +31,7 @@ Arena::~Arena() {
     for (const std::uint32_t present : segment.present_bytes)
       pool_.Release(MemoryPool::Use::kCache, present);
     ::munmap(segment.base, segment.bytes);
-    ::close(segment.fd);
+    if (segment.fd >= 0) ::close(segment.fd);
   }
 }
 
@@ -53,16 +44,18 @@ char* Arena::data(Extent extent) const {
   const Segment& segment = *segments_[extent.segment];
   return segment.base + extent.slot * segment.slot_bytes;
 }
-int Arena::fd(Extent extent) const { return segments_[extent.segment]->fd; }
-std::uint64_t Arena::file_offset(Extent extent) const {
-  return static_cast<std::uint64_t>(extent.slot) * segments_[extent.segment]->slot_bytes;
-}
-
 base::StatusOr<Extent> Arena::Allocate(std::size_t bytes) {
   SLUICE_CHECK(bytes > 0 && bytes <= max_extent_bytes_);
   const std::size_t need = RoundToPages(bytes);
-  Extent extent;
+  Extent extent, fresh;
   std::size_t populate_from = 0;
+  bool huge = false;
+  {
+    std::lock_guard lock(mutex_);
+    huge = FillsHugePages(bytes) && TakeHugeSlot(ClassOf(bytes), &extent, &fresh);
+  }
+  if (fresh.valid()) Populate(data(fresh), std::max(kHugePageBytes, bytes));
+  if (huge) return extent;
   {
     std::lock_guard lock(mutex_);
     SLUICE_ASSIGN_OR_RETURN(extent, TakeSlot(ClassOf(bytes), need));
@@ -70,10 +63,7 @@ base::StatusOr<Extent> Arena::Allocate(std::size_t bytes) {
     populate_from = present;
     present = static_cast<std::uint32_t>(std::max<std::size_t>(present, need));
   }
-  if (populate_from < need) {
-    // One call for all pages instead of a fault for each. A kernel without it faults later.
-    ::madvise(data(extent) + populate_from, need - populate_from, MADV_POPULATE_WRITE);
-  }
+  if (populate_from < need) Populate(data(extent) + populate_from, need - populate_from);
   return extent;
 }
 
@@ -112,6 +102,7 @@ bool Arena::Reserve(std::uint64_t bytes) {
 bool Arena::DropIdle(std::uint64_t bytes) {
   std::uint64_t dropped = 0;
   for (auto slots = classes_.rbegin(); slots != classes_.rend() && dropped < bytes; ++slots) {
+    while (!slots->whole.empty() && dropped < bytes) dropped += DropBlock(slots->whole.back());
     while (!slots->idle.empty() && dropped < bytes) {
       const Extent extent = slots->idle.back();
       slots->idle.pop_back();
@@ -129,7 +120,7 @@ void Arena::Punch(Extent extent) {
   Segment& segment = *segments_[extent.segment];
   std::uint32_t& present = segment.present_bytes[extent.slot];
   const int done = ::fallocate(segment.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                               static_cast<off_t>(file_offset(extent)), present);
+                               static_cast<off_t>(extent.slot * segment.slot_bytes), present);
   SLUICE_CHECK(done == 0);  // on a memfd of ours it can only fail by a bug
   pool_.Release(MemoryPool::Use::kCache, present);
   present = 0;
@@ -138,6 +129,7 @@ void Arena::Punch(Extent extent) {
 void Arena::Free(Extent extent, bool sent_by_reference) {
   std::lock_guard lock(mutex_);
   const Segment& segment = *segments_[extent.segment];
+  if (!segment.blocks.empty()) return FreeHugeSlot(extent, sent_by_reference);
   SizeClass& slots = classes_[segment.size_class];
   if (sent_by_reference) {
     Punch(extent);
@@ -169,6 +161,8 @@ base::Status Arena::AddSegment(std::size_t size_class) {
     return failed;
   }
   segment->base = static_cast<char*>(base);
+  // A hole in the middle of a huge page would be zeroed where it lies, under whoever was sent it.
+  ::madvise(base, segment->bytes, MADV_NOHUGEPAGE);
   const auto count = static_cast<std::uint32_t>(segment->bytes / segment->slot_bytes);
   segment->present_bytes.assign(count, 0);
   SizeClass& slots = classes_[size_class];
@@ -180,26 +174,30 @@ base::Status Arena::AddSegment(std::size_t size_class) {
 }
 
 std::uint64_t Arena::PreTouch(std::uint64_t bytes) {
+  const bool huge = FillsHugePages(max_extent_bytes_);
+  const std::size_t step = huge ? std::max(kHugePageBytes, max_extent_bytes_) : max_extent_bytes_;
   std::uint64_t touched = 0;
-  while (touched + max_extent_bytes_ <= bytes) {
-    // The slot is ours, like one being allocated, while its pages come: that takes long, and fills
-    // must not wait for it.
-    Extent extent;
-    {
-      std::lock_guard lock(mutex_);
-      SizeClass& slots = classes_.back();
-      if (slots.bare.empty() && !AddSegment(classes_.size() - 1).ok()) break;
-      if (!pool_.TryReserve(MemoryPool::Use::kCache, max_extent_bytes_)) break;
-      extent = slots.bare.back();
-      slots.bare.pop_back();
-      segments_[extent.segment]->present_bytes[extent.slot] =
-          static_cast<std::uint32_t>(max_extent_bytes_);
-    }
-    ::madvise(data(extent), max_extent_bytes_, MADV_POPULATE_WRITE);
-    Free(extent, false);
-    touched += max_extent_bytes_;
-  }
+  while (touched + step <= bytes && (huge ? TouchBlock() : TouchSlot())) touched += step;
   return touched;
+}
+
+// The slot, or block, is ours, like one being allocated, while its pages come: that takes long, and
+// fills must not wait for it.
+bool Arena::TouchSlot() {
+  Extent extent;
+  {
+    std::lock_guard lock(mutex_);
+    SizeClass& slots = classes_.back();
+    if (slots.bare.empty() && !AddSegment(classes_.size() - 1).ok()) return false;
+    if (!pool_.TryReserve(MemoryPool::Use::kCache, max_extent_bytes_)) return false;
+    extent = slots.bare.back();
+    slots.bare.pop_back();
+    segments_[extent.segment]->present_bytes[extent.slot] =
+        static_cast<std::uint32_t>(max_extent_bytes_);
+  }
+  Populate(data(extent), max_extent_bytes_);
+  Free(extent, false);
+  return true;
 }
 
 std::uint64_t Arena::idle_bytes() const {

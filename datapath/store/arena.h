@@ -1,16 +1,18 @@
-// Page-aligned extents in memfd segments: memory that can be mapped, received into, and sent by
-// reference with sendfile.
+// Page-aligned extents in segments: memory that can be received into and lent to sockets.
 //
 // Invariants:
 //  1. A page that was sent by reference is never written again: Free(extent, sent_by_reference)
-//  punches
-//     it out of the file, the kernel keeps the old page for whoever still has to read it, and the
-//     next user of the offset gets a fresh page. (docs/adr/0037-page-reuse.md)
+//     gives it up, the kernel keeps it for whoever still has to read it, and the next user of the
+//     place gets a fresh page. (docs/adr/0037-page-reuse.md)
 //  2. Every page present in a segment is counted in the MemoryPool, whether in use or kept for
 //  reuse.
-//  3. Extents of one power-of-two size class share segments; only the pages a chunk needs are
-//  present,
-//     so rounding up costs address space, not memory.
+//  3. Extents of one power-of-two size class share segments, memfds; only the pages a chunk needs
+//  are
+//     present, so rounding up costs address space, not memory.
+//  4. With huge pages, an extent whose length is a power of two (a whole chunk, mostly) lies in a
+//     block of them, private memory, which is counted and given up whole: part of a huge page given
+//     up alone would stay present behind the account. What was lent waits until all of its block is
+//     free. (docs/adr/0286-huge-pages.md)
 //
 // Thread rule: any thread (one mutex; an extent is taken once per chunk filled, never per request).
 // Errors: ResourceExhausted when the pool has no room (evict and ask again) or descriptors are out.
@@ -36,7 +38,8 @@ struct Extent {
 class Arena {
  public:
   // Extents are at most `max_extent_bytes` (a power of two) long.
-  Arena(MemoryPool& pool, std::size_t max_extent_bytes);
+  // `huge_pages`: invariant 4, if the host allows them.
+  Arena(MemoryPool& pool, std::size_t max_extent_bytes, bool huge_pages);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -45,10 +48,8 @@ class Arena {
   base::StatusOr<Extent> Allocate(std::size_t bytes);
   void Free(Extent extent, bool sent_by_reference);
 
-  // The address and the file position of an extent. Valid until it is freed; no lock.
+  // The address of an extent. Valid until it is freed; no lock.
   char* data(Extent extent) const;
-  int fd(Extent extent) const;
-  std::uint64_t file_offset(Extent extent) const;
 
   // Makes free pages present ahead of use, at most `bytes`, while the pool has room; returns how
   // many were added. Called in steps by the thread that warms the tier up.
@@ -66,9 +67,29 @@ class Arena {
   bool Reserve(std::uint64_t bytes);
   bool DropIdle(std::uint64_t bytes);
   void Punch(Extent extent);
+  bool TouchSlot();
+  static void Populate(char* from, std::size_t bytes);
+
+  // Blocks of huge pages (arena_huge.cc); each is named by its first slot.
+  struct Block;
+  static bool HugePagesAreAllowed();
+  bool FillsHugePages(std::size_t bytes) const;
+  Block& BlockOf(Extent extent);
+  Extent FirstOf(Extent extent);
+  void PutInList(Extent first);
+  bool TakeBlock(std::size_t size_class, bool drop_others, Extent* first);
+  // `fresh`: a block that was taken for it, whose pages are still to be made present.
+  bool TakeHugeSlot(std::size_t size_class, Extent* extent, Extent* fresh);
+  void FreeHugeSlot(Extent extent, bool sent_by_reference);
+  Extent TakeIdle(Extent first);
+  std::uint32_t& PresentOf(Extent first);
+  bool TouchBlock();
+  std::uint64_t DropBlock(Extent first);
+  bool AddHugeSegment(std::size_t size_class);
 
   MemoryPool& pool_;
   const std::size_t max_extent_bytes_;
+  const bool huge_;
   // Readers index it without the lock: a fixed array whose entries are set once, before any extent
   // that names them is handed out.
   const std::unique_ptr<std::unique_ptr<Segment>[]> segments_;

@@ -35,7 +35,7 @@ Cache::Cache(const Options& options, base::Clock& clock)
       clock_(clock),
       hash_seed_(RandomSeed()),
       pool_(options.memory_bytes),
-      arena_(pool_, options.chunk_bytes),
+      arena_(pool_, options.chunk_bytes, pool_.cache_limit() >= kMinHugePoolBytes),
       shards_(std::make_unique<Shard[]>(kShards)),
       policy_(pool_.cache_limit(),
               static_cast<std::size_t>(options.memory_bytes / kGhostBytesAChunk)),

@@ -61,8 +61,6 @@ class ChunkPin {
   base::Status failure() const;
   // Only below available():
   const char* data() const;
-  int fd() const;
-  std::uint64_t file_offset() const;
   // Whether its bytes are better sent by reference than copied. A page that was sent by reference
   // is lost with the chunk, and a fresh one costs several times what a copy does (ADR 0260): so
   // only what is read often.
@@ -70,7 +68,7 @@ class ChunkPin {
     return chunk_->sent_by_reference.load(std::memory_order_relaxed) ||
            S3Fifo<Chunk>::IsHot(*chunk_);
   }
-  // Must be called before the bytes are handed to sendfile (arena.h, invariant 1).
+  // Must be called before the bytes are lent to a socket (arena.h, invariant 1).
   void MarkSentByReference() const {
     chunk_->sent_by_reference.store(true, std::memory_order_relaxed);
   }

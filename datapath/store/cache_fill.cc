@@ -300,8 +300,6 @@ base::Status ChunkPin::failure() const {
 }
 
 const char* ChunkPin::data() const { return cache_->arena_.data(chunk_->extent); }
-int ChunkPin::fd() const { return cache_->arena_.fd(chunk_->extent); }
-std::uint64_t ChunkPin::file_offset() const { return cache_->arena_.file_offset(chunk_->extent); }
 
 bool ChunkPin::Subscribe(Waiter* waiter, std::uint32_t have) {
   std::lock_guard lock(chunk_->shard.mutex);

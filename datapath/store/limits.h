@@ -27,6 +27,11 @@ inline constexpr std::size_t kMaxAbsentPerShard = 64;
 inline constexpr std::uint64_t kBufferShareDivisor = 8;
 inline constexpr std::uint64_t kMinMemoryBytes = 16 << 20;
 inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address range, sparse
+inline constexpr std::size_t kHugePageBytes = 2 << 20;
+// Extents that fill so much, and a power of two, share huge pages with others of their size.
+inline constexpr std::size_t kMinHugeSlotBytes = 64 << 10;
+// A smaller cache has none: of each size a block may be mostly empty.
+inline constexpr std::uint64_t kMinHugePoolBytes = 192 << 20;
 // What pinned data may take of the DRAM tier, as a divisor.
 inline constexpr std::uint64_t kPinnedShareDivisor = 2;
 // The disk tier keeps pinned chunks too when it is so many times as large as what may be pinned.

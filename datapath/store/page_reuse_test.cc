@@ -6,7 +6,11 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
 
 #include "datapath/store/cache_test_support.h"
 
@@ -41,6 +45,20 @@ class StalledReader {
       SLUICE_CHECK(sent > 0);
       bytes -= static_cast<std::size_t>(sent);
     }
+  }
+  void Send(const char* pages, std::size_t bytes) {  // the same for mapped ones
+    int ends[2];
+    SLUICE_CHECK(::pipe2(ends, 0) == 0);
+    while (bytes > 0) {
+      const iovec piece{const_cast<char*>(pages), bytes};
+      const ssize_t sent = ::vmsplice(ends[1], &piece, 1, 0);
+      SLUICE_CHECK(sent > 0 && ::splice(ends[0], nullptr, sender_, nullptr,
+                                        static_cast<std::size_t>(sent), 0) == sent);
+      pages += sent;
+      bytes -= static_cast<std::size_t>(sent);
+    }
+    ::close(ends[0]);
+    ::close(ends[1]);
   }
   std::string Receive(std::size_t bytes) {
     std::string data(bytes, '\0');
@@ -87,6 +105,47 @@ TEST(PageReuse, PunchingTheHoleLeavesTheQueuedPageAlone) {
   ::close(file);
 }
 
+// All of a block is lent, given up and filled anew, as ordinary and as huge pages.
+TEST(PageReuse, AStalledReaderGetsItsBytesThoughItsExtentWasTakenAgain) {
+  constexpr std::size_t kSlot = 64 << 10;
+  for (const bool huge : {false, true}) {
+    MemoryPool pool(64 << 20);
+    Arena arena(pool, 1 << 20, huge);
+    std::vector<Extent> extents;
+    for (std::size_t i = 0; i < (2 << 20) / kSlot; ++i) {
+      extents.push_back(arena.Allocate(kSlot).value());
+      std::memset(arena.data(extents.back()), 'A', kSlot);
+    }
+    StalledReader reader;
+    reader.Send(arena.data(extents[7]), kSlot);
+    for (const Extent extent : extents) arena.Free(extent, true);
+    EXPECT_EQ(pool.used(), 0u);
+    for (std::size_t i = 0; i < 500; ++i)
+      std::memset(arena.data(arena.Allocate(kSlot).value()), 'B', kSlot);
+    EXPECT_EQ(reader.Receive(kSlot), std::string(kSlot, 'A')) << huge;
+  }
+}
+
+// A hole in a huge page is zeroed where it lies, under whoever was sent it: whatever the host is
+// set to, a memfd of ours has none.
+TEST(PageReuse, AMemfdIsNeverOfHugePages) {
+  MemoryPool pool(64 << 20);
+  Arena arena(pool, 1 << 20, false);
+  const Extent extent = arena.Allocate(1 << 20).value();
+  const auto at = reinterpret_cast<std::uintptr_t>(arena.data(extent));
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = begin <= at && at < end;
+    if (inside && line.starts_with("VmFlags:")) {
+      EXPECT_NE(line.find(" nh"), line.npos) << line;
+      return;
+    }
+  }
+  FAIL() << "not found";
+}
+
 class PageReuseTest : public CacheFixture {};
 
 TEST_F(PageReuseTest, AStalledReaderGetsItsBytesThoughTheChunkWasEvictedAndItsMemoryRefilled) {
@@ -98,7 +157,7 @@ TEST_F(PageReuseTest, AStalledReaderGetsItsBytesThoughTheChunkWasEvictedAndItsMe
     Cache::Acquired got = cache_->Acquire(*victim, 0, false);
     ASSERT_EQ(got.got, Cache::Got::kReady);
     got.pin.MarkSentByReference();
-    reader.Send(got.pin.fd(), got.pin.file_offset(), kTestChunk);
+    reader.Send(got.pin.data(), kTestChunk);
   }  // sent: unpinned, though nobody has read it
   ObjectRef other = Publish("other", 2, 64 << 20);
   for (std::uint32_t i = 0; i < other->chunk_count(); ++i) ASSERT_TRUE(Ensure(*other, i, 2));

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "datapath/store/arena.h"
@@ -113,13 +114,14 @@ TEST(MemoryPool, KeepsTheBuffersShareFromTheCache) {
   EXPECT_EQ(pool.used(), 0u);
 }
 
-class ArenaTest : public testing::Test {
+// With huge pages and without.
+class ArenaTest : public testing::TestWithParam<bool> {
  protected:
   MemoryPool pool_{64 << 20};
-  Arena arena_{pool_, 1 << 20};
+  Arena arena_{pool_, 1 << 20, GetParam()};
 };
 
-TEST_F(ArenaTest, CountsThePagesThatArePresent) {
+TEST_P(ArenaTest, CountsThePagesThatArePresent) {
   auto small = arena_.Allocate(5000);
   ASSERT_TRUE(small.ok());
   EXPECT_EQ(pool_.cache_used(), 8192u);
@@ -131,7 +133,7 @@ TEST_F(ArenaTest, CountsThePagesThatArePresent) {
   EXPECT_EQ(arena_.idle_bytes(), 8192u);
 }
 
-TEST_F(ArenaTest, GivesIdlePagesOfOtherSizesBackWhenThePoolIsFull) {
+TEST_P(ArenaTest, GivesIdlePagesOfOtherSizesBackWhenThePoolIsFull) {
   std::vector<Extent> extents;
   for (;;) {
     auto extent = arena_.Allocate(1 << 20);
@@ -145,7 +147,7 @@ TEST_F(ArenaTest, GivesIdlePagesOfOtherSizesBackWhenThePoolIsFull) {
   EXPECT_LE(pool_.used(), pool_.limit());
 }
 
-TEST_F(ArenaTest, ExtentsDoNotOverlap) {
+TEST_P(ArenaTest, ExtentsDoNotOverlap) {
   std::vector<std::pair<Extent, char>> extents;
   for (int i = 0; i < 200; ++i) {
     auto extent = arena_.Allocate(static_cast<std::size_t>(1 + i * 977));
@@ -159,12 +161,75 @@ TEST_F(ArenaTest, ExtentsDoNotOverlap) {
       ASSERT_EQ(arena_.data(extents[i].first)[at], extents[i].second);
 }
 
-TEST_F(ArenaTest, PreTouchStopsAtThePool) {
+TEST_P(ArenaTest, LentExtentsOfOneBlockComeBackOnlyTogether) {
+  constexpr std::size_t kSlot = 128 << 10;
+  std::vector<Extent> extents;
+  for (int i = 0; i < 16; ++i) {
+    auto extent = arena_.Allocate(kSlot);
+    ASSERT_TRUE(extent.ok());
+    extents.push_back(*extent);
+  }
+  EXPECT_EQ(pool_.cache_used(), 2u << 20);
+  for (int i = 0; i < 15; ++i) arena_.Free(extents[static_cast<std::size_t>(i)], true);
+  const bool huge = pool_.cache_used() == 2 << 20;
+  if (huge) {
+    auto other = arena_.Allocate(kSlot);  // from another block, though there is room in this one
+    EXPECT_EQ(pool_.cache_used(), 4u << 20);
+    arena_.Free(*other, false);
+  }
+  std::memset(arena_.data(extents[15]), 'x', kSlot);
+  arena_.Free(extents[15], false);
+  EXPECT_EQ(pool_.cache_used(), huge ? 2u << 20 : kSlot);
+  EXPECT_EQ(arena_.idle_bytes(), huge ? 2u << 20 : kSlot);
+}
+
+TEST_P(ArenaTest, FreeExtentsOfOneSizeMakeRoomForAnother) {
+  std::vector<Extent> extents;
+  for (auto got = arena_.Allocate(64 << 10); got.ok(); got = arena_.Allocate(64 << 10))
+    extents.push_back(*got);
+  EXPECT_EQ(extents.size(), 56u * 16);
+  EXPECT_FALSE(arena_.Allocate(1 << 20).ok());
+  for (const Extent extent : extents) arena_.Free(extent, false);
+  for (int i = 0; i < 56; ++i) ASSERT_TRUE(arena_.Allocate(1 << 20).ok()) << i;
+  EXPECT_EQ(pool_.cache_used(), 56u << 20);
+  EXPECT_EQ(arena_.idle_bytes(), 0u);
+}
+
+TEST_P(ArenaTest, AnyOrderOfFreeingLeavesTheAccountExact) {
+  std::mt19937 random(42);
+  std::vector<Extent> held;
+  for (int step = 0; step < 20'000; ++step) {
+    if (held.empty() || random() % 2 == 0) {
+      const std::size_t sizes[] = {64 << 10, 100'000, 128 << 10, 1 << 20, 700'000, 4096};
+      auto extent = arena_.Allocate(sizes[random() % 6]);
+      if (extent.ok()) {
+        arena_.data(*extent)[0] = 'x';
+        held.push_back(*extent);
+        continue;
+      }
+      if (held.empty()) break;
+    }
+    const std::size_t at = random() % held.size();
+    arena_.Free(held[at], random() % 2 == 0);
+    held[at] = held.back();
+    held.pop_back();
+    ASSERT_LE(pool_.used(), pool_.limit());
+  }
+  for (const Extent extent : held) arena_.Free(extent, true);
+  EXPECT_EQ(pool_.cache_used(), arena_.idle_bytes());
+  // All of it can be had again.
+  for (int i = 0; i < 28; ++i) EXPECT_TRUE(arena_.Allocate(1 << 20).ok()) << i;
+}
+
+TEST_P(ArenaTest, PreTouchStopsAtThePool) {
   EXPECT_EQ(arena_.PreTouch(1u << 30), 56u << 20);
   EXPECT_EQ(arena_.idle_bytes(), 56u << 20);
   EXPECT_TRUE(arena_.Allocate(1 << 20).ok());  // idle slots are used, not reserved anew
   EXPECT_EQ(pool_.cache_used(), 56u << 20);
 }
+
+INSTANTIATE_TEST_SUITE_P(, ArenaTest, testing::Bool(),
+                         [](const auto& huge) { return huge.param ? "HugePages" : "Pages"; });
 
 }  // namespace
 }  // namespace sluice::store

@@ -114,7 +114,7 @@ class ServerRig : public ::testing::Test {
   }
 
   void StartServer(control::Config config = BaseConfig()) {
-    ::signal(SIGPIPE, SIG_IGN);  // as sluice-agent does: sendfile knows no MSG_NOSIGNAL
+    ::signal(SIGPIPE, SIG_IGN);  // as sluice-agent does: splice knows no MSG_NOSIGNAL
     config_ = std::make_shared<control::Config>(std::move(config));
     auto server =
         serve::Server::Create(config_, clock(),

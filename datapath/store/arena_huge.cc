@@ -1,0 +1,181 @@
+// Extents in blocks of huge pages: invariant 4 of arena.h.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <string_view>
+#include <utility>
+
+#include "controller/base/check.h"
+#include "datapath/store/arena_parts.h"
+
+namespace sluice::store {
+namespace {
+
+std::uint32_t AllSlots(std::uint32_t count) {
+  return static_cast<std::uint32_t>((std::uint64_t{1} << count) - 1);
+}
+
+}  // namespace
+
+bool Arena::HugePagesAreAllowed() {
+  const int fd = ::open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char text[64];
+  const ssize_t got = ::read(fd, text, sizeof text);
+  ::close(fd);
+  return got > 0 && std::string_view(text, static_cast<std::size_t>(got)).find("[never]") ==
+                        std::string_view::npos;
+}
+
+bool Arena::FillsHugePages(std::size_t bytes) const {
+  return huge_ && bytes >= kMinHugeSlotBytes && std::has_single_bit(bytes);
+}
+
+void Arena::PutInList(Extent first) {
+  Block& block = BlockOf(first);
+  SizeClass& slots = classes_[segments_[first.segment]->size_class];
+  const auto list_of = [&slots](Block::List list) -> std::vector<Extent>* {
+    return list == Block::List::kSome    ? &slots.some
+           : list == Block::List::kWhole ? &slots.whole
+                                         : nullptr;
+  };
+  const auto wanted = block.idle == 0 ? Block::List::kNone
+                      : block.idle == AllSlots(segments_[first.segment]->slots_a_block())
+                          ? Block::List::kWhole
+                          : Block::List::kSome;
+  if (wanted == block.list) return;
+  if (std::vector<Extent>* const from = list_of(block.list)) {
+    BlockOf(from->back()).place = block.place;
+    (*from)[block.place] = from->back();
+    from->pop_back();
+  }
+  block.list = wanted;
+  if (std::vector<Extent>* const to = list_of(wanted)) {
+    block.place = static_cast<std::uint32_t>(to->size());
+    to->push_back(first);
+  }
+}
+
+Arena::Block& Arena::BlockOf(Extent extent) {
+  Segment& segment = *segments_[extent.segment];
+  return segment.blocks[extent.slot / segment.slots_a_block()];
+}
+
+Extent Arena::FirstOf(Extent extent) {
+  const std::uint32_t count = segments_[extent.segment]->slots_a_block();
+  return {extent.segment, extent.slot / count * count};
+}
+
+bool Arena::TakeBlock(std::size_t size_class, bool drop_others, Extent* first) {
+  SizeClass& slots = classes_[size_class];
+  const std::size_t block_bytes = std::max(kHugePageBytes, kPageBytes << size_class);
+  if (!(drop_others ? Reserve(block_bytes)
+                    : pool_.TryReserve(MemoryPool::Use::kCache, block_bytes)))
+    return false;
+  if (slots.bare_blocks.empty() && !AddHugeSegment(size_class)) {
+    pool_.Release(MemoryPool::Use::kCache, block_bytes);
+    return false;
+  }
+  *first = slots.bare_blocks.back();
+  slots.bare_blocks.pop_back();
+  Block& block = BlockOf(*first);
+  block.idle = AllSlots(segments_[first->segment]->slots_a_block());
+  PresentOf(*first) = static_cast<std::uint32_t>(block_bytes);
+  idle_bytes_ += block_bytes;
+  PutInList(*first);
+  return true;
+}
+
+bool Arena::TakeHugeSlot(std::size_t size_class, Extent* extent, Extent* fresh) {
+  SizeClass& slots = classes_[size_class];
+  if (slots.some.empty() && slots.whole.empty() && !TakeBlock(size_class, true, fresh))
+    return false;
+  *extent = TakeIdle(slots.some.empty() ? slots.whole.back() : slots.some.back());
+  return true;
+}
+
+Extent Arena::TakeIdle(Extent first) {
+  Block& block = BlockOf(first);
+  const auto bit = static_cast<std::uint32_t>(std::countr_zero(block.idle));
+  block.idle &= block.idle - 1;
+  idle_bytes_ -= segments_[first.segment]->slot_bytes;
+  PutInList(first);
+  return {first.segment, first.slot + bit};
+}
+
+bool Arena::TouchBlock() {
+  Extent first, held;
+  {
+    std::lock_guard lock(mutex_);
+    if (!TakeBlock(classes_.size() - 1, false, &first)) return false;
+    held = TakeIdle(first);
+  }
+  Populate(data(first), std::max(kHugePageBytes, max_extent_bytes_));
+  Free(held, false);
+  return true;
+}
+
+std::uint32_t& Arena::PresentOf(Extent first) {
+  Segment& segment = *segments_[first.segment];
+  return segment.present_bytes[first.slot / segment.slots_a_block()];
+}
+
+void Arena::FreeHugeSlot(Extent extent, bool sent_by_reference) {
+  const Segment& segment = *segments_[extent.segment];
+  const Extent first = FirstOf(extent);
+  Block& block = BlockOf(extent);
+  const std::uint32_t bit = std::uint32_t{1} << (extent.slot - first.slot);
+  (sent_by_reference ? block.spent : block.idle) |= bit;
+  if (!sent_by_reference) idle_bytes_ += segment.slot_bytes;
+  if (block.spent != 0 && (block.idle | block.spent) == AllSlots(segment.slots_a_block()))
+    DropBlock(first);
+  PutInList(first);
+}
+
+// All of it is free. Whoever was sent its pages keeps them; the next use gets others.
+std::uint64_t Arena::DropBlock(Extent first) {
+  Segment& segment = *segments_[first.segment];
+  Block& block = BlockOf(first);
+  const std::uint32_t bytes = std::exchange(PresentOf(first), 0);
+  SLUICE_CHECK(::madvise(data(first), bytes, MADV_DONTNEED) == 0);
+  idle_bytes_ -= static_cast<std::uint64_t>(std::popcount(block.idle)) * segment.slot_bytes;
+  block.idle = block.spent = 0;
+  PutInList(first);
+  classes_[segment.size_class].bare_blocks.push_back(first);
+  pool_.Release(MemoryPool::Use::kCache, bytes);
+  return bytes;
+}
+
+bool Arena::AddHugeSegment(std::size_t size_class) {
+  if (segment_count_ == kMaxSegments) return false;
+  auto segment = std::make_unique<Segment>();
+  segment->size_class = size_class;
+  segment->slot_bytes = kPageBytes << size_class;
+  segment->bytes = kSegmentBytes;
+  // A huge page lies at a multiple of its size: what is too much on either side is given back.
+  void* const space = ::mmap(nullptr, kSegmentBytes + kHugePageBytes, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (space == MAP_FAILED) return false;
+  const auto at = reinterpret_cast<std::uintptr_t>(space);
+  const std::uintptr_t base = (at + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
+  if (base > at) ::munmap(space, base - at);
+  const std::size_t behind = kHugePageBytes - (base - at);
+  if (behind > 0) ::munmap(reinterpret_cast<char*>(base) + kSegmentBytes, behind);
+  segment->base = reinterpret_cast<char*>(base);
+  ::madvise(segment->base, kSegmentBytes, MADV_HUGEPAGE);  // refused: ordinary pages
+  const std::size_t block_bytes = std::max(kHugePageBytes, segment->slot_bytes);
+  segment->blocks.resize(kSegmentBytes / block_bytes);
+  segment->present_bytes.resize(segment->blocks.size());
+  const auto index = static_cast<std::uint32_t>(segment_count_);
+  const std::uint32_t count = segment->slots_a_block();
+  SizeClass& slots = classes_[size_class];
+  for (auto i = static_cast<std::uint32_t>(segment->blocks.size()); i-- > 0;)
+    slots.bare_blocks.push_back({index, i * count});
+  segments_[segment_count_++] = std::move(segment);
+  return true;
+}
+
+}  // namespace sluice::store
