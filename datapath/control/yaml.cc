@@ -202,6 +202,7 @@ void ReadCache(Mapping& in, Cache& out) {
   in.Texts("diskPaths", kMaxDiskPaths,
            [&](std::string path) { out.disk_paths.push_back(std::move(path)); });
   in.Number32("chunkBytes", out.chunk_bytes);
+  in.Boolean("hugePages", out.huge_pages);
   in.Seconds("metadataTTL", out.metadata_ttl);
 }
 

@@ -30,6 +30,7 @@ base::Status Server::Start() {
 
   store::Cache::Options cache{.memory_bytes = config.cache.memory_bytes,
                               .chunk_bytes = config.cache.chunk_bytes,
+                              .huge_pages = config.cache.huge_pages,
                               .disks = {},
                               .scrub_bytes_per_second = store::kScrubBytesPerSecond};
   if (config.cache.disk_bytes > 0)
@@ -178,7 +179,8 @@ base::Status Server::Apply(control::ConfigPtr config) {
                        config->listeners != first_->listeners ||
                        config->cache.disk_bytes != first_->cache.disk_bytes ||
                        config->cache.disk_paths != first_->cache.disk_paths ||
-                       config->cache.chunk_bytes != first_->cache.chunk_bytes;
+                       config->cache.chunk_bytes != first_->cache.chunk_bytes ||
+                       config->cache.huge_pages != first_->cache.huge_pages;
   if (restart && !needs_restart_.exchange(true))
     base::log::Warn("configuration changes what only a restart can change",
                     {{"version", config->version}});

@@ -16,10 +16,10 @@ namespace sluice::store {
 // One call for all pages instead of a fault for each. A kernel without it faults later.
 void Arena::Populate(char* from, std::size_t bytes) { ::madvise(from, bytes, MADV_POPULATE_WRITE); }
 
-Arena::Arena(MemoryPool& pool, std::size_t max_extent_bytes, bool huge_pages)
+Arena::Arena(MemoryPool& pool, std::size_t max_extent_bytes, std::size_t huge_from)
     : pool_(pool),
       max_extent_bytes_(max_extent_bytes),
-      huge_(huge_pages && HugePagesAreAllowed()),
+      huge_from_(HugePagesAreAllowed() ? huge_from : 0),
       segments_(std::make_unique<std::unique_ptr<Segment>[]>(kMaxSegments)) {
   SLUICE_CHECK(std::has_single_bit(max_extent_bytes) && max_extent_bytes >= kPageBytes);
   classes_.resize(ClassOf(max_extent_bytes) + 1);

@@ -4,11 +4,9 @@
 //  1. A page that was sent by reference is never written again: Free(extent, sent_by_reference)
 //     gives it up, the kernel keeps it for whoever still has to read it, and the next user of the
 //     place gets a fresh page. (docs/adr/0037-page-reuse.md)
-//  2. Every page present in a segment is counted in the MemoryPool, whether in use or kept for
-//  reuse.
+//  2. Every page present in a segment is counted in the MemoryPool, in use or kept for reuse.
 //  3. Extents of one power-of-two size class share segments, memfds; only the pages a chunk needs
-//  are
-//     present, so rounding up costs address space, not memory.
+//     are present, so rounding up costs address space, not memory.
 //  4. With huge pages, an extent whose length is a power of two (a whole chunk, mostly) lies in a
 //     block of them, private memory, which is counted and given up whole: part of a huge page given
 //     up alone would stay present behind the account. What was lent waits until all of its block is
@@ -38,8 +36,8 @@ struct Extent {
 class Arena {
  public:
   // Extents are at most `max_extent_bytes` (a power of two) long.
-  // `huge_pages`: invariant 4, if the host allows them.
-  Arena(MemoryPool& pool, std::size_t max_extent_bytes, bool huge_pages);
+  // `huge_from`: the least length of those of invariant 4, if the host allows them; 0: none.
+  Arena(MemoryPool& pool, std::size_t max_extent_bytes, std::size_t huge_from);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -89,7 +87,7 @@ class Arena {
 
   MemoryPool& pool_;
   const std::size_t max_extent_bytes_;
-  const bool huge_;
+  const std::size_t huge_from_;
   // Readers index it without the lock: a fixed array whose entries are set once, before any extent
   // that names them is handed out.
   const std::unique_ptr<std::unique_ptr<Segment>[]> segments_;

@@ -31,7 +31,7 @@ bool Arena::HugePagesAreAllowed() {
 }
 
 bool Arena::FillsHugePages(std::size_t bytes) const {
-  return huge_ && bytes >= kMinHugeSlotBytes && std::has_single_bit(bytes);
+  return huge_from_ > 0 && bytes >= huge_from_ && std::has_single_bit(bytes);
 }
 
 void Arena::PutInList(Extent first) {

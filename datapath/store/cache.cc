@@ -24,6 +24,11 @@ std::uint64_t RandomSeed() {
 constexpr std::uint64_t kPreTouchStepBytes = 64 << 20;
 constexpr std::size_t kGhostBytesAChunk = 64 << 10;  // one remembered hash for so much memory
 
+std::size_t HugeFrom(const Cache::Options& options, const MemoryPool& pool) {
+  if (pool.cache_limit() < kMinHugePoolBytes) return 0;
+  return options.huge_pages ? kMinHugeSlotBytes : kHugePageBytes;
+}
+
 }  // namespace
 
 std::size_t NameHash::operator()(std::string_view name) const {
@@ -35,7 +40,7 @@ Cache::Cache(const Options& options, base::Clock& clock)
       clock_(clock),
       hash_seed_(RandomSeed()),
       pool_(options.memory_bytes),
-      arena_(pool_, options.chunk_bytes, pool_.cache_limit() >= kMinHugePoolBytes),
+      arena_(pool_, options.chunk_bytes, HugeFrom(options, pool_)),
       shards_(std::make_unique<Shard[]>(kShards)),
       policy_(pool_.cache_limit(),
               static_cast<std::size_t>(options.memory_bytes / kGhostBytesAChunk)),

@@ -132,6 +132,9 @@ class Cache final : private DiskOwner {
   struct Options {
     std::uint64_t memory_bytes = 0;  // the whole pool, buffers included
     std::uint32_t chunk_bytes = 1 << 20;
+    // For chunks that are smaller than one, too, which then share it: what was lent of it is held
+    // until all of it is free (docs/adr/0286-huge-pages.md).
+    bool huge_pages = false;
     std::vector<DiskTier::Options> disks;      // one a device; none: DRAM only
     std::uint64_t scrub_bytes_per_second = 0;  // 0: no scrubber
     // False: what disks hold enters the index only when it is asked for. For tests.

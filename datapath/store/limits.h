@@ -28,7 +28,7 @@ inline constexpr std::uint64_t kBufferShareDivisor = 8;
 inline constexpr std::uint64_t kMinMemoryBytes = 16 << 20;
 inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address range, sparse
 inline constexpr std::size_t kHugePageBytes = 2 << 20;
-// Extents that fill so much, and a power of two, share huge pages with others of their size.
+// Options::huge_pages: extents from here on share huge pages with others of their size.
 inline constexpr std::size_t kMinHugeSlotBytes = 64 << 10;
 // A smaller cache has none: of each size a block may be mostly empty.
 inline constexpr std::uint64_t kMinHugePoolBytes = 192 << 20;

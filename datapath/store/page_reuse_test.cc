@@ -110,7 +110,7 @@ TEST(PageReuse, AStalledReaderGetsItsBytesThoughItsExtentWasTakenAgain) {
   constexpr std::size_t kSlot = 64 << 10;
   for (const bool huge : {false, true}) {
     MemoryPool pool(64 << 20);
-    Arena arena(pool, 1 << 20, huge);
+    Arena arena(pool, 1 << 20, huge ? kMinHugeSlotBytes : 0);
     std::vector<Extent> extents;
     for (std::size_t i = 0; i < (2 << 20) / kSlot; ++i) {
       extents.push_back(arena.Allocate(kSlot).value());
@@ -130,7 +130,7 @@ TEST(PageReuse, AStalledReaderGetsItsBytesThoughItsExtentWasTakenAgain) {
 // set to, a memfd of ours has none.
 TEST(PageReuse, AMemfdIsNeverOfHugePages) {
   MemoryPool pool(64 << 20);
-  Arena arena(pool, 1 << 20, false);
+  Arena arena(pool, 1 << 20, 0);
   const Extent extent = arena.Allocate(1 << 20).value();
   const auto at = reinterpret_cast<std::uintptr_t>(arena.data(extent));
   std::ifstream maps("/proc/self/smaps");

@@ -118,7 +118,7 @@ TEST(MemoryPool, KeepsTheBuffersShareFromTheCache) {
 class ArenaTest : public testing::TestWithParam<bool> {
  protected:
   MemoryPool pool_{64 << 20};
-  Arena arena_{pool_, 1 << 20, GetParam()};
+  Arena arena_{pool_, 1 << 20, GetParam() ? kMinHugeSlotBytes : 0};
 };
 
 TEST_P(ArenaTest, CountsThePagesThatArePresent) {
