@@ -18,10 +18,11 @@
 //  6. What a full socket left of a removed descriptor goes by a copy of it, which is closed then.
 //  7. A ring lets go of what it polls only some time after its process was killed. So sockets that
 //     listen are watched by an epoll, and the ring polls that: who starts next can bind at once.
-//  8. A socket that receives ahead has a multishot receive into buffers that the ring picks, and
-//     its poll tells of room alone. A message longer than a buffer, or bytes that nobody reads, end the
-//     receive: a long body is to go straight where it is wanted, and nobody is to fill all buffers.
-//     Until its last completion nothing else may read the socket, lest bytes change places.
+//  8. A socket that receives ahead has a multishot receive into buffers that the ring picks; its
+//     poll tells of room alone. A message longer than a buffer, or bytes that nobody reads, end
+//     the receive: a long body is to go straight where it is wanted, and nobody is to fill all
+//     buffers. Until its last completion nothing else may read the socket, lest bytes change
+//     places.
 //  9. From then on, and where no buffer is left, it is read by system calls, and awaited by a poll
 //     as long as they bring much at a time. Whoever was given less than asked for is told of more.
 // 10. Bytes that a ring took from a socket are never lost silently: those it told of are kept, and
