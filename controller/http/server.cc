@@ -1,14 +1,12 @@
 #include "controller/http/server.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "controller/base/check.h"
+#include "controller/base/listen.h"
 #include "controller/base/log.h"
 #include "controller/base/openssl.h"
 #include "controller/http/connection.h"
@@ -42,44 +41,10 @@ std::string_view Phrase(int status) {
 
 base::MonoTime Now() { return std::chrono::steady_clock::now(); }
 
-// A listening socket, or what went wrong; `*port` becomes the one it has.
-base::StatusOr<int> Listen(const std::string& host, int* port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), std::to_string(*port).c_str(), &hints, &found) != 0) {
-    return base::Unavailable(fmt::format("{} is no address to listen on", host));
-  }
-  const std::unique_ptr<addrinfo, base::openssl::Freer<freeaddrinfo>> all(found);
-  int error = 0;
-  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    const int fd = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const int one = 1;
-    const int zero = 0;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));  // and not REUSEPORT: it is ours
-    if (each->ai_family == AF_INET6) {
-      setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-    }
-    sockaddr_storage bound{};
-    socklen_t size = sizeof(bound);
-    if (fd >= 0 && bind(fd, each->ai_addr, each->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0 &&
-        getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) == 0) {
-      // The port stands at the same place in both families' addresses.
-      *port = ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
-      return fd;
-    }
-    error = errno;
-    if (fd >= 0) close(fd);
-  }
-  return base::Unavailable(
-      base::FromErrno(error, fmt::format("listen on {}:{}", host, *port)).message());
-}
-
 class ServerImpl final : public Server {
  public:
-  ServerImpl(std::string host, int port, ServerOptions options)
-      : host_(std::move(host)), port_(port), options_(std::move(options)) {
+  ServerImpl(base::ListenAddress address, ServerOptions options)
+      : address_(std::move(address)), options_(std::move(options)) {
     if (options_.tls == nullptr) return;
     context_.reset(SSL_CTX_new(TLS_server_method()));
     SLUICE_CHECK(context_ != nullptr);
@@ -94,13 +59,13 @@ class ServerImpl final : public Server {
 
   base::Status Start() override {
     SLUICE_CHECK(listener_ < 0);
-    SLUICE_ASSIGN_OR_RETURN(listener_, Listen(host_, &port_));
+    SLUICE_ASSIGN_OR_RETURN(listener_, base::Listen(address_));
     threads_.emplace_back([this] { Accept(); });
     for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { Work(); });
     return base::OkStatus();
   }
 
-  int port() const override { return port_; }
+  int port() const override { return address_.port; }
 
   void Stop() override {
     if (threads_.empty()) return;
@@ -125,8 +90,7 @@ class ServerImpl final : public Server {
   ServerResponse Answer(const ServerRequest& request) const;
   const Handler* Find(const std::string& path) const;
 
-  const std::string host_;
-  int port_;
+  base::ListenAddress address_;
   const ServerOptions options_;
   ContextPtr context_;  // nullptr: no TLS
   std::map<std::string, Handler> handlers_;
@@ -285,21 +249,9 @@ const Handler* ServerImpl::Find(const std::string& path) const {
 }  // namespace
 
 base::StatusOr<std::unique_ptr<Server>> Server::New(const ServerOptions& options) {
-  const std::string& address = options.address;
-  const std::size_t colon = address.rfind(':');
-  std::string host = colon == std::string::npos ? "" : address.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  int port = -1;
-  if (colon != std::string::npos) {
-    const char* end = address.data() + address.size();
-    const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
-    if (error != std::errc() || stop != end) port = -1;
-  }
-  if (colon == std::string::npos || port < 0 || port > 65535 || options.threads < 1) {
-    return base::InvalidArgument(fmt::format("\"{}\" is not host:port", address));
-  }
-  if (host.empty()) host = "0.0.0.0";
-  return std::unique_ptr<Server>(new ServerImpl(std::move(host), port, options));
+  SLUICE_CHECK(options.threads >= 1);
+  SLUICE_ASSIGN_OR_RETURN(auto address, base::ParseListenAddress(options.address));
+  return std::unique_ptr<Server>(new ServerImpl(std::move(address), options));
 }
 
 }  // namespace sluice::http
