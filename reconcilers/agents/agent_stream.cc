@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "controller/base/log.h"
 #include "controller/base/text.h"
 #include "reconcilers/agents/limits.h"
+#include "reconcilers/agents/peer.h"
 
 namespace sluice::agents {
 namespace {
@@ -45,8 +47,6 @@ CertificateState FromProto(agent::v1::Health::Certificates state) {
   }
 }
 
-grpc::Status Refusal(grpc::StatusCode code, const std::string& why) { return {code, why}; }
-
 // OK also while the roster cannot tell: a certificate is still good for what it was given for.
 base::Status StillThere(const Roster& roster, const AgentIdentity& identity) {
   const base::Status status = roster(identity);
@@ -60,111 +60,42 @@ base::Status StillThere(const Roster& roster, const AgentIdentity& identity) {
 
 }  // namespace
 
-void StreamTable::Await(const std::shared_ptr<AgentStream>& stream) {
-  const std::lock_guard lock(mutex_);
-  strangers_.emplace(stream.get(), stream);
-}
-
-std::vector<std::shared_ptr<AgentStream>> StreamTable::Add(
-    const std::shared_ptr<AgentStream>& stream) {
-  const std::lock_guard lock(mutex_);
-  strangers_.erase(stream.get());
-  auto& streams = sites_[stream->identity().site][stream->identity().node];
-  streams.push_back(stream);
-  std::vector<std::shared_ptr<AgentStream>> surplus;
-  while (streams.size() > kMaxStreamsPerNode) {
-    surplus.push_back(streams.front());
-    streams.erase(streams.begin());
+std::shared_ptr<rpc::Handler> AgentStream::Accept(StreamContext& context,
+                                                  std::shared_ptr<rpc::Call> call) {
+  const std::shared_ptr<AgentStream> stream(new AgentStream(context, std::move(call)));
+  if (++context.live > kMaxStreams) {
+    stream->Close(base::ResourceExhausted("too many streams"));
+    return stream;
   }
-  return surplus;
-}
-
-bool StreamTable::Remove(const AgentStream& stream) {
-  const std::lock_guard lock(mutex_);
-  strangers_.erase(&stream);
-  const auto site = sites_.find(stream.identity().site);
-  if (site == sites_.end()) return true;
-  const auto node = site->second.find(stream.identity().node);
-  if (node == site->second.end()) return true;
-  std::erase_if(node->second, [&](const auto& other) { return other.get() == &stream; });
-  if (!node->second.empty()) return false;
-  site->second.erase(node);
-  if (site->second.empty()) sites_.erase(site);
-  return true;
-}
-
-std::vector<std::shared_ptr<AgentStream>> StreamTable::OfSite(const std::string& site) const {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::shared_ptr<AgentStream>> out;
-  const auto found = sites_.find(site);
-  if (found == sites_.end()) return out;
-  for (const auto& [node, streams] : found->second) {
-    out.insert(out.end(), streams.begin(), streams.end());
-  }
-  return out;
-}
-
-std::vector<std::shared_ptr<AgentStream>> StreamTable::OfNode(const AgentIdentity& identity) const {
-  const std::lock_guard lock(mutex_);
-  const auto site = sites_.find(identity.site);
-  if (site == sites_.end()) return {};
-  const auto node = site->second.find(identity.node);
-  if (node == site->second.end()) return {};
-  return node->second;
-}
-
-std::vector<std::shared_ptr<AgentStream>> StreamTable::All() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::shared_ptr<AgentStream>> out;
-  for (const auto& [site, nodes] : sites_) {
-    for (const auto& [node, streams] : nodes) out.insert(out.end(), streams.begin(), streams.end());
-  }
-  for (const auto& [key, stream] : strangers_) out.push_back(stream);
-  return out;
-}
-
-AgentStream* AgentStream::Accept(StreamContext& context, const grpc::CallbackServerContext& call) {
-  std::shared_ptr<AgentStream> stream(new AgentStream(context));
-  stream->self_ = stream;
-  bool room = false;
-  {
-    const std::lock_guard lock(context.live_mutex);
-    room = ++context.live <= kMaxStreams;
-  }
-  if (!room) {
-    stream->Close(Refusal(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many streams"));
-    return stream.get();
-  }
-  auto peer = PeerOf(call);
+  auto peer = PeerOf(*stream->call_);
   if (!peer.ok()) {
-    stream->Close(ToGrpc(peer.status()));
-    return stream.get();
+    stream->Close(peer.status());
+    return stream;
   }
   stream->identity_ = peer->identity;
   stream->certificate_not_after_ = peer->certificate_not_after;
   stream->last_heard_ = context.clock.Mono();
   if (peer->certificate_not_after <= context.clock.Wall()) {
-    stream->Close(Refusal(grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended"));
-    return stream.get();
+    stream->Close(base::Unauthenticated("the certificate has ended"));
+    return stream;
   }
   context.table.Await(stream);
-  stream->StartRead(&stream->in_);
-  return stream.get();
+  return stream;
 }
 
-void AgentStream::Close(const grpc::Status& status) {
+void AgentStream::Close(base::Status status) {
   const std::lock_guard lock(mutex_);
-  if (closed_) return;
-  closed_ = true;
-  Finish(status);
+  if (std::exchange(closed_, true)) return;
+  call_->Finish(std::move(status));
 }
 
-void AgentStream::OnCancel() { Close(grpc::Status::CANCELLED); }
+void AgentStream::OnHalfClose() { Close(base::OkStatus()); }
 
-void AgentStream::OnDone() {
+void AgentStream::OnEnd() {
   bool greeted = false;
   {
     const std::lock_guard lock(mutex_);
+    closed_ = true;
     greeted = greeted_;
   }
   const bool last_of_node = context_.table.Remove(*this);
@@ -177,39 +108,30 @@ void AgentStream::OnDone() {
       return true;
     });
   }
-  StreamContext& context = context_;
-  // The last reference, as a rule: *this ends with it, before the server may believe it is gone.
-  { const std::shared_ptr<AgentStream> last = std::move(self_); }
-  const std::lock_guard lock(context.live_mutex);
-  --context.live;
-  context.live_changed.notify_all();
+  --context_.live;
 }
 
-void AgentStream::OnReadDone(bool ok) {
-  if (!ok) return Close(grpc::Status::OK);  // the agent half-closed, or the stream broke
-  agent::v1::AgentMessage message;
-  grpc::Slice slice;
-  bool parsed = in_.DumpToSingleSlice(&slice).ok() &&
-                message.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
-  in_.Clear();
-  if (!parsed) {
-    return Close(Refusal(grpc::StatusCode::INVALID_ARGUMENT, "not an AgentMessage"));
+void AgentStream::OnMessage(std::string_view bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    last_heard_ = context_.clock.Mono();
   }
-  const auto status = Take(message);
-  if (!status.ok()) return Close(status);
-  const std::lock_guard lock(mutex_);
-  last_heard_ = context_.clock.Mono();
-  if (!closed_) StartRead(&in_);
+  agent::v1::AgentMessage message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Close(base::InvalidArgument("not an AgentMessage"));
+  }
+  if (base::Status status = Take(message); !status.ok()) Close(std::move(status));
 }
 
-grpc::Status AgentStream::Take(const agent::v1::AgentMessage& message) {
+base::Status AgentStream::Take(const agent::v1::AgentMessage& message) {
   bool greeted = false;
   {
     const std::lock_guard lock(mutex_);
     greeted = greeted_;
   }
   if (message.has_hello() == greeted) {
-    return Refusal(grpc::StatusCode::FAILED_PRECONDITION, "Hello comes first, and once");
+    return base::FailedPrecondition("Hello comes first, and once");
   }
   switch (message.kind_case()) {
     case agent::v1::AgentMessage::kHello:
@@ -226,20 +148,19 @@ grpc::Status AgentStream::Take(const agent::v1::AgentMessage& message) {
     default:
       break;  // of a newer agent: nothing we know how to use
   }
-  return grpc::Status::OK;
+  return base::OkStatus();
 }
 
-grpc::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
+base::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
   if (hello.site() != identity_.site || hello.node() != identity_.node) {
     base::log::Warn("agent refused", {{"certificate", IdentityUri(identity_)},
                                       {"says_site", hello.site().substr(0, 253)},
                                       {"says_node", hello.node().substr(0, 253)}});
-    return Refusal(
-        grpc::StatusCode::PERMISSION_DENIED,
+    return base::PermissionDenied(
         fmt::format("the certificate is for node {} of site {}", identity_.node, identity_.site));
   }
   if (const base::Status status = StillThere(context_.roster, identity_); !status.ok()) {
-    return ToGrpc(status);
+    return status;
   }
   {
     const std::lock_guard lock(mutex_);
@@ -250,7 +171,7 @@ grpc::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
     sent_version_ = hello.applied_version();
   }
   for (const auto& old : context_.table.Add(shared_from_this())) {
-    old->Close(Refusal(grpc::StatusCode::ABORTED, "the node has newer streams"));
+    old->Close(base::Aborted("the node has newer streams"));
   }
   context_.fleet.Update(identity_, [&](NodeState& node) {
     node.connected = true;
@@ -262,7 +183,7 @@ grpc::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
     return true;
   });
   Pump();
-  return grpc::Status::OK;
+  return base::OkStatus();
 }
 
 void AgentStream::TakeAck(const agent::v1::Ack& ack) {
@@ -332,40 +253,37 @@ void AgentStream::Drain(std::chrono::seconds grace) {
   PumpLocked();
 }
 
-void AgentStream::WriteLocked(const agent::v1::ControllerMessage& message) {
-  writing_ = true;
-  out_ = SharedBuffer(std::make_shared<const std::string>(message.SerializeAsString()));
-  StartWrite(&out_);
+void AgentStream::SendLocked(const agent::v1::ControllerMessage& message) {
+  sending_ = true;
+  call_->Send(std::make_shared<const std::string>(message.SerializeAsString()));
 }
 
 void AgentStream::PumpLocked() {
-  if (!greeted_ || writing_ || closed_) return;
+  if (!greeted_ || sending_ || closed_) return;
   if (!welcomed_) {
     welcomed_ = true;
     agent::v1::ControllerMessage message;
     message.mutable_welcome()->set_health_seconds(
         static_cast<std::uint32_t>(context_.options.health_interval.count()));
-    return WriteLocked(message);
+    return SendLocked(message);
   }
   if (drain_) {
     const auto drain = std::move(drain_);
-    return WriteLocked(*drain);
+    return SendLocked(*drain);
   }
   auto offer = context_.publisher.OfferFor(identity_.site, identity_.node);
   if (!offer || (offer->order == sent_order_ && offer->version == sent_version_)) return;
   sent_order_ = offer->order;
   sent_version_ = offer->version;
-  writing_ = true;
+  sending_ = true;
   ++context_.configurations;
-  out_ = SharedBuffer(std::move(offer->bytes));
-  StartWrite(&out_);
+  call_->Send(std::move(offer->bytes));
 }
 
-void AgentStream::OnWriteDone(bool ok) {
+void AgentStream::OnSent() {
   const std::lock_guard lock(mutex_);
-  writing_ = false;
-  out_.Clear();
-  if (ok) PumpLocked();  // otherwise the read fails too, and that closes
+  sending_ = false;
+  PumpLocked();
 }
 
 void AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
@@ -383,12 +301,12 @@ void AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
     }
   }
   if (certificate_not_after_ <= wall) {
-    Close(Refusal(grpc::StatusCode::UNAUTHENTICATED, "the certificate has ended; renew it"));
+    Close(base::Unauthenticated("the certificate has ended; renew it"));
   } else if (mono - heard > patience) {
-    Close(Refusal(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing was heard from the agent"));
+    Close(base::DeadlineExceeded("nothing was heard from the agent"));
   } else if (ask) {
     const base::Status status = StillThere(context_.roster, identity_);
-    if (!status.ok()) Close(ToGrpc(status));
+    if (!status.ok()) Close(status);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/agent/v1/agent.pb.h"
+#include "controller/base/log.h"
 #include "reconcilers/agents/limits.h"
 
 namespace sluice::agents {
@@ -89,6 +91,43 @@ void ReviewPool::Stop() {
   wake_.notify_all();
   for (Waiting& waiting : left) waiting.job(base::Unavailable("the controller is stopping"));
   threads_.Join();
+}
+
+void Enroller::Enrol(std::shared_ptr<rpc::Call> call, std::string_view bytes) {
+  const auto request = std::make_shared<agent::v1::EnrolRequest>();
+  if (!request->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return call->Finish(base::InvalidArgument("not an EnrolRequest"));
+  }
+  const std::string cluster = reviewer_.ClusterOf(request->site());
+  pool_.Submit(cluster, cluster.empty() ? own_at_once_ : kReviewsOfACluster,
+               [this, call = std::move(call), request](const base::Status& admitted) {
+                 agent::v1::Identity response;
+                 base::Status status = admitted.ok() ? Decide(*request, response) : admitted;
+                 ++(status.ok() ? enrolled : refused);
+                 if (!status.ok()) return call->Finish(std::move(status));
+                 rpc::Reply(*call, response.SerializeAsString());
+               });
+}
+
+base::Status Enroller::Decide(const agent::v1::EnrolRequest& request,
+                              agent::v1::Identity& response) const {
+  const AgentIdentity wanted{request.site(), request.node()};
+  SLUICE_RETURN_IF_ERROR(ParseIdentityUri(IdentityUri(wanted)).status());
+  auto token = reviewer_.Review(wanted.site, request.token(), clock_.Mono() + kTokenReviewDeadline);
+  // The roster last: whoever has no token learns nothing of it.
+  base::Status admitted = token.ok() ? Admit(*token, wanted) : token.status();
+  if (admitted.ok()) admitted = roster_(wanted);
+  if (!admitted.ok()) {
+    base::log::Warn("enrolment refused",
+                    {{"site", wanted.site}, {"node", wanted.node}, {"error", admitted}});
+    return admitted;
+  }
+  SLUICE_RETURN_IF_ERROR(issuer_.Issue(request.csr_pem(), wanted, response));
+  base::log::Info("agent enrolled", {{"site", wanted.site},
+                                     {"node", wanted.node},
+                                     {"pod", token->pod},
+                                     {"service_account", token->service_account}});
+  return base::OkStatus();
 }
 
 }  // namespace sluice::agents

@@ -1,20 +1,30 @@
 // Internal to this folder: admits agents. A token is reviewed on threads of our own, because a
-// review waits for an API server and gRPC's threads must not.
+// review waits for an API server and those of connections must not.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "controller/base/clock.h"
 #include "controller/base/growing_threads.h"
 #include "controller/base/status.h"
+#include "controller/rpc/server.h"
 #include "reconcilers/agents/ca.h"
+#include "reconcilers/agents/issuer.h"
 #include "reconcilers/agents/server.h"
+
+namespace sluice::agent::v1 {
+class EnrolRequest;
+class Identity;
+}  // namespace sluice::agent::v1
 
 namespace sluice::agents {
 
@@ -66,6 +76,34 @@ class ReviewPool {
   std::list<Waiting> jobs_;  // in the order they came
   bool stopping_ = false;
   base::GrowingThreads threads_;
+};
+
+// The method Enrol. All it is given outlives its calls. Thread rule: any.
+class Enroller {
+ public:
+  // `own_at_once`: reviews in the cluster the controller is in.
+  Enroller(const Issuer& issuer, TokenReviewer& reviewer, const Roster& roster, base::Clock& clock,
+           ReviewPool& pool, int own_at_once)
+      : issuer_(issuer),
+        reviewer_(reviewer),
+        roster_(roster),
+        clock_(clock),
+        pool_(pool),
+        own_at_once_(own_at_once) {}
+
+  void Enrol(std::shared_ptr<rpc::Call> call, std::string_view request);
+
+  std::atomic<long> enrolled{0}, refused{0};
+
+ private:
+  base::Status Decide(const agent::v1::EnrolRequest& request, agent::v1::Identity& response) const;
+
+  const Issuer& issuer_;
+  TokenReviewer& reviewer_;
+  const Roster& roster_;
+  base::Clock& clock_;
+  ReviewPool& pool_;
+  const int own_at_once_;
 };
 
 }  // namespace sluice::agents

@@ -23,9 +23,15 @@ inline constexpr int kMaxCompareAndSwapTries = 8;
 inline constexpr std::size_t kMaxNodes = 32768;       // agents that left are forgotten first
 inline constexpr std::size_t kMaxStreamsPerNode = 2;  // the old and the new of a reconnect
 inline constexpr int kMaxStreams = 40'000;            // in one replica; refused beyond
-inline constexpr std::size_t kControlQuotaBytes = std::size_t{4} << 30;  // of gRPC's own buffers
+// Connections (controller/rpc/server.h says what each bounds).
+inline constexpr std::size_t kMaxConnections = kMaxStreams + 2000;  // and those that renew
+inline constexpr std::size_t kMaxEnrolmentConnections = 1024;
+inline constexpr int kControlThreads = 2;
+inline constexpr std::size_t kHandshakesAtOnce = 512;  // on each thread
+inline constexpr std::size_t kControlQuotaBytes = std::size_t{2} << 30;
 inline constexpr std::size_t kEnrolmentQuotaBytes = std::size_t{64} << 20;
 inline constexpr std::chrono::seconds kHandshakeDeadline{20};
+inline constexpr std::chrono::seconds kStopGrace{1};
 inline constexpr std::chrono::seconds kEnrolmentConnectionAge{60};
 
 // Enrolment.

@@ -16,9 +16,9 @@
 // roster_interval.
 //
 // Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
-// gRPC's own, one for housekeeping, `review_threads` for token reviews, and more while clusters are
-// slow to answer those (enrolment.h). Stop: listeners close,
-// streams end, threads are joined.
+// those of connections (kControlThreads and one for enrolment; controller/rpc), one for
+// housekeeping, `review_threads` for token reviews, and more while clusters are slow to answer
+// those (enrolment.h). Stop: listeners close, streams end, threads are joined.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,4 @@
-// What gRPC's threads do to our state, done by plain threads: ThreadSanitizer is blind inside
-// gRPC's callbacks (docs/adr/0042), so what reactors touch is hammered here, where it is not.
+// What the threads of connections, reconcilers and watches do to what they share, all at once.
 #include <gtest/gtest.h>
 
 #include <atomic>

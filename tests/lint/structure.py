@@ -24,7 +24,7 @@ DATAPATH_MAY_USE = "controller/base/"
 CONFINED = {
     "liburing.h": ("datapath/ring/",),
     "nghttp2/": ("controller/rpc/",),
-    "grpcpp/": ("reconcilers/agents/", "reconcilers/gates/grpc_check/", "datapath/control/", "tests/"),
+    "grpcpp/": ("reconcilers/gates/grpc_check/", "datapath/control/", "tests/"),
     "simdjson.h": ("controller/meta/", "controller/cache/", "tests/bench/"),
 }
 NOT_IN_HEADERS = ("grpcpp/", "nlohmann/json.hpp", "simdjson.h", "spdlog/", ".pb.h",

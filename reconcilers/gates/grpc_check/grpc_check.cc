@@ -1,9 +1,11 @@
 #include "reconcilers/gates/grpc_check/grpc_check.h"
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
 #include "api/check/v1/check.grpc.pb.h"
+#include "controller/base/log.h"
 #include "controller/http/url.h"
 #include "reconcilers/gates/evidence.h"
 #include "reconcilers/gates/limits.h"
@@ -17,7 +19,16 @@ std::string Target(const http::Url& address) {
   return fmt::format("dns:///{}:{}", v6 ? "[" + address.host + "]" : address.host, address.port);
 }
 
+// Core would write its own lines to standard error; what an answer lacks is a gate's to tell.
+void RouteCoreLog() {
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    base::log::Debug("grpc core",
+                     {{"file", line->file}, {"line", line->line}, {"message", line->message}});
+  });
+}
+
 std::shared_ptr<grpc::Channel> Dial(const http::Url& address, const std::string& ca_pem) {
+  RouteCoreLog();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxExternalAnswerBytes));
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(kMaxExternalAnswerBytes));

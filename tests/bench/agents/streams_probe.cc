@@ -226,19 +226,22 @@ int RunController(const Arguments& arguments, const KeyPair& pair, int to_child)
   malloc_trim(0);
   const long trimmed = ResidentBytes();
 
+  const double change_cpu = CpuSeconds();
   const auto next = publisher.Publish("phoenix", {&second, &none, {}})->version;
   const double changed_in = AwaitInStep(fleet, arguments.streams, next, mutex, changed, news);
+  const double change_cpu_used = CpuSeconds() - change_cpu;
   const long after = ResidentBytes();
   fmt::print(
       "{{\"streams\": {}, \"config_bytes\": {}, \"base_bytes\": {}, \"resident_bytes\": {}, "
       "\"bytes_per_stream\": {}, \"bytes_per_stream_trimmed\": {}, "
       "\"bytes_per_stream_after_change\": "
       "{}, \"connected_seconds\": {:.2f}, \"connect_cpu_ms_per_stream\": {:.2f}, "
-      "\"change_to_last_ack_seconds\": {:.2f}, \"rest_cpu_percent\": {:.2f}}}\n",
+      "\"change_to_last_ack_seconds\": {:.2f}, \"change_cpu_ms_per_stream\": {:.3f}, "
+      "\"rest_cpu_percent\": {:.2f}}}\n",
       arguments.streams, first.ByteSizeLong(), base, resident,
       (resident - base) / arguments.streams, (trimmed - base) / arguments.streams,
       (after - base) / arguments.streams, connected, connect_cpu_used * 1000 / arguments.streams,
-      changed_in, rest * 100);
+      changed_in, change_cpu_used * 1000 / arguments.streams, rest * 100);
   std::fflush(stdout);
   return connected < 0 || changed_in < 0 ? 1 : 0;
 }

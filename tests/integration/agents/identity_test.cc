@@ -1,6 +1,4 @@
 // Who may read what: tokens, certificates, their ends and their rotation.
-#include "datapath/control/identity.h"
-
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -10,6 +8,7 @@
 #include "api/agent/v1/agent.grpc.pb.h"
 #include "controller/base/file.h"
 #include "datapath/control/channel.h"
+#include "tests/integration/agents/rogue.h"
 #include "tests/integration/agents/world.h"
 
 namespace sluice::agents::testing {
@@ -20,47 +19,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
-
-// A client that is not our agent: it says what it likes under a certificate of its choice.
-struct Rogue {
-  Rogue(const CertificateAuthority& authority, const AgentIdentity& identity, base::WallTime from,
-        base::Duration life) {
-    auto made = *control::MakeRequest();
-    key = made.key_pem;
-    csr = made.csr_pem;
-    certificate = authority.SignAgent(csr, identity, from, life)->certificate_pem;
-  }
-  std::unique_ptr<agent::v1::AgentControl::Stub> Stub(const Replica& replica,
-                                                      const std::string& roots) const {
-    return agent::v1::AgentControl::NewStub(
-        control::Dial("ipv4:" + replica.control(), "sluice-controller", roots, key, certificate));
-  }
-  // Says Hello as `node` and returns how the stream ended; `received`: the messages before.
-  grpc::Status Connect(const Replica& replica, const std::string& roots, const std::string& node,
-                       std::vector<agent::v1::ControllerMessage>& received) const {
-    const auto stub = Stub(replica, roots);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + seconds(15));
-    const auto stream = stub->Connect(&context);
-    agent::v1::AgentMessage hello;
-    hello.mutable_hello()->set_site("phoenix");
-    hello.mutable_hello()->set_node(node);
-    stream->Write(hello);
-    agent::v1::ControllerMessage message;
-    while (stream->Read(&message)) received.push_back(message);
-    return stream->Finish();
-  }
-  grpc::Status Renew(const Replica& replica, const std::string& roots) const {
-    const auto stub = Stub(replica, roots);
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + seconds(10));
-    agent::v1::RenewRequest request;
-    request.set_csr_pem(csr);
-    agent::v1::Identity answer;
-    return stub->Renew(&context, request, &answer);
-  }
-  std::string key, csr, certificate;
-};
 
 class IdentityTest : public ::testing::Test {
  protected:
