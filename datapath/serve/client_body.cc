@@ -23,7 +23,10 @@ s3::Error ClientBody::Start(bool checksums_cover_body) {
 }
 
 void ClientBody::Welcome() {
-  if (done_ || !connection_.scratch_->parser.request().expect_continue) return;
+  if (!connection_.scratch_->parser.request().expect_continue) return;
+  // Whoever sent all of the body unasked needs no word; whoever has none to send does: without it
+  // botocore 1.43 cannot read the next answer on the connection.
+  if (done_ && length() > 0) return;
   connection_.stream_->Write(std::string_view("HTTP/1.1 100 Continue\r\n\r\n"), false);
 }
 

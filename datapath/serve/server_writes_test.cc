@@ -24,6 +24,16 @@ TEST_F(ServerWritesTest, UploadsPassThroughAndAreSeenAtOnce) {
   EXPECT_EQ(Get(client, "a").body, "fresh");  // on the same connection
 }
 
+// botocore 1.43 cannot read the next answer on a connection behind one that came without the word.
+TEST_F(ServerWritesTest, AnUploadOfNothingThatWaitsIsToldToGoOn) {
+  StartServer();
+  TestClient client = NewClient();
+  client.SendRaw(Head("PUT", "/data/a", {{"expect", "100-continue"}}, {}, 0));
+  EXPECT_EQ(client.Receive().status, 100);
+  EXPECT_EQ(client.Receive().status, 200);
+  EXPECT_EQ(Get(client, "a").body, "");
+}
+
 TEST_F(ServerWritesTest, AReadUnderWayDuringAWriteDoesNotBringTheOldBytesBack) {
   StartServer();
   origin_.Put("in/a", "\"v1\"", "old");
