@@ -43,7 +43,6 @@ inline constexpr int kReviewsOfACluster = 2;
 inline constexpr int kMaxReviewThreads = 256 * kReviewsOfACluster + 16;
 inline constexpr std::chrono::seconds kTokenReviewDeadline{10};
 inline constexpr std::chrono::seconds kHelloDeadline{10};
-inline constexpr std::chrono::seconds kSweepInterval{5};   // how late a stream may end that must
 inline constexpr std::chrono::minutes kRosterInterval{5};  // between two looks at an open stream
 inline constexpr int kMissedHealthBeforeClose = 3;
 

@@ -141,15 +141,11 @@ Status AgentServer::Impl::RotateServerCertificate() {
   return base::OkStatus();
 }
 
-// Replaces the server's certificate at half life, looking once a second, and ends streams that must
-// end, looking at all of them every kSweepInterval; both more often where certificates live for
-// seconds.
+// Once a second (more often where certificates live for seconds): ends streams that must end, and
+// replaces the server's certificate at half life.
 void AgentServer::Impl::KeepHouse() {
   const base::Duration tick =
       std::min<base::Duration>(std::chrono::seconds(1), options.server_certificate_life / 20);
-  const base::Duration sweep =
-      std::min<base::Duration>(kSweepInterval, options.agent_certificate_life / 20);
-  base::MonoTime sweep_at{};
   std::unique_lock lock(mutex);
   while (!clock.WaitUntil(lock, wake, clock.Mono() + tick, [this] { return stopping; })) {
     const bool due = clock.Wall() >= rotate_at;
@@ -163,10 +159,8 @@ void AgentServer::Impl::KeepHouse() {
       }
     }
     const auto wall = clock.Wall();
-    if (const auto mono = clock.Mono(); mono >= sweep_at) {
-      for (const auto& stream : context.table.All()) stream->Sweep(wall, mono);
-      sweep_at = mono + sweep;
-    }
+    const auto mono = clock.Mono();
+    for (const auto& stream : context.table.All()) stream->Sweep(wall, mono);
     lock.lock();
   }
 }

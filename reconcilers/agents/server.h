@@ -9,11 +9,11 @@
 // what comes back. Its own certificate is issued by the authority and replaced at half life while
 // it runs; new handshakes use the new one, open streams stay.
 //
-// What is refused: a certificate not of our CA or past its end (handshake; a stream ends up to
-// kSweepInterval after its certificate does), a Hello that names another site or node than the
-// certificate, messages over their bound, more than kMaxStreamsPerNode streams of one node (the
-// oldest goes), and whoever the Roster does not have: it is asked at enrolment, at renewal, at
-// Hello, and of an open stream every roster_interval.
+// What is refused: a certificate not of our CA or past its end (handshake; a stream ends when its
+// certificate does), a Hello that names another site or node than the certificate, messages over
+// their bound, more than kMaxStreamsPerNode streams of one node (the oldest goes), and whoever the
+// Roster does not have: it is asked at enrolment, at renewal, at Hello, and of an open stream every
+// roster_interval.
 //
 // Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
 // those of connections (kControlThreads and one for enrolment; controller/rpc), one for
