@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,16 @@
 #include "datapath/net/stream.h"
 
 namespace sluice::net {
+
+// Runs the loop until `done`; false when that takes long.
+inline bool RunUntil(EventLoop& loop, const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    loop.RunOnce(std::chrono::milliseconds(10));
+  }
+  return true;
+}
 
 // Records what it is told; each hook may be replaced.
 struct Recorder : StreamHandler {
@@ -88,14 +99,7 @@ class StreamPair : public testing::TestWithParam<OverWhat> {
     listener_.reset();
     if (!directory_.empty()) ::rmdir(directory_.c_str());
   }
-  bool Until(const std::function<bool()>& done) {
-    const auto deadline = clock_.Mono() + std::chrono::seconds(20);
-    while (!done()) {
-      if (clock_.Mono() > deadline) return false;
-      loop_->RunOnce(std::chrono::milliseconds(10));
-    }
-    return true;
-  }
+  bool Until(const std::function<bool()>& done) { return RunUntil(*loop_, done); }
 
   base::RealClock clock_;
   std::unique_ptr<EventLoop> loop_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "controller/base/authority.h"
+#include "datapath/net/stream_pair_for_test.h"
 #include "datapath/net/tls_server.h"
 
 namespace sluice::net {
@@ -47,14 +48,7 @@ class TlsStreamTest : public testing::Test {
   std::unique_ptr<Stream> Raw(int fd) {
     return AdoptSocket(*loop_, UniqueFd(fd), *Address::Parse("unix:/pair"), {}, nullptr).value();
   }
-  bool Until(const std::function<bool()>& done) {
-    const auto deadline = clock_.Mono() + std::chrono::seconds(20);
-    while (!done()) {
-      if (clock_.Mono() > deadline) return false;
-      loop_->RunOnce(std::chrono::milliseconds(10));
-    }
-    return true;
-  }
+  bool Until(const std::function<bool()>& done) { return RunUntil(*loop_, done); }
   static std::string Pattern(std::size_t size) {
     std::string bytes(size, '\0');
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 % 251);

@@ -84,7 +84,9 @@ TEST_P(SmallSendsTest, WhoWaitsForASmallSendIsToldOnceItLeft) {
   WaitOnce(seconds(5));
   char byte = 'x';
   const iovec piece{&byte, 1};
-  if (!poller_->SendLater(fds_[0], {&piece, 1})) GTEST_SKIP() << "nothing to wait for";
+  const bool taken = poller_->SendLater(fds_[0], {&piece, 1});
+  ASSERT_EQ(taken, GetParam() == PollerKind::kIoUring);
+  if (!taken) return;  // epoll has no such thing
   EXPECT_TRUE(poller_->Sending(fds_[0]));
   std::array<Event, 4> events;
   const auto before = std::chrono::steady_clock::now();
