@@ -93,27 +93,6 @@ TEST(Authority, RefusesRequestsThatProveNothing) {
   EVP_PKEY_free(key);
 }
 
-TEST(Authority, NothingItSignsOutlivesIt) {
-  const auto authority =
-      *CertificateAuthority::Load(*CertificateAuthority::Create("sluice", kNow, hours(2)));
-  EXPECT_EQ(authority.IssueServer({"sluice-controller"}, kNow, hours(24))->certificate.not_after,
-            authority.not_after());
-  EXPECT_EQ(authority.IssueServer({"sluice-controller"}, kNow + hours(3), hours(1)).status().code(),
-            base::Code::kFailedPrecondition);
-}
-
-TEST(Authority, LoadsOnlyAMatchingPairOfAnAuthority) {
-  const auto one = *CertificateAuthority::Create("one", kNow, hours(1));
-  const auto two = *CertificateAuthority::Create("two", kNow, hours(1));
-  EXPECT_FALSE(CertificateAuthority::Load({one.certificate_pem, two.key_pem}).ok());
-  EXPECT_FALSE(CertificateAuthority::Load({"", ""}).ok());
-  const auto server = *CertificateAuthority::Load(one)->IssueServer({"x"}, kNow, hours(1));
-  EXPECT_THAT(CertificateAuthority::Load({server.certificate.certificate_pem, server.key_pem})
-                  .status()
-                  .message(),
-              HasSubstr("not an authority's"));
-}
-
 TEST(Identity, OnlyItsExactFormIsAnAgent) {
   for (const char* uri :
        {"", "spiffe://other.dev/site/a/node/b", "spiffe://sluice.dev/site/a", "http://a",

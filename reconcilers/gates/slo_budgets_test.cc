@@ -17,6 +17,17 @@ namespace {
 
 using namespace cases;  // NOLINT: the builders are this file's vocabulary
 
+// "events", "sliced" and "mean": one objective by Occurrences, Timeslices and RatioTimeslices.
+std::string RulesOfEachMethod() {
+  Slo events = Sliced(BudgetingMethod::kTimeslices);
+  events.name = "events";
+  events.method = BudgetingMethod::kOccurrences;
+  events.slice = {};
+  return RuleFileYaml(std::vector<RuleGroup>{
+      RulesFor(events, {}, kNow), RulesFor(Sliced(BudgetingMethod::kTimeslices), {}, kNow),
+      RulesFor(Sliced(BudgetingMethod::kRatioTimeslices), {}, kNow)});
+}
+
 // Ten minutes of one sample every 15 s; series are per-sample increments. Worked out by hand:
 //   minutes 0-8   600 good of 600 a minute        slices good
 //   minute  9     540 of 600 (ratio 0.9)          slice bad at a target of 0.95
@@ -25,15 +36,8 @@ using namespace cases;  // NOLINT: the builders are this file's vocabulary
 //   Timeslices        1 bad of 10 = 0.1           1 - 0.1/0.1 = 0
 //   RatioTimeslices   mean(9 x 0, 0.1) = 0.01     0.9
 TEST(SloRules, BudgetsAreWhatOneWorksOutByHandForEachMethod) {
-  Slo events = Sliced(BudgetingMethod::kTimeslices);
-  events.name = "events";
-  events.method = BudgetingMethod::kOccurrences;
-  events.slice = {};
   const Folder folder;
-  std::vector<RuleGroup> groups = {RulesFor(events, {}, kNow),
-                                   RulesFor(Sliced(BudgetingMethod::kTimeslices), {}, kNow),
-                                   RulesFor(Sliced(BudgetingMethod::kRatioTimeslices), {}, kNow)};
-  folder.Write("rules.yaml", RuleFileYaml(groups));
+  folder.Write("rules.yaml", RulesOfEachMethod());
   // ok: 150 a sample up to minute 9, then 135; the counter is reset at minute 5.
   folder.Write("test.yaml", R"(
 rule_files: [rules.yaml]
@@ -67,15 +71,8 @@ tests:
 //   low traffic          9 minutes of 600 good ones, then 3 bad ones in the last: events 3 of 5403:
 //                        1 - 0.000555/0.1 = 0.9944; a slice is a slice: 0; mean 1/10: 0
 TEST(SloRules, BudgetsAreWhatOneWorksOutByHandAtEdgesInGapsAndWithFewRequests) {
-  Slo events = Sliced(BudgetingMethod::kTimeslices);
-  events.name = "events";
-  events.method = BudgetingMethod::kOccurrences;
-  events.slice = {};
   const Folder folder;
-  std::vector<RuleGroup> groups = {RulesFor(events, {}, kNow),
-                                   RulesFor(Sliced(BudgetingMethod::kTimeslices), {}, kNow),
-                                   RulesFor(Sliced(BudgetingMethod::kRatioTimeslices), {}, kNow)};
-  folder.Write("rules.yaml", RuleFileYaml(groups));
+  folder.Write("rules.yaml", RulesOfEachMethod());
   struct Gaps {
     const char *all, *ok;
     std::vector<std::array<const char*, 4>> budgets;  // at, events, sliced, mean
