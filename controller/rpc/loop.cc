@@ -21,11 +21,15 @@ constexpr auto kNoTime = base::MonoTime::max();
 constexpr int kEventsAtOnce = 64;
 constexpr int kAcceptsAtOnce = 16;
 
-void Control(int epoll, int what, int fd, std::uint32_t events, void* who) {
+bool MayControl(int epoll, int what, int fd, std::uint32_t events, void* who) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = who;
-  SLUICE_CHECK(epoll_ctl(epoll, what, fd, &event) == 0);
+  return epoll_ctl(epoll, what, fd, &event) == 0;
+}
+
+void Control(int epoll, int what, int fd, std::uint32_t events, void* who) {
+  SLUICE_CHECK(MayControl(epoll, what, fd, events, who));
 }
 
 }  // namespace
@@ -158,7 +162,13 @@ void Loop::Admit(int fd) {
   Connection& connection = *entry.connection;
   connections_.emplace(&connection, std::move(entry));
   handshakes_.insert(&connection);
-  Control(epoll_, EPOLL_CTL_ADD, fd, EPOLLIN, &connection);
+  // What strangers can use up (fs.epoll.max_user_watches, memory) ends their connection alone.
+  if (!MayControl(epoll_, EPOLL_CTL_ADD, fd, EPOLLIN, &connection)) {
+    base::log::Warn("gRPC server could not watch a connection",
+                    {{"error", base::FromErrno(errno, "epoll_ctl")}});
+    accept_at_ = now + kAcceptPause;
+    return Drop(connection);
+  }
   touched_.push_back(&connection);
   if (!Crowded()) return;
   for (Connection* each : handshakes_) {
