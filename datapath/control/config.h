@@ -84,7 +84,7 @@ struct Cache {
   std::uint64_t disk_bytes = 0;          // 0: no disk tier
   std::vector<std::string> disk_paths;   // folders, one per device
   std::uint32_t chunk_bytes = 1 << 20;   // a power of two, 64 KiB to 16 MiB
-  bool huge_pages = false;               // for chunks below 2 MiB, too: docs/operations.md
+  bool huge_pages = true;                // where the host allows them: docs/operations.md
   std::chrono::seconds metadata_ttl{5};  // the stated freshness bound for changes made elsewhere
 };
 

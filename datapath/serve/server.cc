@@ -300,6 +300,11 @@ void Server::RegisterGauges() {
         counters.evicted_chunks);
   total("sluice_agent_cache_evicted_bytes_total", "Bytes evicted from DRAM.",
         counters.evicted_bytes);
+  total("sluice_agent_cache_moved_bytes_total",
+        "Cached bytes moved out of huge pages of which much was spent.", counters.moved_bytes);
+  watch("sluice_agent_memory_spent_bytes",
+        "Bytes of the pool that evicted chunks still hold: their neighbours in a huge page stay.",
+        "gauge", {}, [this] { return static_cast<double>(cache_->spent_bytes()); });
   total("sluice_agent_cache_corrupt_chunks_total", "Chunks that failed their checksum, dropped.",
         counters.corrupt_chunks);
   total("sluice_agent_cache_scrubbed_bytes_total",

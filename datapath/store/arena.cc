@@ -44,18 +44,16 @@ char* Arena::data(Extent extent) const {
   const Segment& segment = *segments_[extent.segment];
   return segment.base + extent.slot * segment.slot_bytes;
 }
-base::StatusOr<Extent> Arena::Allocate(std::size_t bytes) {
+
+base::StatusOr<Extent> Arena::Allocate(std::size_t bytes, Chunk* owner) {
   SLUICE_CHECK(bytes > 0 && bytes <= max_extent_bytes_);
-  const std::size_t need = RoundToPages(bytes);
-  Extent extent, fresh;
-  std::size_t populate_from = 0;
-  bool huge = false;
-  {
-    std::lock_guard lock(mutex_);
-    huge = FillsHugePages(bytes) && TakeHugeSlot(ClassOf(bytes), &extent, &fresh);
+  if (FillsHugePages(bytes)) {
+    if (auto extent = AllocateHuge(ClassOf(bytes), For::kNewcomer, owner); extent.ok())
+      return extent;
   }
-  if (fresh.valid()) Populate(data(fresh), std::max(kHugePageBytes, bytes));
-  if (huge) return extent;
+  const std::size_t need = RoundToPages(bytes);
+  Extent extent;
+  std::size_t populate_from = 0;
   {
     std::lock_guard lock(mutex_);
     SLUICE_ASSIGN_OR_RETURN(extent, TakeSlot(ClassOf(bytes), need));
@@ -167,8 +165,9 @@ base::Status Arena::AddSegment(std::size_t size_class) {
   segment->present_bytes.assign(count, 0);
   SizeClass& slots = classes_[size_class];
   slots.bare.reserve(slots.bare.size() + count);
-  const auto index = static_cast<std::uint32_t>(segment_count_);
-  for (std::uint32_t slot = count; slot-- > 0;) slots.bare.push_back({index, slot});
+  const auto index = static_cast<std::uint16_t>(segment_count_);
+  for (std::uint32_t slot = count; slot-- > 0;)
+    slots.bare.push_back({index, static_cast<std::uint16_t>(slot)});
   segments_[segment_count_++] = std::move(segment);
   return base::OkStatus();
 }

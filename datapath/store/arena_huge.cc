@@ -40,12 +40,14 @@ void Arena::PutInList(Extent first) {
   const auto list_of = [&slots](Block::List list) -> std::vector<Extent>* {
     return list == Block::List::kSome    ? &slots.some
            : list == Block::List::kWhole ? &slots.whole
+           : list == Block::List::kSpent ? &slots.spent
                                          : nullptr;
   };
   const auto wanted = block.idle == 0 ? Block::List::kNone
                       : block.idle == AllSlots(segments_[first.segment]->slots_a_block())
                           ? Block::List::kWhole
-                          : Block::List::kSome;
+                      : IsMuchSpent(first) ? Block::List::kSpent
+                                           : Block::List::kSome;
   if (wanted == block.list) return;
   if (std::vector<Extent>* const from = list_of(block.list)) {
     BlockOf(from->back()).place = block.place;
@@ -59,14 +61,19 @@ void Arena::PutInList(Extent first) {
   }
 }
 
-Arena::Block& Arena::BlockOf(Extent extent) {
+Arena::Block& Arena::BlockOf(Extent extent) const {
   Segment& segment = *segments_[extent.segment];
   return segment.blocks[extent.slot / segment.slots_a_block()];
 }
 
-Extent Arena::FirstOf(Extent extent) {
+Extent Arena::FirstOf(Extent extent) const {
   const std::uint32_t count = segments_[extent.segment]->slots_a_block();
-  return {extent.segment, extent.slot / count * count};
+  return {extent.segment, static_cast<std::uint16_t>(extent.slot / count * count)};
+}
+
+bool Arena::IsMuchSpent(Extent first) const {
+  const auto spent = static_cast<std::uint32_t>(std::popcount(BlockOf(first).spent));
+  return spent * kMuchSpentDivisor >= segments_[first.segment]->slots_a_block() && spent > 0;
 }
 
 bool Arena::TakeBlock(std::size_t size_class, bool drop_others, Extent* first) {
@@ -89,12 +96,72 @@ bool Arena::TakeBlock(std::size_t size_class, bool drop_others, Extent* first) {
   return true;
 }
 
-bool Arena::TakeHugeSlot(std::size_t size_class, Extent* extent, Extent* fresh) {
+bool Arena::TakeHugeSlot(std::size_t size_class, For what, Extent* extent, Extent* fresh) {
   SizeClass& slots = classes_[size_class];
-  if (slots.some.empty() && slots.whole.empty() && !TakeBlock(size_class, true, fresh))
+  if (!slots.some.empty()) {
+    *extent = TakeIdle(slots.some.back());
+  } else if (!slots.whole.empty() || TakeBlock(size_class, true, fresh)) {
+    *extent = TakeIdle(slots.whole.back());
+  } else if (what == For::kNewcomer && !slots.spent.empty()) {
+    *extent = TakeIdle(slots.spent.back());
+  } else {
     return false;
-  *extent = TakeIdle(slots.some.empty() ? slots.whole.back() : slots.some.back());
+  }
   return true;
+}
+
+base::StatusOr<Extent> Arena::AllocateHuge(std::size_t size_class, For what, Chunk* owner) {
+  Extent extent, fresh;
+  {
+    std::lock_guard lock(mutex_);
+    if (!TakeHugeSlot(size_class, what, &extent, &fresh))
+      return base::ResourceExhausted("the memory pool is full");
+    Segment& segment = *segments_[extent.segment];
+    if (segment.shares_pages) segment.owners[extent.slot] = owner;
+  }
+  if (fresh.valid()) Populate(data(fresh), std::max(kHugePageBytes, kPageBytes << size_class));
+  return extent;
+}
+
+base::StatusOr<Extent> Arena::AllocateElsewhere(Extent extent, Chunk* owner) {
+  return AllocateHuge(segments_[extent.segment]->size_class, For::kMove, owner);
+}
+
+bool Arena::MayLend(Extent extent) const {
+  return !segments_[extent.segment]->shares_pages ||
+         spent_bytes() <= pool_.cache_limit() / kMostSpentDivisor;
+}
+
+std::vector<Extent> Arena::SpentBlocks() const {
+  std::vector<std::pair<std::uint64_t, Extent>> found;  // by what is spent of it
+  {
+    std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < segment_count_; ++i) {
+      const Segment& segment = *segments_[i];
+      if (!segment.shares_pages) continue;
+      for (std::uint32_t slot = 0; slot < segment.owners.size(); slot += segment.slots_a_block()) {
+        const Extent first{static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(slot)};
+        if (IsMuchSpent(first))
+          found.emplace_back(std::popcount(BlockOf(first).spent) * segment.slot_bytes, first);
+      }
+    }
+  }
+  std::ranges::sort(found, std::greater{}, [](const auto& block) { return block.first; });
+  std::vector<Extent> blocks;
+  for (const auto& [bytes, first] : found) blocks.push_back(first);
+  return blocks;
+}
+
+void Arena::ForEachHeld(Extent first, const std::function<void(Chunk&, Extent)>& visit) const {
+  std::lock_guard lock(mutex_);
+  if (!IsMuchSpent(first)) return;  // given up meanwhile
+  const Segment& segment = *segments_[first.segment];
+  const Block& block = BlockOf(first);
+  for (std::uint32_t i = 0; i < segment.slots_a_block(); ++i) {
+    const Extent extent{first.segment, static_cast<std::uint16_t>(first.slot + i)};
+    if (((block.idle | block.spent) >> i & 1) == 0 && segment.owners[extent.slot] != nullptr)
+      visit(*segment.owners[extent.slot], extent);
+  }
 }
 
 Extent Arena::TakeIdle(Extent first) {
@@ -103,7 +170,7 @@ Extent Arena::TakeIdle(Extent first) {
   block.idle &= block.idle - 1;
   idle_bytes_ -= segments_[first.segment]->slot_bytes;
   PutInList(first);
-  return {first.segment, first.slot + bit};
+  return {first.segment, static_cast<std::uint16_t>(first.slot + bit)};
 }
 
 bool Arena::TouchBlock() {
@@ -118,18 +185,23 @@ bool Arena::TouchBlock() {
   return true;
 }
 
-std::uint32_t& Arena::PresentOf(Extent first) {
+std::uint32_t& Arena::PresentOf(Extent first) const {
   Segment& segment = *segments_[first.segment];
   return segment.present_bytes[first.slot / segment.slots_a_block()];
 }
 
 void Arena::FreeHugeSlot(Extent extent, bool sent_by_reference) {
-  const Segment& segment = *segments_[extent.segment];
+  Segment& segment = *segments_[extent.segment];
   const Extent first = FirstOf(extent);
   Block& block = BlockOf(extent);
   const std::uint32_t bit = std::uint32_t{1} << (extent.slot - first.slot);
   (sent_by_reference ? block.spent : block.idle) |= bit;
-  if (!sent_by_reference) idle_bytes_ += segment.slot_bytes;
+  if (sent_by_reference) {
+    spent_bytes_.fetch_add(segment.slot_bytes, std::memory_order_relaxed);
+  } else {
+    idle_bytes_ += segment.slot_bytes;
+  }
+  if (segment.shares_pages) segment.owners[extent.slot] = nullptr;
   if (block.spent != 0 && (block.idle | block.spent) == AllSlots(segment.slots_a_block()))
     DropBlock(first);
   PutInList(first);
@@ -142,6 +214,9 @@ std::uint64_t Arena::DropBlock(Extent first) {
   const std::uint32_t bytes = std::exchange(PresentOf(first), 0);
   SLUICE_CHECK(::madvise(data(first), bytes, MADV_DONTNEED) == 0);
   idle_bytes_ -= static_cast<std::uint64_t>(std::popcount(block.idle)) * segment.slot_bytes;
+  spent_bytes_.fetch_sub(
+      static_cast<std::uint64_t>(std::popcount(block.spent)) * segment.slot_bytes,
+      std::memory_order_relaxed);
   block.idle = block.spent = 0;
   PutInList(first);
   classes_[segment.size_class].bare_blocks.push_back(first);
@@ -169,11 +244,13 @@ bool Arena::AddHugeSegment(std::size_t size_class) {
   const std::size_t block_bytes = std::max(kHugePageBytes, segment->slot_bytes);
   segment->blocks.resize(kSegmentBytes / block_bytes);
   segment->present_bytes.resize(segment->blocks.size());
-  const auto index = static_cast<std::uint32_t>(segment_count_);
+  const auto index = static_cast<std::uint16_t>(segment_count_);
   const std::uint32_t count = segment->slots_a_block();
+  segment->shares_pages = count > 1;
+  if (segment->shares_pages) segment->owners.resize(kSegmentBytes / segment->slot_bytes);
   SizeClass& slots = classes_[size_class];
   for (auto i = static_cast<std::uint32_t>(segment->blocks.size()); i-- > 0;)
-    slots.bare_blocks.push_back({index, i * count});
+    slots.bare_blocks.push_back({index, static_cast<std::uint16_t>(i * count)});
   segments_[segment_count_++] = std::move(segment);
   return true;
 }

@@ -21,12 +21,10 @@ std::uint64_t RandomSeed() {
   return seed;
 }
 
-constexpr std::uint64_t kPreTouchStepBytes = 64 << 20;
 constexpr std::size_t kGhostBytesAChunk = 64 << 10;  // one remembered hash for so much memory
 
 std::size_t HugeFrom(const Cache::Options& options, const MemoryPool& pool) {
-  if (pool.cache_limit() < kMinHugePoolBytes) return 0;
-  return options.huge_pages ? kMinHugeSlotBytes : kHugePageBytes;
+  return options.huge_pages && pool.cache_limit() >= kMinHugePoolBytes ? kMinHugeSlotBytes : 0;
 }
 
 }  // namespace
@@ -76,7 +74,7 @@ base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base:
   }
   cache->rewrites_pinned_ =
       cache->disk_limit_bytes() >= kPinnedDiskFactor * cache->pinned_limit_bytes();
-  cache->pre_touch_ = std::thread([raw = cache.get()] { raw->PreTouchLoop(); });
+  cache->memory_thread_ = std::thread([raw = cache.get()] { raw->MemoryLoop(); });
   cache->StartLoading();
   if (options.scrub_bytes_per_second > 0)
     cache->scrubber_ = std::thread([raw = cache.get()] { raw->ScrubLoop(); });
@@ -85,11 +83,11 @@ base::StatusOr<std::unique_ptr<Cache>> Cache::Open(const Options& options, base:
 
 Cache::~Cache() {
   {
-    std::lock_guard lock(scrub_mutex_);
+    std::lock_guard lock(background_mutex_);
     stop_.store(true);
   }
-  scrub_wake_.notify_all();
-  pre_touch_.join();
+  background_wake_.notify_all();
+  memory_thread_.join();
   if (loader_.joinable()) loader_.join();
   if (scrubber_.joinable()) scrubber_.join();  // before the disks it reads
   scrub_objects_.clear();
@@ -97,12 +95,6 @@ Cache::~Cache() {
   for (std::size_t i = 0; i < kShards; ++i) {
     std::lock_guard lock(shards_[i].mutex);
     while (!shards_[i].objects.empty()) RemoveObject(*shards_[i].objects.begin()->second);
-  }
-}
-
-// First touches are slow on hosts that take idle memory away; they are done here, ahead of use.
-void Cache::PreTouchLoop() {
-  while (!stop_.load() && arena_.PreTouch(kPreTouchStepBytes) == kPreTouchStepBytes) {
   }
 }
 
@@ -235,6 +227,9 @@ void Cache::FreeExtentIfUnpinned(Chunk& chunk) {
   if (!chunk.extent.valid() || chunk.pins.load(std::memory_order_seq_cst) != 0) return;
   arena_.Free(chunk.extent, chunk.sent_by_reference.load(std::memory_order_relaxed));
   chunk.extent = Extent{};
+  if (!arena_.HasMuchSpent()) return;
+  { std::lock_guard lock(background_mutex_); }  // not between the mover's look and its sleep
+  background_wake_.notify_all();
 }
 
 void Cache::Unpin(Chunk& chunk) {

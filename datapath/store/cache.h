@@ -13,7 +13,8 @@
 // shard (docs/adr/0038-cache-locks.md). A hit takes its shard's mutex twice for some tens of
 // nanoseconds.
 //
-// Bytes that rot where they lie are looked for by a scrubber, at a bounded rate (ADR 0151).
+// Bytes that rot where they lie are looked for by a scrubber, at a bounded rate (ADR 0151). Chunks
+// that nobody reads move out of huge pages that are mostly spent (ADR 0288).
 //
 // Thread rule: any thread. Stop: destroy it after every pin, ticket and reference is gone; the
 // destructor finishes the disk writes in hand and drops those queued.
@@ -64,10 +65,7 @@ class ChunkPin {
   // Whether its bytes are better sent by reference than copied. A page that was sent by reference
   // is lost with the chunk, and a fresh one costs several times what a copy does (ADR 0260): so
   // only what is read often.
-  bool worth_reference() const {
-    return chunk_->sent_by_reference.load(std::memory_order_relaxed) ||
-           S3Fifo<Chunk>::IsHot(*chunk_);
-  }
+  bool worth_reference() const;
   // Must be called before the bytes are lent to a socket (arena.h, invariant 1).
   void MarkSentByReference() const {
     chunk_->sent_by_reference.store(true, std::memory_order_relaxed);
@@ -115,6 +113,7 @@ class FillTicket {
 
 struct CacheCounters {
   std::atomic<std::uint64_t> evicted_chunks{0}, evicted_bytes{0};
+  std::atomic<std::uint64_t> moved_bytes{0};     // out of huge pages that were mostly spent
   std::atomic<std::uint64_t> corrupt_chunks{0};  // failed their checksum, dropped
   std::atomic<std::uint64_t> scrubbed_bytes{0}, scrub_rounds{0};
   std::atomic<std::uint64_t> fills_shed{0};           // no memory even after evicting
@@ -132,9 +131,8 @@ class Cache final : private DiskOwner {
   struct Options {
     std::uint64_t memory_bytes = 0;  // the whole pool, buffers included
     std::uint32_t chunk_bytes = 1 << 20;
-    // For chunks that are smaller than one, too, which then share it: what was lent of it is held
-    // until all of it is free (docs/adr/0286-huge-pages.md).
-    bool huge_pages = false;
+    // Where the host allows it (docs/adr/0286-huge-pages.md).
+    bool huge_pages = true;
     std::vector<DiskTier::Options> disks;      // one a device; none: DRAM only
     std::uint64_t scrub_bytes_per_second = 0;  // 0: no scrubber
     // False: what disks hold enters the index only when it is asked for. For tests.
@@ -206,6 +204,7 @@ class Cache final : private DiskOwner {
   std::uint64_t ScrubStep();
 
   MemoryPool& pool() { return pool_; }
+  std::uint64_t spent_bytes() const { return arena_.spent_bytes(); }  // lent, free, still held
   const CacheCounters& counters() const { return counters_; }
   std::uint32_t chunk_bytes() const { return options_.chunk_bytes; }
   std::uint64_t disk_limit_bytes() const;
@@ -224,8 +223,9 @@ class Cache final : private DiskOwner {
   Shard& ShardOf(std::uint64_t name_hash) const;
   Acquired StartFill(Object& object, std::uint32_t index, std::unique_lock<std::mutex>& lock);
   Acquired StartPromotion(Chunk& chunk, std::unique_lock<std::mutex>& lock);
-  base::StatusOr<Extent> TakeExtent(std::uint32_t bytes);  // no lock held; evicts
+  base::StatusOr<Extent> TakeExtent(Chunk& chunk);  // no lock held; evicts
   bool EvictOne();
+  void Evict(Chunk& victim);                   // shard's mutex held; it is in no queue
   bool TryPin(Chunk& chunk);                   // shard's and policy's mutex held
   void Detach(Chunk& chunk);                   // shard's mutex held
   void FreeExtentIfUnpinned(Chunk& chunk);     // shard's mutex held
@@ -237,7 +237,11 @@ class Cache final : private DiskOwner {
   void FailFill(Chunk& chunk, base::Status why);
   void QueueDiskWrite(Chunk& chunk, ObjectRef object, DiskTier& disk);
   void OnPromoted(ChunkPin pin, const base::Status& read);
-  void PreTouchLoop();
+  // Huge pages (cache_move.cc).
+  void MemoryLoop();
+  bool MoveRound();
+  bool Move(const ChunkRef& chunk, Extent from);
+  bool Drop(Chunk& chunk);
   // The scrubber (cache_scrub.cc).
   void ScrubLoop();
   std::uint64_t ScrubChunk(Object& object, std::uint32_t index);
@@ -291,14 +295,14 @@ class Cache final : private DiskOwner {
   std::atomic<bool> loaded_{false};
 
   std::atomic<bool> stop_{false};
-  std::thread pre_touch_;
+  std::thread memory_thread_;
+  std::mutex background_mutex_;
+  std::condition_variable background_wake_;  // at the stop, and when there is something to move
 
   // Where the scrubber stands: in the objects that a shard had when it came there. Its thread's.
   std::size_t scrub_shard_ = 0;
   std::vector<ObjectRef> scrub_objects_;
   std::uint32_t scrub_index_ = 0;
-  std::mutex scrub_mutex_;
-  std::condition_variable scrub_wake_;  // at the stop
   std::thread scrubber_;
 };
 

@@ -42,7 +42,7 @@ Cache::Acquired Cache::StartFill(Object& object, std::uint32_t index,
   lock.unlock();
   Acquired result{
       .got = Got::kFill, .pin = ChunkPin(this, chunk), .ticket = FillTicket(ChunkPin(this, chunk))};
-  auto extent = TakeExtent(chunk->length);
+  auto extent = TakeExtent(*chunk);
   if (!extent.ok()) {
     counters_.fills_shed.fetch_add(1, std::memory_order_relaxed);
     result.ticket.Fail(extent.status());
@@ -64,7 +64,7 @@ Cache::Acquired Cache::StartPromotion(Chunk& chunk, std::unique_lock<std::mutex>
   lock.unlock();
   Acquired result{.got = Got::kFollow, .from_disk = true, .pin = ChunkPin(this, keep)};
   ChunkPin reading(this, keep);
-  auto extent = TakeExtent(chunk.length);
+  auto extent = TakeExtent(chunk);
   if (!extent.ok()) {
     counters_.fills_shed.fetch_add(1, std::memory_order_relaxed);
     OnPromoted(std::move(reading), extent.status());
@@ -122,9 +122,9 @@ void Cache::OnPromoted(ChunkPin pin, const base::Status& read) {
   FailFill(chunk, read);
 }
 
-base::StatusOr<Extent> Cache::TakeExtent(std::uint32_t bytes) {
+base::StatusOr<Extent> Cache::TakeExtent(Chunk& chunk) {
   for (int tries = 0;; ++tries) {
-    auto extent = arena_.Allocate(bytes);
+    auto extent = arena_.Allocate(chunk.length, &chunk);
     if (extent.ok() || extent.status().code() != base::Code::kResourceExhausted) return extent;
     if (tries == kMaxEvictionsPerFill || !EvictOne()) return extent;
   }
@@ -184,22 +184,27 @@ bool Cache::EvictOne() {
         continue;
       }
     }
-    counters_.evicted_chunks.fetch_add(1, std::memory_order_relaxed);
-    counters_.evicted_bytes.fetch_add(victim->length, std::memory_order_relaxed);
-    Object& object = *victim->object;
-    if (!victim->place.valid()) {
-      object.chunks_[victim->index] = ChunkRef();
-      --object.present_;
-      Detach(*victim);
-      return true;
-    }
-    counters_.resident_bytes.fetch_sub(victim->length, std::memory_order_relaxed);
-    victim->state = Chunk::State::kOnDisk;
-    FreeExtentIfUnpinned(*victim);
-    victim->sent_by_reference.store(false, std::memory_order_relaxed);
+    Evict(*victim);
     return true;
   }
   return false;
+}
+
+// What is on disk stays there; the rest leaves the index.
+void Cache::Evict(Chunk& victim) {
+  counters_.evicted_chunks.fetch_add(1, std::memory_order_relaxed);
+  counters_.evicted_bytes.fetch_add(victim.length, std::memory_order_relaxed);
+  if (!victim.place.valid()) {
+    Object& object = *victim.object;
+    object.chunks_[victim.index] = ChunkRef();
+    --object.present_;
+    Detach(victim);
+    return;
+  }
+  counters_.resident_bytes.fetch_sub(victim.length, std::memory_order_relaxed);
+  victim.state = Chunk::State::kOnDisk;
+  FreeExtentIfUnpinned(victim);
+  victim.sent_by_reference.store(false, std::memory_order_relaxed);
 }
 
 // All bytes are here: the chunk becomes cache content.
@@ -300,6 +305,11 @@ base::Status ChunkPin::failure() const {
 }
 
 const char* ChunkPin::data() const { return cache_->arena_.data(chunk_->extent); }
+
+bool ChunkPin::worth_reference() const {
+  return chunk_->sent_by_reference.load(std::memory_order_relaxed) ||
+         (S3Fifo<Chunk>::IsHot(*chunk_) && cache_->arena_.MayLend(chunk_->extent));
+}
 
 bool ChunkPin::Subscribe(Waiter* waiter, std::uint32_t have) {
   std::lock_guard lock(chunk_->shard.mutex);

@@ -17,7 +17,7 @@ namespace sluice::store {
 void Cache::ScrubLoop() {
   const std::uint64_t rate = options_.scrub_bytes_per_second;
   std::uint64_t round = 0;
-  std::unique_lock lock(scrub_mutex_);
+  std::unique_lock lock(background_mutex_);
   while (!stop_.load()) {
     lock.unlock();
     const std::uint64_t bytes = ScrubStep();
@@ -28,7 +28,7 @@ void Cache::ScrubLoop() {
     const base::Duration pause =
         ended ? base::Duration(kScrubPause)
               : base::Duration(std::chrono::nanoseconds(bytes * 1'000'000'000 / rate));
-    scrub_wake_.wait_for(lock, pause, [this] { return stop_.load(); });
+    background_wake_.wait_for(lock, pause, [this] { return stop_.load(); });
   }
 }
 

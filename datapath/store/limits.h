@@ -28,8 +28,17 @@ inline constexpr std::uint64_t kBufferShareDivisor = 8;
 inline constexpr std::uint64_t kMinMemoryBytes = 16 << 20;
 inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address range, sparse
 inline constexpr std::size_t kHugePageBytes = 2 << 20;
-// Options::huge_pages: extents from here on share huge pages with others of their size.
+// Extents from here on share huge pages with others of their size.
 inline constexpr std::size_t kMinHugeSlotBytes = 64 << 10;
+// Of the tier, as divisors: with more spent than the first chunks move, with more than the second
+// those that share huge pages are copied to sockets. A block of which this part is spent is left.
+inline constexpr std::uint64_t kSpentShareDivisor = 8;
+inline constexpr std::uint64_t kMostSpentDivisor = 4;
+inline constexpr std::uint32_t kMuchSpentDivisor = 4;
+// Between two rounds of moving, and what one may drop where there is no room to move it to.
+inline constexpr std::chrono::milliseconds kMovePause{20};
+inline constexpr std::chrono::milliseconds kMoveInVainPause{1000};  // all of it is in use
+inline constexpr std::uint64_t kMostDroppedPerRound = kHugePageBytes;
 // A smaller cache has none: of each size a block may be mostly empty.
 inline constexpr std::uint64_t kMinHugePoolBytes = 192 << 20;
 // What pinned data may take of the DRAM tier, as a divisor.
@@ -38,6 +47,7 @@ inline constexpr std::uint64_t kPinnedShareDivisor = 2;
 inline constexpr std::uint64_t kPinnedDiskFactor = 4;
 // Victims looked at for one allocation before the fill is shed.
 inline constexpr int kMaxEvictionsPerFill = 4096;
+inline constexpr std::uint64_t kPreTouchStepBytes = 64 << 20;
 // A reader that follows a fill is woken after at least this many new bytes.
 inline constexpr std::size_t kWakeBytes = 64 << 10;
 

@@ -7,7 +7,8 @@
 //     So whoever holds an ObjectRef or a chunk of it reads bytes of one version only.
 //  2. Only an Object in the index has chunks. When it leaves, its chunks are detached: readers that
 //     hold them read on, nobody new finds them, and their memory goes with the last reader.
-//  3. A chunk's extent is fixed while it is pinned; bytes below `available` do not change any more.
+//  3. A chunk's extent is fixed while a reader has it pinned; bytes below `available` do not change
+//     any more.
 //
 // Thread rule: fields marked (shard) are guarded by the shard's mutex, (policy) by the policy's;
 // the others are constant or atomic.
@@ -140,16 +141,17 @@ struct Chunk {
   DiskPlace place;
 
   // (policy), but fifo_hits
-  Chunk* fifo_next = nullptr;
-  Chunk* fifo_previous = nullptr;
   FifoQueue fifo_queue = FifoQueue::kNone;
   std::atomic<std::uint8_t> fifo_hits{0};
+  Chunk* fifo_next = nullptr;
+  Chunk* fifo_previous = nullptr;
   std::uint32_t fifo_bytes() const { return length; }
   std::uint64_t fifo_hash() const { return hash; }
 };
 using ChunkRef = RefPtr<Chunk>;
-// With the allocator's 8 bytes and the 8 of the object's table: 120 a cached chunk.
-static_assert(sizeof(Chunk) <= 104);
+// With the allocator's 8 bytes, the 8 of the object's table and the 8 of the arena's: 120 a cached
+// chunk.
+static_assert(sizeof(Chunk) <= 96);
 
 class Object {
  public:
