@@ -119,7 +119,7 @@ void BodySender::FillFrom(store::FillTicket ticket) {
   std::uint32_t next = ticket.index() + 1;
   Remember(ticket.index(), Source::kOrigin);
   tickets.push_back(std::move(ticket));
-  while (next <= last && tickets.size() < window) {
+  while (next <= last && tickets.size() < window && cache_.MayFillAhead()) {
     store::Cache::Acquired got = cache_.Acquire(*object_, next, true);
     if (got.got != store::Cache::Got::kFill) break;
     tickets.push_back(std::move(got.ticket));
@@ -142,7 +142,7 @@ void BodySender::ReadAhead() {
   const std::uint32_t window = FillWindow();
   ahead_ = std::max(ahead_, current + 1);
   while (ahead_ <= last && ahead_ <= current + window * kReadAheadWindows &&
-         fetcher_.fills_in_progress() < kMaxFillsPerLoop) {
+         fetcher_.fills_in_progress() < kMaxFillsPerLoop && cache_.MayFillAhead()) {
     // Asking for a chunk on disk begins its promotion; one that is coming needs nothing.
     store::Cache::Acquired got = cache_.Acquire(*object_, ahead_, true);
     if (got.got == store::Cache::Got::kNoMemory || got.got == store::Cache::Got::kGone) return;

@@ -8,8 +8,8 @@
 // next chunk (0260). From kHoldMinBytes on no partial segments.
 //
 // Reading ahead happens only while chunks are not in memory: the missing ones of the range that is
-// being sent are asked for in windows, at most kReadAheadWindows ahead. Nothing outside the
-// client's range is fetched.
+// being sent are asked for in windows, at most kReadAheadWindows ahead and as memory allows
+// (Cache::MayFillAhead). Nothing outside the client's range is fetched.
 //
 // Thread rule: the connection's loop; the Waiter's callback comes from anywhere and only posts.
 #pragma once

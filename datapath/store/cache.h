@@ -197,6 +197,11 @@ class Cache final : private DiskOwner {
   // See Got. With `may_fill` false a miss answers kAbsent and starts nothing.
   Acquired Acquire(Object& object, std::uint32_t index, bool may_fill);
 
+  // Whether chunks that nobody waits for yet may be brought: not while those that are coming hold
+  // so much that readers of others would find no memory.
+  bool MayFillAhead() const { return coming_bytes() < pool_.cache_limit() / kComingShareDivisor; }
+  std::uint64_t coming_bytes() const { return coming_bytes_.load(std::memory_order_relaxed); }
+
   // Compares the next chunk with its checksum, in memory and on disk; a bad one is dropped (on disk
   // alone: its place) and counted, and the next reader has it brought anew. Walks the whole index,
   // round after round. Returns the bytes compared; 0: none in this stretch of the index. The
@@ -276,7 +281,8 @@ class Cache final : private DiskOwner {
   MemoryPool pool_;
   Arena arena_;
   CacheCounters counters_;
-  std::unique_ptr<Shard[]> shards_;  // kShards
+  std::unique_ptr<Shard[]> shards_;             // kShards
+  std::atomic<std::uint64_t> coming_bytes_{0};  // of chunks in state kFilling
 
   std::mutex policy_mutex_;
   S3Fifo<Chunk> policy_;  // guarded by policy_mutex_

@@ -38,6 +38,7 @@ Cache::Acquired Cache::StartFill(Object& object, std::uint32_t index,
                            object.version_hash_ + index * 0x9e3779b97f4a7c15ull));
   object.chunks_[index] = chunk;
   ++object.present_;
+  coming_bytes_.fetch_add(chunk->length, std::memory_order_relaxed);
   chunk->pins.store(2, std::memory_order_seq_cst);  // the caller's and the ticket's
   lock.unlock();
   Acquired result{
@@ -58,6 +59,7 @@ Cache::Acquired Cache::StartPromotion(Chunk& chunk, std::unique_lock<std::mutex>
   const ChunkRef keep(&chunk);
   const DiskPlace place = chunk.place;
   chunk.state = Chunk::State::kFilling;
+  coming_bytes_.fetch_add(chunk.length, std::memory_order_relaxed);
   chunk.available.store(0, std::memory_order_relaxed);
   chunk.failed.store(false, std::memory_order_relaxed);
   chunk.pins.fetch_add(2, std::memory_order_seq_cst);  // the caller's and the read's
@@ -107,6 +109,7 @@ void Cache::OnPromoted(ChunkPin pin, const base::Status& read) {
         chunk.extent = Extent{};
       }
       chunk.state = Chunk::State::kOnDisk;
+      coming_bytes_.fetch_sub(chunk.length, std::memory_order_relaxed);
       chunk.MakeWaiting().failure = read;
       chunk.failed.store(true, std::memory_order_release);
       NotifyWaiters(chunk, true);
@@ -214,6 +217,7 @@ void Cache::Seal(Chunk& chunk, std::uint32_t crc) {
     std::lock_guard lock(chunk.shard.mutex);
     chunk.crc = crc;
     chunk.state = Chunk::State::kResident;
+    coming_bytes_.fetch_sub(chunk.length, std::memory_order_relaxed);
     NotifyWaiters(chunk, true);
     // A reader may still be about to ask why an earlier try failed.
     if (chunk.waiting != nullptr && chunk.waiting->failure.ok()) chunk.waiting.reset();
@@ -257,6 +261,7 @@ void Cache::QueueDiskWrite(Chunk& chunk, ObjectRef object, DiskTier& disk) {
 }
 
 void Cache::FailFill(Chunk& chunk, base::Status why) {
+  coming_bytes_.fetch_sub(chunk.length, std::memory_order_relaxed);
   std::lock_guard lock(chunk.shard.mutex);
   chunk.MakeWaiting().failure = std::move(why);
   chunk.failed.store(true, std::memory_order_release);

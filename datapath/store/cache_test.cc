@@ -142,6 +142,20 @@ TEST_F(CacheTest, ShedsFillsWhenEveryByteIsPinnedAndRecoversWhenPinsGo) {
   EXPECT_EQ(cache_->Acquire(*object, object->chunk_count() - 1, true).got, Got::kFill);
 }
 
+TEST_F(CacheTest, NothingIsBroughtAheadWhileAQuarterOfTheTierIsComing) {
+  Open();
+  const ObjectRef object = Publish("big", 1, 64 << 20);
+  const std::uint64_t quarter = cache_->pool().cache_limit() / 4 / kTestChunk;
+  std::vector<FillTicket> tickets;
+  for (std::uint32_t i = 0; i < quarter; ++i) {
+    EXPECT_TRUE(cache_->MayFillAhead()) << i;
+    tickets.push_back(cache_->Acquire(*object, i, true).ticket);
+  }
+  EXPECT_FALSE(cache_->MayFillAhead());
+  Bring(tickets.back(), 1);
+  EXPECT_TRUE(cache_->MayFillAhead());
+}
+
 TEST_F(CacheTest, SmallObjectsTakePagesNotWholeChunks) {
   Open();
   std::vector<ObjectRef> objects;

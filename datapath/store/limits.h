@@ -48,6 +48,8 @@ inline constexpr std::uint64_t kPinnedDiskFactor = 4;
 // Victims looked at for one allocation before the fill is shed.
 inline constexpr int kMaxEvictionsPerFill = 4096;
 inline constexpr std::uint64_t kPreTouchStepBytes = 64 << 20;
+// Of the tier, as a divisor: with more on its way nothing is brought ahead of its readers.
+inline constexpr std::uint64_t kComingShareDivisor = 4;
 // A reader that follows a fill is woken after at least this many new bytes.
 inline constexpr std::size_t kWakeBytes = 64 << 10;
 

@@ -136,7 +136,8 @@ class Memory(Rig):
             self.assertLess(self.descriptors(), READERS + 400)
         print(f"{answered} served, {refused} told to slow down, resident at most "
               f"{highest / MIB:.0f} MiB of {POOL / MIB:.0f} + {PROCESS / MIB:.0f}")
-        self.assertGreater(answered, 50)
+        # A chunk each, of 224 in the tier, a quarter of which may be what others have ahead of them.
+        self.assertGreater(answered, 150)
         for reader in list(read):
             readers.unregister(reader)
             reader.close()
