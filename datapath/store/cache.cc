@@ -24,7 +24,10 @@ std::uint64_t RandomSeed() {
 constexpr std::size_t kGhostBytesAChunk = 64 << 10;  // one remembered hash for so much memory
 
 std::size_t HugeFrom(const Cache::Options& options, const MemoryPool& pool) {
-  return options.huge_pages && pool.cache_limit() >= kMinHugePoolBytes ? kMinHugeSlotBytes : 0;
+  const std::size_t largest = std::min<std::size_t>(options.chunk_bytes, kHugePageBytes / 2);
+  const auto sizes = static_cast<std::size_t>(std::bit_width(largest / kMinHugeSlotBytes));
+  const bool large = pool.cache_limit() >= sizes * kHugePageBytes * kHugeShareDivisor;
+  return options.huge_pages && large ? kMinHugeSlotBytes : 0;
 }
 
 }  // namespace

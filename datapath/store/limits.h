@@ -39,8 +39,8 @@ inline constexpr std::uint32_t kMuchSpentDivisor = 4;
 inline constexpr std::chrono::milliseconds kMovePause{20};
 inline constexpr std::chrono::milliseconds kMoveInVainPause{1000};  // all of it is in use
 inline constexpr std::uint64_t kMostDroppedPerRound = kHugePageBytes;
-// A smaller cache has none: of each size a block may be mostly empty.
-inline constexpr std::uint64_t kMinHugePoolBytes = 192 << 20;
+// A cache has none where a mostly empty block of each size could be more than this part of it.
+inline constexpr std::uint64_t kHugeShareDivisor = 16;
 // What pinned data may take of the DRAM tier, as a divisor.
 inline constexpr std::uint64_t kPinnedShareDivisor = 2;
 // The disk tier keeps pinned chunks too when it is so many times as large as what may be pinned.

@@ -17,7 +17,8 @@ from truth import Wrong
 DIE_AT_WRITE = 4
 WORDS = {"read_eio": 0, "write_eio": 1, "write_enospc": 2, "allocate_enospc": 3,
          "die_at_write": DIE_AT_WRITE}
-MEMORY_BYTES = 24 << 20
+# Every other start: too small for huge pages, and with them.
+MEMORY_BYTES = (24 << 20, 40 << 20)
 START_SECONDS = 60
 
 CONFIG = """\
@@ -61,9 +62,9 @@ class Agent:
         self.starts = 0
         self._process = None
         self._expected_end = False
-        (self.folder / "agent.yaml").write_text(CONFIG.format(
-            folder=self.folder, origin=origin_port, metrics=self.metrics_port,
-            ttl=int(ttl_seconds * 1000), memory=MEMORY_BYTES))
+        self.origin_port = origin_port
+        self.ttl_seconds = ttl_seconds
+        self.memory_bytes = 0
         (self.folder / "faults").write_bytes(b"\0" * 4096)
         with open(self.folder / "faults", "r+b") as file:
             self._words = mmap.mmap(file.fileno(), 4096)
@@ -74,6 +75,10 @@ class Agent:
             self._words[word * 4:word * 4 + 4] = struct.pack("i", rates.get(name, 0))
 
     async def start(self):
+        self.memory_bytes = MEMORY_BYTES[self.starts % 2]
+        (self.folder / "agent.yaml").write_text(CONFIG.format(
+            folder=self.folder, origin=self.origin_port, metrics=self.metrics_port,
+            ttl=int(self.ttl_seconds * 1000), memory=self.memory_bytes))
         begin = self.log.stat().st_size if self.log.exists() else 0
         environment = dict(os.environ, LD_PRELOAD=str(self.shim),
                            SLUICE_DISK_FAULTS=str(self.folder / "faults"))
