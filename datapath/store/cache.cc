@@ -231,8 +231,8 @@ void Cache::FreeExtentIfUnpinned(Chunk& chunk) {
   arena_.Free(chunk.extent, chunk.sent_by_reference.load(std::memory_order_relaxed));
   chunk.extent = Extent{};
   if (!arena_.HasMuchSpent()) return;
-  { std::lock_guard lock(background_mutex_); }  // not between the mover's look and its sleep
-  background_wake_.notify_all();
+  std::lock_guard lock(background_mutex_);
+  if (mover_rests_) background_wake_.notify_all();
 }
 
 void Cache::Unpin(Chunk& chunk) {

@@ -304,6 +304,7 @@ class Cache final : private DiskOwner {
   std::thread memory_thread_;
   std::mutex background_mutex_;
   std::condition_variable background_wake_;  // at the stop, and when there is something to move
+  bool mover_rests_ = false;                 // guarded by background_mutex_
 
   // Where the scrubber stands: in the objects that a shard had when it came there. Its thread's.
   std::size_t scrub_shard_ = 0;

@@ -13,7 +13,9 @@ void Cache::MemoryLoop() {
   }
   std::unique_lock lock(background_mutex_);
   while (!stop_.load()) {
+    mover_rests_ = true;
     background_wake_.wait(lock, [this] { return stop_.load() || arena_.HasMuchSpent(); });
+    mover_rests_ = false;
     lock.unlock();
     const std::chrono::milliseconds pause = MoveRound() ? kMovePause : kMoveInVainPause;
     lock.lock();
