@@ -106,6 +106,7 @@ Registry::Series& Registry::FindOrMake(const std::string& name, const std::strin
     family->type = type;
   }
   SLUICE_CHECK(family->type == type);
+  SLUICE_CHECK(name.ends_with("_total") == (type == kCounter));
   std::string key = Rendered(labels);
   Labels kept = labels;
   if (!family->series.contains(key) && family->series.size() >= kMaxSeriesPerFamily) {
@@ -144,6 +145,12 @@ void Registry::AddGauge(const std::string& name, const std::string& help, const 
   FindOrMake(name, help, kGauge, labels, nullptr).read = std::move(read);
 }
 
+void Registry::AddCounter(const std::string& name, const std::string& help, const Labels& labels,
+                          std::function<double()> read) {
+  const std::lock_guard lock(mutex_);
+  FindOrMake(name, help, kCounter, labels, nullptr).read = std::move(read);
+}
+
 void Registry::RemoveSeries(const std::string& name, const std::string& key,
                             const std::string& value) {
   const std::lock_guard lock(mutex_);
@@ -163,7 +170,7 @@ std::string Registry::Expose() const {
                        kTypeNames[family->type]);
     for (const auto& [labels, series] : family->series) {
       if (family->type == kCounter) {
-        Line(out, name, labels, series->counter.value());
+        Line(out, name, labels, series->read ? series->read() : series->counter.value());
       } else if (family->type == kGauge) {
         Line(out, name, labels, series->read ? series->read() : series->gauge.value());
       } else {

@@ -10,8 +10,8 @@
 // unbounded costs its own resolution and nothing else. Why not prometheus-cpp: ADR 0070.
 //
 // Thread rule: any thread. A returned reference is valid until its series is removed (RemoveSeries)
-// or the registry ends; functions given to AddGauge run on the scraping thread and must not call
-// the registry.
+// or the registry ends; functions given to AddGauge and AddCounter run on the scraping thread and
+// must not call the registry.
 #pragma once
 
 #include <atomic>
@@ -75,14 +75,18 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // The series with these labels, made when it is not there. A family has one type, for ever.
+  // The series with these labels, made when it is not there. A family has one type, for ever; the
+  // names of counters, and only these, end in `_total`.
   Counter& GetCounter(const std::string& name, const std::string& help, const Labels& labels = {});
   Gauge& GetGauge(const std::string& name, const std::string& help, const Labels& labels = {});
   Histogram& GetHistogram(const std::string& name, const std::string& help,
                           const std::vector<double>& bounds, const Labels& labels = {});
-  // A gauge read when it is scraped. Replaces an earlier function of the same series.
+  // A gauge, or a counter, read when it is scraped. Replaces an earlier function of the same
+  // series.
   void AddGauge(const std::string& name, const std::string& help, const Labels& labels,
                 std::function<double()> read);
+  void AddCounter(const std::string& name, const std::string& help, const Labels& labels,
+                  std::function<double()> read);
   // Forgets every series of the family whose label `key` has this value (the object is gone).
   void RemoveSeries(const std::string& name, const std::string& key, const std::string& value);
 

@@ -55,6 +55,12 @@ TEST(Metrics, AGaugeFunctionIsReadWhenScrapedAndCanBeRemoved) {
   EXPECT_THAT(registry.Expose(), testing::HasSubstr("site=\"b\""));
 }
 
+TEST(Metrics, ACounterFunctionIsToldAsACounter) {
+  Registry registry;
+  registry.AddCounter("x_total", "X.", {}, [] { return 7.0; });
+  EXPECT_EQ(registry.Expose(), "# HELP x_total X.\n# TYPE x_total counter\nx_total 7\n");
+}
+
 TEST(Metrics, AFamilyOverItsBoundFoldsNewSeriesIntoOne) {
   Registry registry;
   for (std::size_t i = 0; i < kMaxSeriesPerFamily + 5; ++i) {

@@ -61,10 +61,11 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   registry_.AddGauge(
       "sluice_cache_objects", "Objects in a cache.", {{"store", entry->name}},
       [store = &entry->informer->store()] { return static_cast<double>(store->size()); });
-  registry_.AddGauge("sluice_cache_failures", "Lists and watches that failed since the start.",
-                     {{"store", entry->name}}, [informer_ptr = entry->informer.get()] {
-                       return static_cast<double>(informer_ptr->Stats().failures);
-                     });
+  registry_.AddCounter("sluice_cache_failures_total",
+                       "Lists and watches that failed since the start.", {{"store", entry->name}},
+                       [informer_ptr = entry->informer.get()] {
+                         return static_cast<double>(informer_ptr->Stats().failures);
+                       });
   if (started_) entry->informer->Start();
   entries_.push_back(std::move(entry));
   return *entries_.back();
@@ -119,7 +120,7 @@ void StoreSet::Stop() {
     for (auto& entry : entries_) {
       informers.push_back(entry->informer.get());
       registry_.RemoveSeries("sluice_cache_objects", "store", entry->name);
-      registry_.RemoveSeries("sluice_cache_failures", "store", entry->name);
+      registry_.RemoveSeries("sluice_cache_failures_total", "store", entry->name);
     }
   }
   for (cache::Informer* informer : informers) informer->Stop();

@@ -139,18 +139,24 @@ void AgentPlane::Register(runtime::Manager& manager) {
     metrics.AddGauge(name, help, {},
                      [this, read] { return static_cast<double>(read(server_->stats())); });
   };
+  const auto counter = [&](const char* name, const char* help, auto read) {
+    metrics.AddCounter(name, help, {},
+                       [this, read] { return static_cast<double>(read(server_->stats())); });
+  };
   gauge("sluice_agent_streams", "Streams of agents on this replica.",
         [](const auto& stats) { return stats.streams; });
-  gauge("sluice_agent_enrolments", "Agents enrolled by this replica since it started.",
-        [](const auto& stats) { return stats.enrolled; });
-  gauge("sluice_agent_enrolments_refused", "Enrolments this replica refused since it started.",
-        [](const auto& stats) { return stats.refused; });
-  gauge("sluice_agent_configurations_sent", "Configurations this replica sent since it started.",
-        [](const auto& stats) { return stats.configurations; });
-  gauge("sluice_agent_configurations_acknowledged", "Acks this replica got since it started.",
-        [](const auto& stats) { return stats.acks; });
-  gauge("sluice_agent_configurations_refused", "Nacks this replica got since it started.",
-        [](const auto& stats) { return stats.nacks; });
+  counter("sluice_agent_enrolments_total", "Agents enrolled by this replica since it started.",
+          [](const auto& stats) { return stats.enrolled; });
+  counter("sluice_agent_enrolments_refused_total",
+          "Enrolments this replica refused since it started.",
+          [](const auto& stats) { return stats.refused; });
+  counter("sluice_agent_configurations_sent_total",
+          "Configurations this replica sent since it started.",
+          [](const auto& stats) { return stats.configurations; });
+  counter("sluice_agent_configurations_acknowledged_total",
+          "Acks this replica got since it started.", [](const auto& stats) { return stats.acks; });
+  counter("sluice_agent_configurations_refused_total", "Nacks this replica got since it started.",
+          [](const auto& stats) { return stats.nacks; });
   gauge("sluice_agent_server_certificate_not_after_seconds",
         "When the certificate served to agents ends (Unix time).", [](const auto& stats) {
           return std::chrono::duration<double>(stats.certificate_not_after.time_since_epoch())

@@ -56,14 +56,19 @@ void AuditPlane::Register(runtime::Manager& manager) {
     metrics.AddGauge(name, help, {},
                      [this, read] { return static_cast<double>(read(log_.stats())); });
   };
+  const auto counter = [&](const char* name, const char* help, auto read) {
+    metrics.AddCounter(name, help, {},
+                       [this, read] { return static_cast<double>(read(log_.stats())); });
+  };
   gauge("sluice_audit_unavailable", "1 while this replica leads and cannot write the audit log.",
         [](const auto& stats) { return stats.leading && !stats.open ? 1 : 0; });
-  gauge("sluice_audit_entries", "Audit entries written by this replica since it started.",
-        [](const auto& stats) { return stats.entries; });
-  gauge("sluice_audit_failures", "Writes of the audit log that failed since this replica started.",
-        [](const auto& stats) { return stats.failures; });
-  gauge("sluice_audit_unshipped", "Audit lines that standard output did not take.",
-        [](const auto& stats) { return stats.unshipped; });
+  counter("sluice_audit_entries_total", "Audit entries written by this replica since it started.",
+          [](const auto& stats) { return stats.entries; });
+  counter("sluice_audit_failures_total",
+          "Writes of the audit log that failed since this replica started.",
+          [](const auto& stats) { return stats.failures; });
+  counter("sluice_audit_unshipped_total", "Audit lines that standard output did not take.",
+          [](const auto& stats) { return stats.unshipped; });
   gauge("sluice_audit_head_seq", "Number of the audit log's last line; 0 on a follower.",
         [](const auto& stats) { return stats.head.seq; });
   gauge("sluice_audit_retired_seq",
