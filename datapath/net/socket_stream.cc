@@ -3,7 +3,9 @@
 //  2. Every callback may destroy the stream: after each one, `alive` is looked at before `this`.
 //  3. Small writes leave with the loop's next batch, where its poller has one; until then whatever
 //     follows them waits.
+//     What the kernel is to encrypt later (OfferKernelTls) must all be out before: no batches then.
 //  4. Until the connection is up nothing is read or written; a failure then is OnBroken, once.
+#include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -76,7 +78,7 @@ class SocketStream final : public Stream, public FdHandler {
 
   IoResult Write(std::span<const iovec> pieces, bool more) override {
     if (connecting_) return {};
-    if (!more && loop_.poller().SendLater(fd_.get(), pieces)) {
+    if (!more && !awaits_keys_ && loop_.poller().SendLater(fd_.get(), pieces)) {
       IoResult taken{.state = IoResult::State::kOk};
       for (const iovec& piece : pieces) taken.bytes += piece.iov_len;
       return taken;
@@ -85,12 +87,7 @@ class SocketStream final : public Stream, public FdHandler {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces.data());
     message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
-    for (;;) {
-      const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-      if (sent >= 0)
-        return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
-      if (errno != EINTR) return FromErrnoResult(errno);
-    }
+    return Send(message, more ? MSG_MORE : 0);
   }
 
   IoResult SendPages(std::span<const char> pages, bool more) override {
@@ -124,6 +121,35 @@ class SocketStream final : public Stream, public FdHandler {
   const Address& peer() const override { return peer_; }
   bool sends_pages_by_reference() override { return loop_.page_pipe().usable(); }
 
+  bool OfferKernelTls() override {
+    awaits_keys_ = ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls") == 0;
+    return awaits_keys_;
+  }
+  bool EncryptInKernel(std::span<const char> info) override {
+    if (!awaits_keys_ || Sending() ||
+        ::setsockopt(fd_.get(), SOL_TLS, TLS_TX, info.data(),
+                     static_cast<socklen_t>(info.size())) != 0)
+      return false;
+    awaits_keys_ = false;
+    return true;
+  }
+  IoResult WriteRecord(unsigned char type, std::span<const char> bytes) override {
+    if (Sending()) return {};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof type)] = {};
+    iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_TLS;
+    header->cmsg_type = TLS_SET_RECORD_TYPE;
+    header->cmsg_len = CMSG_LEN(sizeof type);
+    *CMSG_DATA(header) = type;
+    return Send(message, 0);
+  }
+
   void OnReady(const ring::Event& event) override {
     if (shut_when_sent_) ShutdownWrite();
     if (handler_ == nullptr) return;
@@ -139,6 +165,14 @@ class SocketStream final : public Stream, public FdHandler {
 
  private:
   bool Sending() { return loop_.poller().Sending(fd_.get()); }
+  IoResult Send(const msghdr& message, int flags) {
+    for (;;) {
+      const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | flags);
+      if (sent >= 0)
+        return {.state = IoResult::State::kOk, .bytes = static_cast<std::size_t>(sent)};
+      if (errno != EINTR) return FromErrnoResult(errno);
+    }
+  }
 
   void Deliver(const ring::Event& event, const bool& alive) {
     if (connecting_) {
@@ -174,6 +208,7 @@ class SocketStream final : public Stream, public FdHandler {
   bool connecting_;
   bool abort_ = false;
   bool held_ = false;
+  bool awaits_keys_ = false;
   bool shut_when_sent_ = false;
   bool* alive_ = nullptr;
   bool* replay_alive_ = nullptr;

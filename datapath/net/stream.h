@@ -18,6 +18,7 @@
 
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -95,6 +96,17 @@ class Stream {
   virtual const Address& peer() const = 0;
   // False for TLS, and where a sandbox refuses what it takes.
   virtual bool sends_pages_by_reference() { return false; }
+
+  // The kernel's TLS, for tls_stream.cc alone (docs/adr/0291-tls-by-the-kernel.md). True: it may be
+  // told keys; until then each write leaves at once, so that none lies about when they come.
+  virtual bool OfferKernelTls() { return false; }
+  // What is written from here on the kernel makes records of application data of. `info` is one of
+  // linux/tls.h's tls12_crypto_info_*. False: it will not, and nothing has changed.
+  virtual bool EncryptInKernel(std::span<const char>) { return false; }
+  // One record of another type.
+  virtual IoResult WriteRecord(unsigned char, std::span<const char>) {
+    return {.state = IoResult::State::kBroken, .error = EPROTO};
+  }
 };
 
 struct SocketOptions {

@@ -10,8 +10,12 @@
 //  6. A record that the socket did not take is encrypted already and goes first. So a Write() that
 //     was blocked is repeated with the same bytes, or more behind them, as all callers do; one that
 //     begins otherwise breaks the connection instead of mixing two answers.
+//  7. Once the kernel has the keys, what is written goes straight to the raw stream; OpenSSL writes
+//     alerts and other records that are not data, by their type. It would not write new keys, so a
+//     peer that asks us for them (nobody does within 2^24 records) is refused.
 #include "datapath/net/tls_stream.h"
 
+#include <linux/tls.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -33,7 +37,9 @@ constexpr std::size_t kRecordBytes = 16 << 10;
 // What OpenSSL's BIO refers to.
 struct RawEnd {
   Stream* stream;
-  bool more = false;  // further records follow at once
+  bool more = false;     // further records follow at once
+  bool kernel = false;   // encrypts
+  int record_type = -1;  // of what is written next, if it is no data
 };
 
 int BioRead(BIO* bio, char* into, std::size_t size, std::size_t* got) {
@@ -47,15 +53,66 @@ int BioRead(BIO* bio, char* into, std::size_t size, std::size_t* got) {
 
 int BioWrite(BIO* bio, const char* from, std::size_t size, std::size_t* put) {
   BIO_clear_retry_flags(bio);
-  const auto* raw = static_cast<RawEnd*>(BIO_get_data(bio));
-  const IoResult result = raw->stream->Write(std::span<const char>(from, size), raw->more);
+  auto* raw = static_cast<RawEnd*>(BIO_get_data(bio));
+  const std::span<const char> bytes(from, size);
+  const IoResult result =
+      raw->record_type < 0
+          ? raw->stream->Write(bytes, raw->more)
+          : raw->stream->WriteRecord(static_cast<unsigned char>(raw->record_type), bytes);
   *put = result.bytes;
+  if (result.ok() && result.bytes == size) raw->record_type = -1;
   if (result.ok()) return 1;
   if (result.blocked()) BIO_set_retry_write(bio);
   return 0;
 }
 
-long BioControl(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+std::size_t KernelInfoBytes(const void* info) {
+  switch (static_cast<const tls_crypto_info*>(info)->cipher_type) {
+    case TLS_CIPHER_AES_GCM_128:
+      return sizeof(tls12_crypto_info_aes_gcm_128);
+    case TLS_CIPHER_AES_GCM_256:
+      return sizeof(tls12_crypto_info_aes_gcm_256);
+    case TLS_CIPHER_CHACHA20_POLY1305:
+      return sizeof(tls12_crypto_info_chacha20_poly1305);
+    default:
+      return 0;
+  }
+}
+
+// What OpenSSL 3 asks of a BIO that may have the kernel encrypt; bio.h has the first and the last
+// two as comments only.
+enum Command : int {
+  kFlush = BIO_CTRL_FLUSH,
+  kTakeKeys = 72,  // argument: whether to send; pointer: a tls12_crypto_info_*
+  kKernelSends = BIO_CTRL_GET_KTLS_SEND,
+  kSetRecordType = 74,
+  kClearRecordType = 75,
+};
+
+long BioControl(BIO* bio, int command, long argument, void* pointer) {
+  auto* raw = static_cast<RawEnd*>(BIO_get_data(bio));
+  switch (command) {
+    case kFlush:
+      return 1;  // no bytes lie here
+    case kTakeKeys: {
+      if (argument == 0) return 0;  // what comes is read ahead as it is
+      const std::size_t size = KernelInfoBytes(pointer);
+      raw->kernel =
+          size > 0 && raw->stream->EncryptInKernel({static_cast<const char*>(pointer), size});
+      return raw->kernel ? 1 : 0;
+    }
+    case kKernelSends:
+      return raw->kernel ? 1 : 0;
+    case kSetRecordType:
+      raw->record_type = static_cast<int>(argument);
+      return 1;
+    case kClearRecordType:
+      raw->record_type = -1;
+      return 1;
+    default:
+      return 0;
+  }
+}
 
 const BIO_METHOD* StreamBio() {
   static BIO_METHOD* const method = [] {
@@ -84,6 +141,7 @@ class TlsStream final : public Stream, public StreamHandler {
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl_, bio, bio);
     if (role_ == TlsRole::kServer) {
+      if (raw_->OfferKernelTls()) SSL_set_options(ssl_, SSL_OP_ENABLE_KTLS);
       SSL_set_accept_state(ssl_);
     } else {
       SSL_set_connect_state(ssl_);
@@ -120,6 +178,7 @@ class TlsStream final : public Stream, public StreamHandler {
   // Several small pieces go out as one record.
   IoResult Write(std::span<const iovec> pieces, bool more) override {
     if (!up_) return {};
+    if (raw_end_.kernel) return WriteThrough(pieces, more);
     if (pieces.size() == 1) {
       return Encrypt({static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len}, more);
     }
@@ -136,6 +195,7 @@ class TlsStream final : public Stream, public StreamHandler {
   }
   // The last record always goes at once: what follows may still have to come from an origin.
   IoResult SendPages(std::span<const char> pages, bool) override {
+    if (up_ && raw_end_.kernel) return Stream::Write(pages, false);
     return up_ ? Encrypt(pages, false) : IoResult{};
   }
   void HoldSegments(bool hold) override { raw_->HoldSegments(hold); }
@@ -151,6 +211,7 @@ class TlsStream final : public Stream, public StreamHandler {
   void ClearDeadline() override { raw_->ClearDeadline(); }
   EventLoop& loop() override { return raw_->loop(); }
   const Address& peer() const override { return raw_->peer(); }
+  bool encrypted_by_kernel() const { return raw_end_.kernel; }
 
   void OnConnected() override { Shake(); }
   void OnReadable() override { Edge(); }
@@ -163,6 +224,12 @@ class TlsStream final : public Stream, public StreamHandler {
   }
 
  private:
+  IoResult WriteThrough(std::span<const iovec> pieces, bool more) {  // rule 7
+    if (SSL_get_key_update_type(ssl_) != SSL_KEY_UPDATE_NONE)
+      return {.state = IoResult::State::kBroken, .error = EPROTO};
+    return raw_->Write(pieces, more);
+  }
+
   IoResult Encrypt(std::span<const char> bytes, bool more) {
     const std::size_t seen = std::min(blocked_size_, bytes.size());
     if (seen > 0 && std::memcmp(bytes.data(), blocked_.data(), seen) != 0)  // rule 6
@@ -268,6 +335,10 @@ class TlsStream final : public Stream, public StreamHandler {
 };
 
 }  // namespace
+
+bool IsEncryptedByKernel(Stream& stream) {
+  return static_cast<TlsStream&>(stream).encrypted_by_kernel();
+}
 
 std::string TlsError() {
   char text[256];

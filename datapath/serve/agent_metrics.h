@@ -92,6 +92,7 @@ class AgentMetrics {
   Counter& aborted_bodies;
   Counter& throttled_tls;  // TLS connections: too many, or too many that shake hands
   Counter& tls_handshakes_done;
+  Counter& tls_by_kernel;            // of these, answers encrypted by the kernel
   Counter& tls_handshakes_failed;    // refused by either side, or broken off
   Counter& tls_handshakes_too_slow;  // given up at their deadline
   Counter& tls_reload_failures;

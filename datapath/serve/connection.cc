@@ -5,6 +5,7 @@
 
 #include "controller/base/check.h"
 #include "datapath/http1/writer.h"
+#include "datapath/net/tls_stream.h"
 #include "datapath/serve/job.h"
 
 namespace sluice::serve {
@@ -60,6 +61,7 @@ void Connection::Close() {
 void Connection::OnConnected() {
   tls_.HandshakeIsOver();
   worker_.metrics().tls_handshakes_done.Add();
+  if (net::IsEncryptedByKernel(*stream_)) worker_.metrics().tls_by_kernel.Add();
   stream_->SetDeadline(kIdleDeadline);
 }
 
