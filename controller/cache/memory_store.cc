@@ -26,13 +26,16 @@ ObjectPtr MemoryStore::Get(const meta::Key& key) const {
   return found == entries_.end() ? nullptr : found->object;
 }
 
-std::vector<ObjectPtr> MemoryStore::List() const {
+std::vector<ObjectPtr> MemoryStore::Unsorted() const {
   std::vector<ObjectPtr> out;
-  {
-    std::shared_lock lock(mutex_);
-    out.reserve(entries_.size());
-    for (const Entry& entry : entries_) out.push_back(entry.object);
-  }
+  std::shared_lock lock(mutex_);
+  out.reserve(entries_.size());
+  for (const Entry& entry : entries_) out.push_back(entry.object);
+  return out;
+}
+
+std::vector<ObjectPtr> MemoryStore::List() const {
+  std::vector<ObjectPtr> out = Unsorted();
   std::sort(out.begin(), out.end(), KeyLess());
   return out;
 }

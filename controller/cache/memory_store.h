@@ -39,6 +39,7 @@ class MemoryStore final : public Store {
   bool synced() const override;
   meta::ObjectPtr Get(const meta::Key& key) const override;
   std::vector<meta::ObjectPtr> List() const override;
+  std::vector<meta::ObjectPtr> Unsorted() const override;
   std::vector<meta::Key> Keys() const override;
   std::vector<meta::ObjectPtr> ByIndex(std::string_view index,
                                        std::string_view value) const override;

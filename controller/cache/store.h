@@ -25,7 +25,9 @@ class Store {
   virtual bool synced() const = 0;
   virtual meta::ObjectPtr Get(const meta::Key& key) const = 0;  // nullptr when not there
   virtual std::vector<meta::ObjectPtr> List() const = 0;        // sorted by key
-  virtual std::vector<meta::Key> Keys() const = 0;              // in no order
+  // In no order: sorting thousands costs more than most do with them.
+  virtual std::vector<meta::ObjectPtr> Unsorted() const = 0;
+  virtual std::vector<meta::Key> Keys() const = 0;  // in no order
   virtual std::vector<meta::ObjectPtr> ByIndex(std::string_view index,
                                                std::string_view value) const = 0;
   virtual std::size_t size() const = 0;

@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 const meta::Resource kThings{"g", "v1", "Thing", "things", true};
 
@@ -89,6 +90,7 @@ TEST_F(StoreTest, AReadingTellsWhatIsGoneAndKeepsWhatIsUnchanged) {
   EXPECT_EQ(gone[0].before->name(), "b");
   EXPECT_EQ(store_.Get({"n", "a"}), kept) << "the same object, not an equal one";
   EXPECT_THAT(Names(store_.List()), ElementsAre("a", "c"));
+  EXPECT_THAT(Names(store_.Unsorted()), UnorderedElementsAre("a", "c"));
 }
 
 TEST_F(StoreTest, AnObjectMadeAnewUnderTheSameVersionlessKeyIsAChange) {

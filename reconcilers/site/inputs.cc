@@ -2,22 +2,36 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/v1alpha1/release.pb.h"
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/site_class.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "api/v1alpha1/tenant.pb.h"
 #include "controller/base/time_format.h"
+#include "controller/meta/json_scanner.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/site/hardware.h"
 
 namespace sluice::site {
 
-bool Selects(const v1alpha1::Site& site, const meta::Object& node) {
-  for (const auto& [key, value] : site.spec().node_selector()) {
-    if (node.Label(key) != value) return false;
-  }
-  return !site.spec().node_selector().empty();
+bool Selects(const meta::Object& site, const meta::Object& node) {
+  meta::JsonScanner selector(meta::FindMember(site.spec_json(), "nodeSelector"));
+  if (selector.Peek() != '{') return false;
+  bool any = false, all = true;
+  const bool read = selector.Members([&](const meta::JsonString& key) {
+    any = true;
+    meta::JsonString value;
+    if (selector.Peek() != '"') {
+      all = false;
+      return selector.SkipValue();
+    }
+    if (!selector.ReadString(&value)) return false;
+    all = all && node.Label(key.Decode()) == value.Decode();
+    return true;
+  });
+  return read && any && all;
 }
 
 bool IsPast(const std::optional<base::WallTime>& end, base::WallTime now) {
@@ -96,21 +110,13 @@ base::StatusOr<OriginSecrets> ReadOrigin(const v1alpha1::S3Origin& origin,
 }  // namespace
 
 base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& stores,
-                                  common::SecretReader& secrets, const Place& place) {
+                                  common::SecretReader& secrets) {
   Inputs in;
   in.object = object;
   in.name = std::string(object->name());
   SLUICE_ASSIGN_OR_RETURN(in.site, common::Decode<v1alpha1::Site>(*object));
   ReadClass(stores, in);
   in.elsewhere = in.site->spec().has_cluster();
-  in.cluster_status = place.state;
-  const cache::Store* const nodes = in.elsewhere ? place.nodes : &stores.nodes;
-  in.nodes_known = nodes != nullptr;
-  for (const meta::ObjectPtr& node : nodes ? nodes->List() : std::vector<meta::ObjectPtr>()) {
-    if (!Selects(*in.site, *node)) continue;
-    in.nodes.push_back({std::string(node->name()),
-                        in.site_class ? Mismatch(in.site_class->spec().hardware(), *node) : ""});
-  }
   for (const v1alpha1::Origin& origin : in.site->spec().origins()) {
     in.origin_secrets.emplace(origin.name(), ReadOrigin(origin.s3(), secrets));
   }
@@ -125,6 +131,20 @@ base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& object, const Stores& s
         common::KeysOfTenant(binding.tenant, *in.tenants.at(binding.tenant), secrets));
   }
   return in;
+}
+
+void ReadPlace(const Place& place, Inputs& in) {
+  in.cluster_status = place.state;
+  in.nodes_known = place.nodes != nullptr;
+  if (!in.nodes_known) return;
+  for (const meta::ObjectPtr& node : place.nodes->Unsorted()) {
+    if (!Selects(*in.object, *node)) continue;
+    ++in.selected;
+    if (in.site_class == nullptr) continue;
+    std::string lacks = Mismatch(in.site_class->spec().hardware(), *node);
+    if (!lacks.empty()) in.mismatched.push_back({std::string(node->name()), std::move(lacks)});
+  }
+  std::ranges::sort(in.mismatched, {}, &Inputs::Mismatched::node);
 }
 
 }  // namespace sluice::site

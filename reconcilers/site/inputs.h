@@ -52,19 +52,20 @@ struct Inputs {
   std::shared_ptr<const v1alpha1::SiteClass> site_class;
   std::shared_ptr<const v1alpha1::StagePlan> plan;
 
+  // From here to ReleaseLife: read by the leader's controller alone. Agents' configuration depends
+  // on none of it.
   // Whether its nodes are in another cluster, what is wrong with that one, and whether its nodes
   // are known at all.
   bool elsewhere = false;
   base::Status cluster_status;
   bool nodes_known = true;
-  // The site's nodes, by name.
-  struct Node {
-    std::string name;
-    std::string mismatch;  // empty: it matches its class
+  int selected = 0;  // nodes of the site
+  struct Mismatched {
+    std::string node;
+    std::string lacks;  // of what its class says
   };
-  std::vector<Node> nodes;
+  std::vector<Mismatched> mismatched;  // of those, by name
 
-  // Read by the leader's controller alone; agents' configuration depends on neither.
   Partition partition;
   ReleaseLife release;
 
@@ -84,13 +85,16 @@ struct Stores {
   cache::Store& nodes;
 };
 
-// Whether the site's nodeSelector selects the node. Pure.
-bool Selects(const v1alpha1::Site& site, const meta::Object& node);
+// Whether the Site's nodeSelector selects the node. Pure; reads both where they stand, since it is
+// asked for each node at each look, and for each agent.
+bool Selects(const meta::Object& site, const meta::Object& node);
 
+// What agents' configuration depends on.
 // Errors: Internal when the cached Site is not what its schema says (terminal).
-// Nodes are those of `place` when the Site is elsewhere, where a nodeSelector may fit nodes of ours
-// by chance.
 base::StatusOr<Inputs> ReadInputs(const meta::ObjectPtr& site, const Stores& stores,
-                                  common::SecretReader& secrets, const Place& place = {});
+                                  common::SecretReader& secrets);
+// Where the Site is and its nodes there; a nodeSelector may fit nodes of ours by chance. After
+// ReadInputs.
+void ReadPlace(const Place& place, Inputs& in);
 
 }  // namespace sluice::site

@@ -33,13 +33,12 @@ void SiteMetrics::Set(const Inputs& in, const Observed& observed, base::WallTime
   const auto set = [&](const Family& family, double value) {
     registry_.GetGauge(family.name, family.help, {{"site", in.name}}).Set(value);
   };
-  const auto bad = std::count_if(in.nodes.begin(), in.nodes.end(),
-                                 [](const Inputs::Node& n) { return !n.mismatch.empty(); });
-  const auto all = static_cast<double>(in.nodes.size());
+  const auto bad = static_cast<double>(in.mismatched.size());
+  const auto all = static_cast<double>(in.selected);
   set(kSelected, all);
   // Without a class nothing can be said to match.
-  set(kMismatched, in.site_class == nullptr ? all : static_cast<double>(bad));
-  set(kMatched, in.site_class == nullptr ? 0 : all - static_cast<double>(bad));
+  set(kMismatched, in.site_class == nullptr ? all : bad);
+  set(kMatched, in.site_class == nullptr ? 0 : all - bad);
   set(kWanted, observed.agents.wanted);
   set(kReady, observed.agents.ready);
   set(kConfigured, observed.fleet.in_step);

@@ -70,21 +70,30 @@ TEST(Hardware, ANodeThatTellsNothingLacksEverything) {
 }
 
 TEST(Selects, ANodeByEveryLabelOfTheSelectorAndNoneByAnEmptyOne) {
-  v1alpha1::Site site;
+  json selector = json::object();
   const auto node = meta::Object::FromJson(
       {{"metadata", {{"name", "n1"}, {"labels", {{"a", "1"}, {"b", "2"}, {"c", 3}}}}}});
   ASSERT_THAT(node, IsOk());
-  EXPECT_FALSE(Selects(site, **node));
-  auto& selector = *site.mutable_spec()->mutable_node_selector();
+  const auto selects = [&] {
+    return Selects(**meta::Object::FromJson({{"metadata", {{"name", "phoenix"}}},
+                                             {"spec", {{"nodeSelector", selector}}}}),
+                   **node);
+  };
+  EXPECT_FALSE(selects());
   selector["a"] = "1";
-  EXPECT_TRUE(Selects(site, **node));
+  EXPECT_TRUE(selects());
   selector["b"] = "2";
-  EXPECT_TRUE(Selects(site, **node));
+  EXPECT_TRUE(selects());
   selector["c"] = "3";
-  EXPECT_FALSE(Selects(site, **node)) << "a label is a string";
+  EXPECT_FALSE(selects()) << "a label is a string";
+  selector["c"] = 3;
+  EXPECT_FALSE(selects()) << "and so is what selects it";
   selector.erase("c");
   selector["b"] = "";
-  EXPECT_FALSE(Selects(site, **node));
+  EXPECT_FALSE(selects());
+  selector = "a";
+  EXPECT_FALSE(selects());
+  EXPECT_FALSE(Selects(**meta::Object::FromJson({{"metadata", {{"name", "phoenix"}}}}), **node));
 }
 
 TEST(NodeMatters, ByItsLabelsAndItsCapacityAlone) {

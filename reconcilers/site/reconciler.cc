@@ -67,8 +67,9 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
       return Result::Retry(std::move(status));
     }
   }
-  auto in = ReadInputs(site, stores_, secrets_, place);
+  auto in = ReadInputs(site, stores_, secrets_);
   if (!in.ok()) return Result::Terminal(in.status());
+  ReadPlace(place, *in);
   ReadRelease(*in);
 
   Observed observed;

@@ -65,10 +65,6 @@ void WatchWorld(runtime::ControllerBuilder& controller, const Stores& stores,
                  }
                  return keys;
                })
-      .Watches(common::kNodes,
-               [sites](const cache::Event& event) {
-                 return NodeMatters(event) ? AllSites(*sites) : std::vector<Key>();
-               })
       .Watches(common::kSecrets, own_secrets,
                [sites](const cache::Event&) { return AllSites(*sites); });
 }
@@ -148,6 +144,10 @@ void Register(runtime::Manager& manager, const Deps& deps) {
       .Owns(common::kDaemonSets, managed)
       .Owns(common::kServices, managed)
       .Owns(common::kObjectives)
+      .Watches(common::kNodes,
+               [all = &stores.sites](const cache::Event& event) {
+                 return NodeMatters(event) ? AllSites(*all) : std::vector<Key>();
+               })
       .Watches(common::kReleases,
                [all = &stores.sites](const cache::Event& event) {
                  return SitesWith(*all, "/spec/release/releaseRef/name", Either(event).name());

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "api/v1alpha1/site.pb.h"
-#include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/inputs.h"
 #include "reconcilers/site/objects.h"
@@ -38,8 +36,7 @@ base::Status Roster::Has(const std::string& site, const std::string& node) const
   }
   const meta::ObjectPtr machine = place.nodes->Get({"", node});
   if (machine == nullptr) return base::NotFound(fmt::format("there is no node \"{}\"", node));
-  SLUICE_ASSIGN_OR_RETURN(const auto decoded, common::Decode<v1alpha1::Site>(*object));
-  if (!Selects(*decoded, *machine)) {
+  if (!Selects(*object, *machine)) {
     return base::PermissionDenied(
         fmt::format("Site \"{}\" does not select node \"{}\"", site, node));
   }

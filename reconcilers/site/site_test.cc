@@ -63,7 +63,7 @@ class SiteTest : public ::testing::Test {
     mount.set_bucket("training");
     in_.site = site;
     in_.site_class = std::make_shared<v1alpha1::SiteClass>(Class());
-    in_.nodes = {{"n1", ""}, {"n2", ""}};
+    in_.selected = 2;
     in_.origin_secrets.emplace("lake", OriginSecrets{{"ORIGINKEY", "originsecret", ""}, ""});
     AddTenant("falcon", "FALCON");
     observed_.agents = {true, 2, 2, 2};
@@ -216,7 +216,7 @@ TEST_F(SiteTest, ASiteElsewhereSaysWhetherItsClusterCanBeWorkedIn) {
   EXPECT_EQ(status["blockedBy"][0]["gate"], "ClusterServed");
 
   // Never seen: nothing is said of nodes that nobody knows.
-  in_.nodes.clear();
+  in_.selected = 0;
   in_.nodes_known = false;
   status = Status();
   EXPECT_EQ(ConditionOf(status, "NodesMatched"), nullptr);
@@ -265,7 +265,7 @@ TEST_F(SiteTest, ASiteWithEverythingInPlaceIsReady) {
 }
 
 TEST_F(SiteTest, AMismatchIsNamedInTheStatusAndBlocks) {
-  in_.nodes[1].mismatch = "gpus: 4 of nvidia.com/gpu, the class says 8";
+  in_.mismatched = {{"n2", "gpus: 4 of nvidia.com/gpu, the class says 8"}};
   const json status = Status();
   EXPECT_EQ(ConditionOf(status, "Ready")["reason"], "HardwareMismatch");
   EXPECT_EQ(status["nodes"]["mismatches"][0]["node"], "n2");

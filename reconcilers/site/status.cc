@@ -62,21 +62,18 @@ Part ClusterPart(const Inputs& in) {
 }
 
 Part NodesPart(const Inputs& in) {
-  if (in.nodes.empty()) {
+  if (in.selected == 0) {
     return {"NodesMatched", types::kFalse, "NoNodes",
             "no node carries the labels of spec.nodeSelector", "whoever labels the nodes"};
   }
-  const auto bad = std::count_if(in.nodes.begin(), in.nodes.end(),
-                                 [](const Inputs::Node& n) { return !n.mismatch.empty(); });
-  if (bad == 0) {
+  if (in.mismatched.empty()) {
     return {"NodesMatched", types::kTrue, "Matched",
-            fmt::format("{} nodes are what the class says", in.nodes.size()), ""};
+            fmt::format("{} nodes are what the class says", in.selected), ""};
   }
-  const auto first = std::find_if(in.nodes.begin(), in.nodes.end(),
-                                  [](const Inputs::Node& n) { return !n.mismatch.empty(); });
+  const Inputs::Mismatched& first = in.mismatched.front();
   return {"NodesMatched", types::kFalse, "HardwareMismatch",
-          fmt::format("{} of {} nodes are not what the class says; {}: {}", bad, in.nodes.size(),
-                      first->name, first->mismatch),
+          fmt::format("{} of {} nodes are not what the class says; {}: {}", in.mismatched.size(),
+                      in.selected, first.node, first.lacks),
           "whoever equips or labels the nodes"};
 }
 
@@ -203,17 +200,15 @@ Part TlsPart(const Inputs& in, const Observed& observed) {
 }
 
 void FillNodes(const Inputs& in, v1alpha1::NodeCounts& nodes) {
-  int bad = 0;
-  for (const Inputs::Node& node : in.nodes) {
-    if (node.mismatch.empty()) continue;
-    ++bad;
-    if (nodes.mismatches_size() == kMaxMismatches) continue;
+  for (const Inputs::Mismatched& each : in.mismatched) {
+    if (nodes.mismatches_size() == kMaxMismatches) break;
     v1alpha1::NodeMismatch& mismatch = *nodes.add_mismatches();
-    mismatch.set_node(node.name);
-    mismatch.set_message(std::string(types::Cut(node.mismatch, 512)));
+    mismatch.set_node(each.node);
+    mismatch.set_message(std::string(types::Cut(each.lacks, 512)));
   }
-  nodes.set_selected(static_cast<int>(in.nodes.size()));
-  nodes.set_matched(static_cast<int>(in.nodes.size()) - bad);
+  const int bad = static_cast<int>(in.mismatched.size());
+  nodes.set_selected(in.selected);
+  nodes.set_matched(in.selected - bad);
   nodes.set_mismatched(bad);
 }
 

@@ -35,7 +35,7 @@ class TlsTest : public ::testing::Test {
     site_class->mutable_spec()->mutable_agent()->set_s3_port(9000);
     site_class->mutable_spec()->mutable_agent()->set_metrics_port(9464);
     in_.site_class = site_class;
-    in_.nodes = {{"n1", ""}, {"n2", ""}};
+    in_.selected = 2;
     Ask(9443);
     observed_.agents = {true, 2, 2, 2};
     observed_.fleet.in_step = 2;
