@@ -78,8 +78,8 @@ ControllerBuilder& ControllerEntry::NeedsNoLeader() {
   return *this;
 }
 
-void ControllerEntry::Enqueue(const meta::Key& key) {
-  if (active_) controller_.queue().Add(key);
+void ControllerEntry::Enqueue(const meta::Key& key, base::Duration wait) {
+  if (active_) controller_.queue().AddAfter(key, wait);
 }
 
 void ControllerEntry::LookAtAll() {

@@ -49,11 +49,12 @@ class ControllerEntry final : public ControllerBuilder {
   void Activate();
   void RequestStop() { controller_.RequestStop(); }
   void Stop() { controller_.Stop(); }
-  // A key from outside the watches; dropped while not active.
-  void Enqueue(const meta::Key& key);
+  // A key from outside the watches, to be looked at after `wait`; dropped while not active.
+  void Enqueue(const meta::Key& key, base::Duration wait = {});
   // Every key of its store, at low priority; nothing while not active.
   void LookAtAll();
 
+  bool active() const { return active_; }
   bool needs_leader() const { return needs_leader_; }
   const std::string& name() const { return controller_.name(); }
   reconcile::Controller& controller() { return controller_; }

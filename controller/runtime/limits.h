@@ -10,6 +10,7 @@ namespace sluice::runtime {
 
 inline constexpr std::size_t kMaxControllers = 64;
 inline constexpr std::size_t kMaxReadyChecks = 64;
+inline constexpr std::size_t kMaxGathered = 4096;      // keys of a trigger that gathers
 inline constexpr std::size_t kMaxKeptSeries = 128;     // of requests, found without the registry
 inline constexpr std::size_t kMaxDebugEntries = 1000;  // of each queue
 // Keys of a whole store that enter its queue at a time: as many as the queue keeps entries for.

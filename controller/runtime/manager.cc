@@ -14,6 +14,7 @@
 #include "controller/runtime/controller_entry.h"
 #include "controller/runtime/debug_page.h"
 #include "controller/runtime/fenced_client.h"
+#include "controller/runtime/gather.h"
 #include "controller/runtime/limits.h"
 #include "controller/runtime/pages.h"
 #include "controller/runtime/request_metrics.h"
@@ -105,6 +106,14 @@ class ManagerImpl final : public Manager {
     ControllerEntry* entry = Find(controller);
     SLUICE_CHECK(entry != nullptr);
     return [entry](const meta::Key& key) { entry->Enqueue(key); };
+  }
+
+  Trigger GatheringTriggerOf(const std::string& controller, base::Duration interval) override {
+    ControllerEntry* entry = Find(controller);
+    SLUICE_CHECK(entry != nullptr);
+    return [entry, gather = std::make_shared<Gather>(interval, clock_)](const meta::Key& key) {
+      if (entry->active()) entry->Enqueue(key, gather->WaitFor(key));
+    };
   }
 
   void LookAtAll(const std::string& controller) override {

@@ -122,6 +122,8 @@ class Manager {
                                            const StoreOptions& options,
                                            std::shared_ptr<reconcile::Reconciler> reconciler) = 0;
   virtual Trigger TriggerOf(const std::string& controller) = 0;
+  // One for what many say of a key, at most a look each `interval`: gather.h.
+  virtual Trigger GatheringTriggerOf(const std::string& controller, base::Duration interval) = 0;
   // Has a controller look once more at every object of its store, behind what changes meanwhile.
   // From any thread; nothing happens before it is active. For whatever no watch tells.
   virtual void LookAtAll(const std::string& controller) = 0;

@@ -116,5 +116,24 @@ TEST_F(ManagerTest, ATriggerPutsAKeyIntoTheQueue) {
   }));
 }
 
+TEST_F(ManagerTest, ATriggerThatGathersPutsAKeyIntoTheQueueOnceAnInterval) {
+  Make();
+  manager->NewController("widget", kWidgets, reconciler);
+  const Trigger gathering = manager->GatheringTriggerOf("widget", std::chrono::hours(1));
+  const Trigger trigger = manager->TriggerOf("widget");
+  gathering({"ns", "x"});  // dropped, and no look to count from
+  Run();
+  ASSERT_TRUE(WaitUntil([&] {
+    gathering({"ns", "x"});
+    return reconciler->Calls("x") > 0;
+  }));
+  for (int i = 0; i < 100; ++i) gathering({"ns", "x"});
+  trigger({"ns", "y"});
+  ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("y") == 1; }));
+  EXPECT_EQ(reconciler->Calls("x"), 1) << "it would have come before y";
+  trigger({"ns", "x"});
+  EXPECT_TRUE(WaitUntil([&] { return reconciler->Calls("x") == 2; })) << "others do not wait";
+}
+
 }  // namespace
 }  // namespace sluice::runtime

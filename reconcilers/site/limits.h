@@ -20,6 +20,11 @@ inline constexpr std::chrono::minutes kForegroundPatience{10};
 // How often a namespace that is not ours, and so is not watched, is looked at.
 inline constexpr std::chrono::seconds kTakenLook{15};
 
+// How often a Site is looked at for what its agents say, at most: a look goes over all of its nodes
+// and agents, and thousands of agents speak within a minute when they are new or come back. What is
+// said after a quiet while is looked at at once.
+inline constexpr std::chrono::milliseconds kAgentsGather{500};
+
 // How often a Site whose cluster another Site of it is busy with is looked at.
 inline constexpr std::chrono::milliseconds kBusyLook{500};
 // How often a cluster that a deletion waits for is looked at; its coming back is told besides.

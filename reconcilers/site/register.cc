@@ -91,6 +91,15 @@ class Half final : public reconcile::Reconciler {
   SiteClusters* const clusters_;
 };
 
+// For Sites of this cluster, and those of others, when there are any.
+runtime::Trigger WhereverItIs(const cache::Store& sites, runtime::Trigger here,
+                              runtime::Trigger elsewhere) {
+  return [&sites, here = std::move(here), elsewhere = std::move(elsewhere)](const Key& key) {
+    const meta::ObjectPtr object = elsewhere ? sites.Get(key) : nullptr;
+    (object != nullptr && IsElsewhere(*object) ? elsewhere : here)(key);
+  };
+}
+
 }  // namespace
 
 void Register(runtime::Manager& manager, const Deps& deps) {
@@ -157,8 +166,9 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                  return SitesWith(*all, "/spec/release/rolloutRef/name", Either(event).name());
                })
       .Workers(2);
-  const auto here = manager.TriggerOf("site");
-  runtime::Trigger elsewhere;
+  runtime::Trigger here = manager.TriggerOf("site"), elsewhere;
+  runtime::Trigger agents_here = manager.GatheringTriggerOf("site", kAgentsGather);
+  runtime::Trigger agents_elsewhere;
   if (deps.clusters != nullptr) {
     auto& other = manager.NewController(
         "site-elsewhere", common::kSites,
@@ -166,13 +176,14 @@ void Register(runtime::Manager& manager, const Deps& deps) {
     WatchWorld(other, stores, own_secrets);
     other.Owns(common::kObjectives).Workers(kElsewhereWorkers).GrowsTo(kMostElsewhereWorkers);
     elsewhere = manager.TriggerOf("site-elsewhere");
+    agents_elsewhere = manager.GatheringTriggerOf("site-elsewhere", kAgentsGather);
     deps.clusters->OnChange(elsewhere);
   }
-  *trigger = [here, elsewhere, &sites = stores.sites](const Key& key) {
-    const meta::ObjectPtr object = elsewhere ? sites.Get(key) : nullptr;
-    (object != nullptr && IsElsewhere(*object) ? elsewhere : here)(key);
-  };
-  deps.fleet.OnChange([trigger](const std::string& name) { (*trigger)({"", name}); });
+  *trigger = WhereverItIs(stores.sites, std::move(here), std::move(elsewhere));
+  deps.fleet.OnChange([told = WhereverItIs(stores.sites, std::move(agents_here),
+                                           std::move(agents_elsewhere))](const std::string& name) {
+    told({"", name});
+  });
 }
 
 }  // namespace sluice::site
