@@ -80,6 +80,7 @@ std::shared_ptr<rpc::Handler> AgentStream::Accept(StreamContext& context,
     return stream;
   }
   context.table.Await(stream);
+  context.rounds.Add(stream);
   return stream;
 }
 
@@ -223,14 +224,12 @@ void AgentStream::TakeHealth(const agent::v1::Health& health) {
     const auto state = FromProto(health.state());
     const auto certificates = FromProto(health.certificates());
     std::string problem = health.certificate_problem().substr(0, kMaxProblemBytes);
-    if (node.health == state && node.problems == problems && node.certificates == certificates &&
-        node.certificate_problem == problem)
-      return false;
+    const bool told = node.certificates != certificates || node.certificate_problem != problem;
     node.health = state;
     node.problems = std::move(problems);
     node.certificates = certificates;
     node.certificate_problem = std::move(problem);
-    return true;
+    return told;
   });
 }
 
@@ -286,28 +285,35 @@ void AgentStream::OnSent() {
   PumpLocked();
 }
 
-void AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
-  base::MonoTime heard;
-  std::chrono::seconds patience = kHelloDeadline;
+std::optional<base::MonoTime> AgentStream::Sweep(base::WallTime wall, base::MonoTime mono) {
+  const auto ended = [this](base::Status why) {
+    Close(std::move(why));
+    return std::nullopt;
+  };
+  base::MonoTime silent_at, roster_at = base::MonoTime::max();
   bool ask = false;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    heard = last_heard_;
+    if (closed_) return std::nullopt;
+    silent_at = last_heard_ + kHelloDeadline;
     if (greeted_) {
-      patience = kMissedHealthBeforeClose * context_.options.health_interval;
-      ask = mono - roster_at_ >= context_.options.roster_interval;
+      silent_at = last_heard_ + kMissedHealthBeforeClose * context_.options.health_interval;
+      ask = mono >= roster_at_ + context_.options.roster_interval;
       if (ask) roster_at_ = mono;
+      roster_at = roster_at_ + context_.options.roster_interval;
     }
   }
-  if (certificate_not_after_ <= wall) {
-    Close(base::Unauthenticated("the certificate has ended; renew it"));
-  } else if (mono - heard > patience) {
-    Close(base::DeadlineExceeded("nothing was heard from the agent"));
-  } else if (ask) {
-    const base::Status status = StillThere(context_.roster, identity_);
-    if (!status.ok()) Close(status);
+  if (wall >= certificate_not_after_) {
+    return ended(base::Unauthenticated("the certificate has ended; renew it"));
   }
+  if (mono >= silent_at) return ended(base::DeadlineExceeded("nothing was heard from the agent"));
+  if (ask) {
+    base::Status status = StillThere(context_.roster, identity_);
+    if (!status.ok()) return ended(std::move(status));
+  }
+  const auto certificate_left =
+      std::min<base::Duration>(certificate_not_after_ - wall, kLongestRound);
+  return std::min({silent_at, roster_at, mono + certificate_left});
 }
 
 }  // namespace sluice::agents

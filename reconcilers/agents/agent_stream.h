@@ -20,6 +20,7 @@
 #include "api/agent/v1/agent.pb.h"
 #include "controller/rpc/server.h"
 #include "reconcilers/agents/fleet.h"
+#include "reconcilers/agents/rounds.h"
 #include "reconcilers/agents/server.h"
 #include "reconcilers/agents/stream_table.h"
 
@@ -33,6 +34,7 @@ struct StreamContext {
   const Roster roster;
   base::Clock& clock;
   StreamTable table;
+  Rounds rounds;
   std::atomic<long> configurations{0}, acks{0}, nacks{0};
   std::atomic<int> live{0};  // streams between Accept and OnEnd
 };
@@ -47,8 +49,9 @@ class AgentStream final : public rpc::Handler, public std::enable_shared_from_th
   void Drain(std::chrono::seconds grace);
   void Close(base::Status status);
   // Closes a stream whose certificate ended, that never said Hello, that fell silent, or whose
-  // agent the roster has no more.
-  void Sweep(base::WallTime wall, base::MonoTime mono);
+  // agent the roster has no more. Answers when to look again, as long as wall time runs with mono
+  // time; nullopt: no more.
+  std::optional<base::MonoTime> Sweep(base::WallTime wall, base::MonoTime mono);
 
   void OnMessage(std::string_view message) override;
   void OnSent() override;

@@ -72,7 +72,6 @@ SiteSummary FleetView::Summarise(const std::string& site, const std::string& ver
         summary.example_nack = fmt::format("node {}: {}", node, state.nack_reason);
       }
     }
-    if (state.health == AgentHealth::kServing) ++summary.serving;
     if (state.certificates == CertificateState::kShown) ++summary.tls_shown;
     if (state.certificates > summary.certificates) {
       summary.certificates = state.certificates;

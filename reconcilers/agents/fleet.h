@@ -49,7 +49,6 @@ struct SiteSummary {
   int connected = 0;
   int in_step = 0;  // run the version asked about
   int nacked = 0;   // refused the version asked about
-  int serving = 0;  // health is serving
   int ahead = 0;    // saw a higher order of our lineage than our record's: it was lost or restored
   std::string example_nack;  // "node n1: reason", of one of those that refused
   int tls_shown = 0;         // show a certificate that clients can believe
@@ -72,10 +71,11 @@ class FleetView {
   // The node is no longer of the site: its entry goes unless it is connected.
   void Forget(const AgentIdentity& identity);
 
-  // Adds a listener for "something about this site's agents changed". Before the server starts.
+  // Adds a listener for "a SiteSummary of this site may be another". Before the server starts.
   void OnChange(std::function<void(const std::string& site)> changed);
 
-  // For the server. Changes one node's state and tells the listeners when `change` answers true.
+  // For the server. Changes one node's state and tells the listeners when `change` answers true:
+  // something was changed that a SiteSummary tells.
   void Update(const AgentIdentity& identity, const std::function<bool(NodeState&)>& change);
 
  private:

@@ -37,7 +37,6 @@ TEST(Fleet, SummarisesOnlyWhoIsConnected) {
   EXPECT_EQ(summary.connected, 3);
   EXPECT_EQ(summary.in_step, 1);
   EXPECT_EQ(summary.nacked, 1);
-  EXPECT_EQ(summary.serving, 2);
   EXPECT_EQ(summary.example_nack, "node n2: port taken");
   EXPECT_EQ(fleet.Summarise("tucson", "v2", {}).connected, 0);
 }

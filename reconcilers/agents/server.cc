@@ -158,9 +158,7 @@ void AgentServer::Impl::KeepHouse() {
         base::log::Error("server certificate not rotated", {{"error", rotated}});
       }
     }
-    const auto wall = clock.Wall();
-    const auto mono = clock.Mono();
-    for (const auto& stream : context.table.All()) stream->Sweep(wall, mono);
+    context.rounds.Go(clock.Wall(), clock.Mono());
     lock.lock();
   }
 }

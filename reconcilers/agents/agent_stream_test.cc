@@ -1,0 +1,205 @@
+// One stream without a connection: what of it is told, and when it is looked at.
+#include "reconcilers/agents/agent_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "reconcilers/agents/limits.h"
+#include "reconcilers/agents/testing.h"
+
+namespace sluice::agents {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+class NotedCall final : public rpc::Call {
+ public:
+  explicit NotedCall(base::WallTime certificate_not_after)
+      : peer_{{IdentityUri({"phoenix", "n1"})}, certificate_not_after} {}
+  const rpc::Peer& peer() const override { return peer_; }
+  void Send(std::shared_ptr<const std::string>) override {}
+  void Finish(base::Status status) override { end.push_back(std::move(status)); }
+
+  std::vector<base::Status> end;
+
+ private:
+  const rpc::Peer peer_;
+};
+
+class AgentStreamTest : public ::testing::Test {
+ protected:
+  AgentStreamTest() {
+    fleet_.OnChange([this](const std::string&) { ++told_; });
+  }
+  ~AgentStreamTest() override {
+    if (stream_) stream_->OnEnd();
+  }
+  void Accept(base::Duration certificate_life = hours(24)) {
+    call_ = std::make_shared<NotedCall>(clock_.Wall() + certificate_life);
+    stream_ = std::static_pointer_cast<AgentStream>(AgentStream::Accept(context_, call_));
+  }
+  void Say(const agent::v1::AgentMessage& message) {
+    stream_->OnMessage(message.SerializeAsString());
+  }
+  void SayHello() {
+    agent::v1::AgentMessage message;
+    message.mutable_hello()->set_site("phoenix");
+    message.mutable_hello()->set_node("n1");
+    Say(message);
+  }
+  void SayHealth(const std::string& problem = "", const std::string& certificate_problem = "") {
+    agent::v1::AgentMessage message;
+    auto& health = *message.mutable_health();
+    health.set_state(problem.empty() ? agent::v1::Health::SERVING : agent::v1::Health::DEGRADED);
+    if (!problem.empty()) health.add_problems(problem);
+    health.set_certificates(certificate_problem.empty() ? agent::v1::Health::CERTIFICATES_SHOWN
+                                                        : agent::v1::Health::CERTIFICATES_ENDED);
+    health.set_certificate_problem(certificate_problem);
+    Say(message);
+  }
+  // As the server's housekeeping does, once a second. How often the stream was looked at.
+  std::size_t Pass(base::Duration time) {
+    std::size_t looks = 0;
+    for (base::Duration passed{}; passed < time; passed += seconds(1)) {
+      clock_.Advance(seconds(1));
+      looks += context_.rounds.Go(clock_.Wall(), clock_.Mono());
+    }
+    return looks;
+  }
+  std::string End() const {
+    return call_->end.empty() ? "" : std::string(call_->end.front().message());
+  }
+
+  base::FakeClock clock_;
+  testing::MemoryEpochStore store_;
+  ConfigPublisher publisher_{store_, "key"};
+  FleetView fleet_;
+  const ServerOptions options_;
+  int told_ = 0, asked_ = 0;
+  base::Status on_roster_;
+  StreamContext context_{.options = options_,
+                         .publisher = publisher_,
+                         .fleet = fleet_,
+                         .roster =
+                             [this](const AgentIdentity&) {
+                               ++asked_;
+                               return on_roster_;
+                             },
+                         .clock = clock_};
+  std::shared_ptr<NotedCall> call_;
+  std::shared_ptr<AgentStream> stream_;
+};
+
+TEST_F(AgentStreamTest, ListenersHearOfWhatASummaryTellsAndNotOfHealthAlone) {
+  Accept();
+  SayHello();
+  EXPECT_EQ(told_, 1);
+  SayHealth();
+  EXPECT_EQ(told_, 2) << "it shows a certificate";
+  SayHealth("disk d1 is slow");
+  SayHealth();
+  SayHealth("disk d1 is gone");
+  EXPECT_EQ(told_, 2);
+  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->health, AgentHealth::kDegraded);
+  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->problems.size(), 1u);
+  SayHealth("", "ended yesterday");
+  EXPECT_EQ(told_, 3);
+  SayHealth("", "ended the day before");
+  EXPECT_EQ(told_, 4);
+}
+
+TEST_F(AgentStreamTest, AStreamEndsWithinASecondOfItsCertificate) {
+  Accept(minutes(30));
+  SayHello();
+  for (int i = 0; i < 29; ++i) {
+    Pass(minutes(1));
+    SayHealth();
+  }
+  Pass(seconds(59));
+  EXPECT_EQ(End(), "");
+  Pass(seconds(1));
+  EXPECT_EQ(End(), "the certificate has ended; renew it");
+}
+
+TEST_F(AgentStreamTest, ASetClockEndsWhatItSaysHasEnded) {
+  Accept(hours(24));
+  SayHello();
+  Pass(seconds(10));
+  clock_.StepWall(hours(23));
+  Pass(seconds(1));
+  EXPECT_EQ(End(), "");
+  clock_.StepWall(hours(1));
+  Pass(seconds(1));
+  EXPECT_EQ(End(), "the certificate has ended; renew it");
+}
+
+TEST_F(AgentStreamTest, AStreamThatFallsSilentEnds) {
+  Accept();
+  Pass(kHelloDeadline - seconds(1));
+  SayHello();
+  const auto patience = kMissedHealthBeforeClose * options_.health_interval;
+  Pass(patience - seconds(1));
+  SayHealth();
+  Pass(patience - seconds(1));
+  EXPECT_EQ(End(), "");
+  Pass(seconds(1));
+  EXPECT_EQ(End(), "nothing was heard from the agent");
+}
+
+TEST_F(AgentStreamTest, AStreamWithoutHelloEnds) {
+  Accept();
+  Pass(kHelloDeadline);
+  EXPECT_EQ(End(), "nothing was heard from the agent");
+}
+
+TEST_F(AgentStreamTest, TheRosterIsAskedAtHelloAndAnIntervalAfterTheLastTime) {
+  Accept();
+  SayHello();
+  EXPECT_EQ(asked_, 1);
+  const auto live = [this](base::Duration time) {
+    for (base::Duration passed{}; passed < time; passed += minutes(1)) {
+      Pass(minutes(1));
+      SayHealth();
+    }
+  };
+  live(options_.roster_interval * 3);
+  EXPECT_EQ(asked_, 4);
+  on_roster_ = base::Unavailable("not known yet");
+  live(options_.roster_interval);
+  EXPECT_EQ(asked_, 5);
+  EXPECT_EQ(End(), "") << "nobody could tell";
+  on_roster_ = base::NotFound("no such node");
+  live(options_.roster_interval);
+  EXPECT_EQ(End(), "no such node");
+}
+
+// What 15,000 streams cost at rest hangs on it.
+TEST_F(AgentStreamTest, AStreamThatOnlyRestsIsLookedAtAFewTimesAnHour) {
+  Accept();
+  SayHello();
+  std::size_t looks = 0;
+  for (int i = 0; i < 60; ++i) {
+    SayHealth();
+    looks += Pass(minutes(1));
+  }
+  EXPECT_LE(looks, 45u);
+  EXPECT_GE(looks, 12u) << "for the roster";
+}
+
+TEST_F(AgentStreamTest, AStreamThatEndedIsLetGo) {
+  Accept();
+  const std::weak_ptr<AgentStream> gone = stream_;
+  Pass(seconds(1));
+  stream_->OnEnd();
+  stream_.reset();
+  EXPECT_TRUE(gone.expired());
+  EXPECT_EQ(Pass(hours(1)), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::agents
