@@ -123,6 +123,8 @@ class TestPeer {
       if (n < 0) return false;
     }
   }
+  // How many certificates the server sent.
+  int certificates() const { return sk_X509_num(SSL_get_peer_cert_chain(tls_)); }
   std::string certificate() const { return base::openssl::ToPem(SSL_get0_peer_certificate(tls_)); }
 
   Listener heard;

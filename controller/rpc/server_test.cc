@@ -101,6 +101,14 @@ TEST_F(ServerTest, ACallKnowsItsPeerByCertificate) {
   EXPECT_TRUE(Echoes(older));
 }
 
+// Whoever connects has the authority's, and each certificate costs both ends.
+TEST_F(ServerTest, SendsItsOwnCertificateAndNotTheAuthoritys) {
+  Start();
+  TestPeer peer(server_->port());
+  ASSERT_TRUE(peer.Shake({good_}));
+  EXPECT_EQ(peer.certificates(), 1);
+}
+
 TEST_F(ServerTest, NobodyIsLetInWithoutAGoodCertificateTlsAndHttp2) {
   Start();
   EXPECT_TRUE(Refuses({})) << "no certificate";

@@ -71,7 +71,9 @@ void Configure(SSL_CTX* context) {
   // Nothing is resumed: a session would outlive the certificates and the roots it began under.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 0);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+  // What is sent is `pair`'s chain alone: OpenSSL would look for more, up to the root, each time.
+  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS |
+                                SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_max_cert_list(context, kMaxCertificateBytes);
   SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, nullptr);
