@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <filesystem>
 
 #include "reconcilers/agents/limits.h"
 #include "tests/integration/agents/rogue.h"
@@ -91,6 +96,28 @@ TEST_F(WireTest, AStreamThatIsCancelledOrHalfClosedIsGone) {
   EXPECT_FALSE(stream->Read(&message));
   EXPECT_TRUE(stream->Finish().ok());
   EXPECT_TRUE(Eventually([&] { return !Connected() && replica_->server.stats().streams == 0; }));
+}
+
+// Its kernel ends it; pings are too rare for that.
+TEST_F(WireTest, AConnectionEndsWhenNobodyTakesWhatTheAgentSays) {
+  const auto agent = world_.StartAgent(*replica_);
+  ASSERT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
+  int connections = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_in to{};
+    socklen_t size = sizeof(to);
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&to), &size) != 0 ||
+        ntohs(to.sin_port) != replica_->server.control_port()) {
+      continue;
+    }
+    ++connections;
+    unsigned milliseconds = 0;
+    size = sizeof(milliseconds);
+    EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size), 0);
+    EXPECT_EQ(milliseconds, 20'000u);
+  }
+  EXPECT_EQ(connections, 1);
 }
 
 TEST_F(WireTest, GarbageEndsItsStreamAndASecondHelloToo) {
