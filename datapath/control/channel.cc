@@ -35,7 +35,8 @@ std::shared_ptr<grpc::Channel> Dial(const std::string& target, const std::string
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   // That the way is cut, the kernel tells: what was said (health, once a minute) may go
-  // unacknowledged for kUnanswered. A ping finds out a controller that hangs.
+  // unacknowledged for kUnanswered. A ping finds out a controller that hangs; each costs it as much
+  // as a Health.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kPingInterval));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kUnanswered));
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy in the environment is not for us

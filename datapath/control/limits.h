@@ -40,7 +40,7 @@ inline constexpr std::size_t kMaxTokenBytes = 16 << 10;
 inline constexpr std::chrono::seconds kConnectDeadline{10};
 inline constexpr std::chrono::seconds kWelcomeDeadline{10};
 inline constexpr std::chrono::seconds kCallDeadline{15};  // enrolment and renewal
-inline constexpr std::chrono::seconds kPingInterval{60};
+inline constexpr std::chrono::seconds kPingInterval{180};
 inline constexpr std::chrono::seconds kUnanswered{20};  // a ping, or what was sent at all
 inline constexpr std::chrono::seconds kResolveInterval{30};
 inline constexpr int kDoubtsBeforeEnrolling = 5;

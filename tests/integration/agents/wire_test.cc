@@ -98,7 +98,7 @@ TEST_F(WireTest, AStreamThatIsCancelledOrHalfClosedIsGone) {
   EXPECT_TRUE(Eventually([&] { return !Connected() && replica_->server.stats().streams == 0; }));
 }
 
-// Its kernel ends it, before a ping would.
+// Its kernel ends it; pings are too rare for that.
 TEST_F(WireTest, AConnectionEndsWhenNobodyTakesWhatTheAgentSays) {
   const auto agent = world_.StartAgent(*replica_);
   ASSERT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
