@@ -290,7 +290,7 @@ std::optional<base::MonoTime> AgentStream::Sweep(base::WallTime wall, base::Mono
     Close(std::move(why));
     return std::nullopt;
   };
-  base::MonoTime silent_at, roster_at = base::MonoTime::max();
+  base::MonoTime silent_at, roster_at = mono + kRoundBeforeHello;
   bool ask = false;
   {
     const std::lock_guard lock(mutex_);

@@ -79,7 +79,7 @@ class AgentStreamTest : public ::testing::Test {
   testing::MemoryEpochStore store_;
   ConfigPublisher publisher_{store_, "key"};
   FleetView fleet_;
-  const ServerOptions options_;
+  ServerOptions options_;
   int told_ = 0, asked_ = 0;
   base::Status on_roster_;
   StreamContext context_{.options = options_,
@@ -176,6 +176,16 @@ TEST_F(AgentStreamTest, TheRosterIsAskedAtHelloAndAnIntervalAfterTheLastTime) {
   on_roster_ = base::NotFound("no such node");
   live(options_.roster_interval);
   EXPECT_EQ(End(), "no such node");
+}
+
+TEST_F(AgentStreamTest, ShortIntervalsCountFromHelloOn) {
+  options_.roster_interval = seconds(2);
+  Accept();
+  Pass(seconds(5));
+  SayHello();
+  EXPECT_EQ(asked_, 1);
+  Pass(seconds(2));
+  EXPECT_EQ(asked_, 2);
 }
 
 // What 15,000 streams cost at rest hangs on it.

@@ -46,6 +46,8 @@ inline constexpr std::chrono::seconds kHelloDeadline{10};
 inline constexpr std::chrono::minutes kRosterInterval{5};  // between two looks at an open stream
 inline constexpr int kMissedHealthBeforeClose = 3;
 inline constexpr std::chrono::hours kLongestRound{1};  // from one look at a stream to the next
+// From Hello on other times count, perhaps sooner than kHelloDeadline.
+inline constexpr std::chrono::seconds kRoundBeforeHello{1};
 // Wall time that moved against mono time by this much was set.
 inline constexpr std::chrono::seconds kWallTimeSet{1};
 

@@ -1,10 +1,9 @@
 // Internal to this folder: which open streams have to be looked at now. Most of thousands only
-// rest: each is looked at when it may have to end or its node has to be looked up again
-// (AgentStream:: Sweep says when that is), and all of them when wall time was set, which moves
+// rest: each is looked at when it may have to end or the roster has to be asked again
+// (AgentStream's Sweep says when that is), and all of them when wall time was set, which moves
 // certificates' ends.
 //
-// A stream that ended is forgotten when its turn comes. Thread rule: Add from any thread; Go by
-// one.
+// A stream that ended is forgotten at its turn. Thread rule: Add from any thread, Go by one.
 #pragma once
 
 #include <cstddef>
