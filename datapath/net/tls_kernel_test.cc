@@ -7,9 +7,8 @@
 #include <fstream>
 #include <string>
 
-#include "controller/base/authority.h"
 #include "datapath/net/stream_pair_for_test.h"
-#include "datapath/net/tls_server.h"
+#include "datapath/net/tls_for_test.h"
 #include "datapath/net/tls_stream.h"
 
 namespace sluice::net {
@@ -53,11 +52,7 @@ class KernelTlsTest : public testing::TestWithParam<std::tuple<PollerKind, Suite
     const ring::PollerChoice choice = ring::ChoosePoller(kind);
     if (choice.kind != kind) GTEST_SKIP() << choice.why;
     loop_ = EventLoop::Create(clock_, kind).value();
-    const auto authority =
-        base::CertificateAuthority::Create("test", clock_.Wall(), std::chrono::hours(24)).value();
-    const auto made = base::CertificateAuthority::Load(authority)->IssueServer(
-        {"x.lab"}, clock_.Wall(), std::chrono::hours(2));
-    contexts_ = TlsServer::Create({{made->certificate.certificate_pem, made->key_pem}}).value();
+    contexts_ = ServerOfTests(clock_);
     const long senders = KernelSenders();
     Connect();
     EXPECT_EQ(IsEncryptedByKernel(*server_), KernelHasTls());
@@ -89,23 +84,10 @@ class KernelTlsTest : public testing::TestWithParam<std::tuple<PollerKind, Suite
     ASSERT_TRUE(
         RunUntil(*loop_, [this] { return client_events_.connected && server_events_.connected; }));
   }
-  static std::string Pattern(std::size_t size) {
-    std::string bytes(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 % 251);
-    return bytes;
-  }
-  IoResult::State ReadInto(std::string* into) {
-    char buffer[40'000];
-    for (;;) {
-      const IoResult result = client_->Read(buffer);
-      if (!result.ok()) return result.state;
-      into->append(buffer, result.bytes);
-    }
-  }
   IoResult::State ReadToTheEnd(std::string* into) {
     IoResult::State state = IoResult::State::kBlocked;
-    EXPECT_TRUE(
-        RunUntil(*loop_, [&] { return (state = ReadInto(into)) != IoResult::State::kBlocked; }));
+    EXPECT_TRUE(RunUntil(
+        *loop_, [&] { return (state = ReadInto(*client_, into)) != IoResult::State::kBlocked; }));
     return state;
   }
 
@@ -134,7 +116,7 @@ TEST_P(KernelTlsTest, AHeadAndPagesArriveAsTheyAreAndTheEndIsTold) {
       ASSERT_TRUE(result.ok() || result.blocked()) << result.error;
       sent += result.bytes;
       if (!result.blocked()) continue;
-      ReadInto(&got);
+      ReadInto(*client_, &got);
       loop_->RunOnce(std::chrono::milliseconds(1));
     }
   }
@@ -157,7 +139,8 @@ TEST_P(KernelTlsTest, SmallAnswersToSmallQuestionsKeepTheirOrder) {
     const iovec pieces[2] = {{const_cast<char*>(answer.data()), 50},
                              {const_cast<char*>(answer.data()) + 50, answer.size() - 50}};
     ASSERT_EQ(server_->Write(pieces, false).bytes, answer.size());
-    ASSERT_TRUE(RunUntil(*loop_, [&] { return ReadInto(&got), got.size() >= answer.size(); }));
+    ASSERT_TRUE(
+        RunUntil(*loop_, [&] { return ReadInto(*client_, &got), got.size() >= answer.size(); }));
     ASSERT_EQ(got, answer);
   }
 }
@@ -177,7 +160,7 @@ TEST_P(KernelTlsTest, APeerThatAsksForNewKeysGetsThemOrAnEnd) {
   const std::string first = "first", more = "more";
   ASSERT_TRUE(RunUntil(*loop_, [&] { return server_->Write(first, false).ok(); }));
   std::string got, asked;
-  ASSERT_TRUE(RunUntil(*loop_, [&] { return ReadInto(&got), got == first; }));
+  ASSERT_TRUE(RunUntil(*loop_, [&] { return ReadInto(*client_, &got), got == first; }));
   ASSERT_EQ(SSL_key_update(ssl_, SSL_KEY_UPDATE_REQUESTED), 1);
   ASSERT_TRUE(client_->Write(std::string_view("new"), false).ok());
   char buffer[256];
@@ -192,7 +175,7 @@ TEST_P(KernelTlsTest, APeerThatAsksForNewKeysGetsThemOrAnEnd) {
     return;
   }
   ASSERT_TRUE(next.ok());
-  ASSERT_TRUE(RunUntil(*loop_, [&] { return ReadInto(&got), got == first + more; }));
+  ASSERT_TRUE(RunUntil(*loop_, [&] { return ReadInto(*client_, &got), got == first + more; }));
 }
 
 INSTANTIATE_TEST_SUITE_P(, KernelTlsTest,

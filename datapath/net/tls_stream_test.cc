@@ -7,9 +7,8 @@
 
 #include <string>
 
-#include "controller/base/authority.h"
 #include "datapath/net/stream_pair_for_test.h"
-#include "datapath/net/tls_server.h"
+#include "datapath/net/tls_for_test.h"
 
 namespace sluice::net {
 namespace {
@@ -28,11 +27,7 @@ class TlsStreamTest : public testing::Test {
  protected:
   void SetUp() override {
     loop_ = EventLoop::Create(clock_).value();
-    const auto authority =
-        base::CertificateAuthority::Create("test", clock_.Wall(), std::chrono::hours(24)).value();
-    const auto made = base::CertificateAuthority::Load(authority)->IssueServer(
-        {"x.lab"}, clock_.Wall(), std::chrono::hours(2));
-    contexts_ = TlsServer::Create({{made->certificate.certificate_pem, made->key_pem}}).value();
+    contexts_ = ServerOfTests(clock_);
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     const int small = 64 << 10;
@@ -49,11 +44,6 @@ class TlsStreamTest : public testing::Test {
     return AdoptSocket(*loop_, UniqueFd(fd), *Address::Parse("unix:/pair"), {}, nullptr).value();
   }
   bool Until(const std::function<bool()>& done) { return RunUntil(*loop_, done); }
-  static std::string Pattern(std::size_t size) {
-    std::string bytes(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 % 251);
-    return bytes;
-  }
   // Bytes that the socket took before it was full.
   std::size_t WriteUntilBlocked(const std::string& bytes) {
     std::size_t sent = 0;
@@ -64,15 +54,6 @@ class TlsStreamTest : public testing::Test {
         return sent;
       }
       sent += result.bytes;
-    }
-  }
-  // What the client reads now; the state in which reading stopped.
-  IoResult::State ReadInto(std::string* into) {
-    char buffer[40'000];
-    for (;;) {
-      const IoResult result = client_->Read(buffer);
-      if (!result.ok()) return result.state;
-      into->append(buffer, result.bytes);
     }
   }
 
@@ -89,7 +70,7 @@ TEST_F(TlsStreamTest, ABlockedWriteGoesOnWithTheSameBytesAndTheEndIsTold) {
   ASSERT_LT(sent, bytes.size());
   std::string got;
   while (sent < bytes.size()) {
-    ASSERT_EQ(ReadInto(&got), IoResult::State::kBlocked);
+    ASSERT_EQ(ReadInto(*client_, &got), IoResult::State::kBlocked);
     loop_->RunOnce(base::Duration::zero());  // a record's end may lie in the loop's batch
     // In two pieces, as a head and its body: the same bytes all the same.
     const std::string_view left = std::string_view(bytes).substr(sent);
@@ -102,7 +83,8 @@ TEST_F(TlsStreamTest, ABlockedWriteGoesOnWithTheSameBytesAndTheEndIsTold) {
   }
   server_->ShutdownWrite();
   IoResult::State state = IoResult::State::kBlocked;
-  ASSERT_TRUE(Until([&] { return (state = ReadInto(&got)) != IoResult::State::kBlocked; }));
+  ASSERT_TRUE(
+      Until([&] { return (state = ReadInto(*client_, &got)) != IoResult::State::kBlocked; }));
   EXPECT_EQ(state, IoResult::State::kEof);
   EXPECT_TRUE(got == bytes);
 }
@@ -111,10 +93,10 @@ TEST_F(TlsStreamTest, OtherBytesBehindABlockedWriteBreakTheConnection) {
   const std::string bytes = Pattern(3'000'000);
   WriteUntilBlocked(bytes);
   std::string got;
-  ASSERT_EQ(ReadInto(&got), IoResult::State::kBlocked);
+  ASSERT_EQ(ReadInto(*client_, &got), IoResult::State::kBlocked);
   const IoResult result = server_->Write(std::string(100'000, 'x'), false);
   EXPECT_EQ(result.state, IoResult::State::kBroken);
-  ReadInto(&got);
+  ReadInto(*client_, &got);
   EXPECT_TRUE(bytes.starts_with(got));
 }
 
@@ -124,7 +106,8 @@ TEST_F(TlsStreamTest, AnEndWithoutItsWordInTlsIsBroken) {
   server_.reset();
   std::string got;
   IoResult::State state = IoResult::State::kBlocked;
-  ASSERT_TRUE(Until([&] { return (state = ReadInto(&got)) != IoResult::State::kBlocked; }));
+  ASSERT_TRUE(
+      Until([&] { return (state = ReadInto(*client_, &got)) != IoResult::State::kBlocked; }));
   EXPECT_EQ(state, IoResult::State::kBroken);
   EXPECT_TRUE(std::string_view("half").starts_with(got));
 }
@@ -141,7 +124,7 @@ TEST_F(TlsStreamTest, BytesInPiecesBeyondARecordAreNotLost) {
   ASSERT_TRUE(rest.ok());
   EXPECT_EQ(first.bytes + rest.bytes, bytes.size());
   std::string got;
-  ASSERT_TRUE(Until([&] { return ReadInto(&got), got.size() == bytes.size(); }));
+  ASSERT_TRUE(Until([&] { return ReadInto(*client_, &got), got.size() == bytes.size(); }));
   EXPECT_TRUE(got == bytes);
 }
 

@@ -28,11 +28,12 @@ base::Status Server::Start() {
       config.threads > 0 ? config.threads : std::max(1u, std::thread::hardware_concurrency());
   metrics_ = std::make_unique<AgentMetrics>(std::min(threads, kCells - 1), config.site);
 
-  store::Cache::Options cache{.memory_bytes = config.cache.memory_bytes,
-                              .chunk_bytes = config.cache.chunk_bytes,
-                              .huge_pages = config.cache.huge_pages,
-                              .disks = {},
-                              .scrub_bytes_per_second = store::kScrubBytesPerSecond};
+  store::Cache::Options cache{
+      .memory_bytes = config.cache.memory_bytes,
+      .chunk_bytes = config.cache.chunk_bytes,
+      .huge_pages = config.cache.huge_pages && store::Arena::HostHasHugePages(),
+      .disks = {},
+      .scrub_bytes_per_second = store::kScrubBytesPerSecond};
   if (config.cache.disk_bytes > 0)
     for (const std::string& path : config.cache.disk_paths)
       cache.disks.push_back({.path = path,

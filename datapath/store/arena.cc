@@ -19,7 +19,7 @@ void Arena::Populate(char* from, std::size_t bytes) { ::madvise(from, bytes, MAD
 Arena::Arena(MemoryPool& pool, std::size_t max_extent_bytes, std::size_t huge_from)
     : pool_(pool),
       max_extent_bytes_(max_extent_bytes),
-      huge_from_(HugePagesAreAllowed() ? huge_from : 0),
+      huge_from_(huge_from),
       segments_(std::make_unique<std::unique_ptr<Segment>[]>(kMaxSegments)) {
   SLUICE_CHECK(std::has_single_bit(max_extent_bytes) && max_extent_bytes >= kPageBytes);
   classes_.resize(ClassOf(max_extent_bytes) + 1);

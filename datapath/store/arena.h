@@ -44,13 +44,14 @@ struct Extent {
 class Arena {
  public:
   // Extents are at most `max_extent_bytes` (a power of two) long.
-  // `huge_from`: the least length of those of invariant 4, if the host allows them; 0: none.
+  // `huge_from`: the least length of those of invariant 4; 0: none. Where the host has no huge
+  // pages their blocks are of ordinary ones, to no use.
   Arena(MemoryPool& pool, std::size_t max_extent_bytes, std::size_t huge_from);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  static bool HugePagesAreAllowed();  // by the host
+  static bool HostHasHugePages();
 
   // `bytes` > 0; the pages are present and writable, their content is arbitrary. `owner` is told by
   // ForEachHeld(), and must live until the extent is freed.
@@ -60,7 +61,7 @@ class Arena {
   // Whether it may be sent by reference: not where that could leave too much of the tier spent.
   bool MayLend(Extent extent) const;
   std::uint64_t spent_bytes() const { return spent_bytes_.load(std::memory_order_relaxed); }
-  bool HasMuchSpent() const { return spent_bytes() > pool_.cache_limit() / kSpentShareDivisor; }
+  bool HasMuchSpent() const { return spent_bytes() > pool_.cache_limit() / kMoveAboveDivisor; }
   // Blocks of which much is spent, the most spent first; each is named by its first extent.
   std::vector<Extent> SpentBlocks() const;
   // What such a block still holds, if it still is one. Runs `visit` under the arena's lock: it may

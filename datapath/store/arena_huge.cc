@@ -20,7 +20,7 @@ std::uint32_t AllSlots(std::uint32_t count) {
 
 }  // namespace
 
-bool Arena::HugePagesAreAllowed() {
+bool Arena::HostHasHugePages() {
   const int fd = ::open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return false;
   char text[64];
@@ -73,7 +73,7 @@ Extent Arena::FirstOf(Extent extent) const {
 
 bool Arena::IsMuchSpent(Extent first) const {
   const auto spent = static_cast<std::uint32_t>(std::popcount(BlockOf(first).spent));
-  return spent * kMuchSpentDivisor >= segments_[first.segment]->slots_a_block() && spent > 0;
+  return spent * kLeftBlockDivisor >= segments_[first.segment]->slots_a_block() && spent > 0;
 }
 
 bool Arena::TakeBlock(std::size_t size_class, bool drop_others, Extent* first) {
@@ -129,7 +129,7 @@ base::StatusOr<Extent> Arena::AllocateElsewhere(Extent extent, Chunk* owner) {
 
 bool Arena::MayLend(Extent extent) const {
   return !segments_[extent.segment]->shares_pages ||
-         spent_bytes() <= pool_.cache_limit() / kMostSpentDivisor;
+         spent_bytes() <= pool_.cache_limit() / kLendUpToDivisor;
 }
 
 std::vector<Extent> Arena::SpentBlocks() const {

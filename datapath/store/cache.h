@@ -131,7 +131,7 @@ class Cache final : private DiskOwner {
   struct Options {
     std::uint64_t memory_bytes = 0;  // the whole pool, buffers included
     std::uint32_t chunk_bytes = 1 << 20;
-    // Where the host allows it (docs/adr/0286-huge-pages.md).
+    // To no use where !Arena::HostHasHugePages() (docs/adr/0286-huge-pages.md).
     bool huge_pages = true;
     std::vector<DiskTier::Options> disks;      // one a device; none: DRAM only
     std::uint64_t scrub_bytes_per_second = 0;  // 0: no scrubber

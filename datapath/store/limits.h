@@ -30,11 +30,12 @@ inline constexpr std::size_t kSegmentBytes = 256 << 20;  // one memfd's address 
 inline constexpr std::size_t kHugePageBytes = 2 << 20;
 // Extents from here on share huge pages with others of their size.
 inline constexpr std::size_t kMinHugeSlotBytes = 64 << 10;
-// Of the tier, as divisors: with more spent than the first chunks move, with more than the second
-// those that share huge pages are copied to sockets. A block of which this part is spent is left.
-inline constexpr std::uint64_t kSpentShareDivisor = 8;
-inline constexpr std::uint64_t kMostSpentDivisor = 4;
-inline constexpr std::uint32_t kMuchSpentDivisor = 4;
+// As divisors. With more than this part of the tier spent chunks move; up to this part of it spent
+// those that share huge pages are lent, beyond they are copied to sockets; and a block of which
+// this part is spent is left.
+inline constexpr std::uint64_t kMoveAboveDivisor = 8;
+inline constexpr std::uint64_t kLendUpToDivisor = 4;
+inline constexpr std::uint32_t kLeftBlockDivisor = 4;
 // Between two rounds of moving, and what one may drop where there is no room to move it to.
 inline constexpr std::chrono::milliseconds kMovePause{20};
 inline constexpr std::chrono::milliseconds kMoveInVainPause{1000};  // all of it is in use
