@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "controller/rpc/peer_for_test.h"
+#include "controller/testing/wait.h"
 
 namespace sluice::rpc {
 namespace {
@@ -24,14 +25,7 @@ using wire::PeerOptions;
 using wire::TestPeer;
 using wire::Wall;
 
-bool AtLast(const std::function<bool()>& true_at_last) {
-  const auto until = std::chrono::steady_clock::now() + seconds(20);
-  while (!true_at_last()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
-}
+bool AtLast(const std::function<bool()>& fact) { return testing_kit::WaitUntil(fact, seconds(20)); }
 
 class ServerTest : public ::testing::Test {
  protected:
