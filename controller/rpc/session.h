@@ -1,6 +1,6 @@
 // Internal to this folder: HTTP/2 and gRPC of one connection, as a machine that takes the peer's
 // bytes and gives those for it. No socket, no TLS, no thread: fuzzed as it is (session_fuzz.cc).
-// Frames and header compression are nghttp2's, which nobody else includes.
+// Frames and header compression are nghttp2's, which nothing else of the product includes.
 //
 // Invariants:
 //  1. A handler's OnEnd runs once, and nothing of it after.

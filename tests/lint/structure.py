@@ -23,7 +23,7 @@ DATAPATH_MAY_USE = "controller/base/"
 # Heavy or dangerous headers and the only folders that may hold them.
 CONFINED = {
     "liburing.h": ("datapath/ring/",),
-    "nghttp2/": ("controller/rpc/",),
+    "nghttp2/": ("controller/rpc/", "tests/bench/"),
     "grpcpp/": ("reconcilers/gates/grpc_check/", "datapath/control/", "tests/"),
     "simdjson.h": ("controller/meta/", "controller/cache/", "tests/bench/"),
 }

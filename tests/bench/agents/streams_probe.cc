@@ -5,9 +5,7 @@
 //
 // Prints one JSON object: bytes per stream (resident, server process), seconds until all are
 // connected and in step, seconds from a change to the last ack, CPU at rest.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <grpcpp/grpcpp.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -17,18 +15,16 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
 
-#include "api/agent/v1/agent.grpc.pb.h"
+#include "api/agent/v1/agent.pb.h"
 #include "controller/base/clock.h"
-#include "datapath/control/channel.h"
-#include "datapath/control/identity.h"
 #include "reconcilers/agents/server.h"
 #include "reconcilers/agents/testing.h"
+#include "tests/bench/agents/load.h"
 
 namespace sluice::agents {
 namespace {
@@ -62,86 +58,17 @@ double CpuSeconds() {
   return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
 }
 
-// ---- the agents' process ----
-
-// One agent: says Hello, acknowledges every configuration, sends Health as the Welcome asks.
-class LoadStream final
-    : public grpc::ClientBidiReactor<agent::v1::AgentMessage, agent::v1::ControllerMessage> {
- public:
-  LoadStream(int number, const CertificateAuthority& authority, const std::string& target)
-      : node_(fmt::format("n{}", number)) {
-    const auto made = *control::MakeRequest();
-    const auto certificate = *authority.SignAgent(made.csr_pem, {"phoenix", node_},
-                                                  base::RealClock().Wall(), std::chrono::hours(24));
-    stub_ = agent::v1::AgentControl::NewStub(
-        control::Dial(target, "sluice-controller", authority.certificate_pem(), made.key_pem,
-                      certificate.certificate_pem));
-    stub_->async()->Connect(&context_, this);
-    agent::v1::AgentMessage hello;
-    hello.mutable_hello()->set_site("phoenix");
-    hello.mutable_hello()->set_node(node_);
-    Enqueue(std::move(hello));
-    StartRead(&in_);
-    AddHold();  // writes start outside reactions
-    StartCall();
-  }
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    if (in_.has_configuration()) {
-      agent::v1::AgentMessage ack;
-      ack.mutable_ack()->set_version(in_.configuration().version());
-      *ack.mutable_ack()->mutable_order() = in_.configuration().order();
-      Enqueue(std::move(ack));
-    }
-    StartRead(&in_);
-  }
-  void OnWriteDone(bool ok) override {
-    const std::lock_guard lock(mutex_);
-    out_.pop_front();
-    if (ok && !out_.empty()) StartWrite(&out_.front());
-  }
-  void OnDone(const grpc::Status& status) override {
-    if (!status.ok()) std::fprintf(stderr, "stream ended: %s\n", status.error_message().c_str());
-  }
-  void SendHealth() {
-    agent::v1::AgentMessage health;
-    health.mutable_health()->set_state(agent::v1::Health::SERVING);
-    Enqueue(std::move(health));
-  }
-
- private:
-  void Enqueue(agent::v1::AgentMessage message) {
-    const std::lock_guard lock(mutex_);
-    out_.push_back(std::move(message));
-    if (out_.size() == 1) StartWrite(&out_.front());
-  }
-  const std::string node_;
-  std::unique_ptr<agent::v1::AgentControl::Stub> stub_;
-  grpc::ClientContext context_;
-  agent::v1::ControllerMessage in_;
-  std::mutex mutex_;
-  std::deque<agent::v1::AgentMessage> out_;
-};
-
-// Ends when the pipe does.
+// The agents' process, which ends when the pipe does.
 [[noreturn]] void RunAgents(const Arguments& arguments, const KeyPair& pair, int from_parent) {
   int port = 0;
   if (read(from_parent, &port, sizeof port) != sizeof port) _exit(1);
-  const auto authority = *CertificateAuthority::Load(pair);
-  std::vector<std::unique_ptr<LoadStream>> streams;
-  const std::string target = fmt::format("ipv4:127.0.0.1:{}", port);
-  for (int i = 0; i < arguments.streams; ++i) {
-    streams.push_back(std::make_unique<LoadStream>(i, authority, target));
-  }
-  // Health once a minute each, spread evenly.
-  fcntl(from_parent, F_SETFL, O_NONBLOCK);
-  const auto between = std::chrono::duration<double>(60.0 / arguments.streams);
-  for (std::size_t i = 0;; i = (i + 1) % streams.size()) {
-    char byte = 0;
-    if (read(from_parent, &byte, 1) == 0) _exit(0);
-    streams[i]->SendHealth();
-    std::this_thread::sleep_for(between);
-  }
+  bench::LoadOptions options;
+  options.port = port;
+  options.authority = pair;
+  options.site = "phoenix";
+  options.agents = arguments.streams;
+  bench::Load(std::move(options)).Run(from_parent);
+  _exit(0);
 }
 
 // ---- the controller's process ----
@@ -259,9 +186,7 @@ int Main(int argc, char** argv) {
       return 2;
     }
   }
-  const rlimit files{static_cast<rlim_t>(arguments.streams) + 1000,
-                     static_cast<rlim_t>(arguments.streams) + 1000};
-  if (setrlimit(RLIMIT_NOFILE, &files) != 0) std::perror("open files");
+  bench::AllowConnections(arguments.streams);
   // Before any thread: fork first.
   const auto pair =
       *CertificateAuthority::Create("probe", base::RealClock().Wall(), std::chrono::hours(48));
