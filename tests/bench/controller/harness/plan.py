@@ -36,7 +36,8 @@ FORMS = {
     "short": Plan(loads=(Load(3000, SMALL, 10, RATES, 2.5), Load(800, LARGE, 5)),
                   settle_seconds=2.5, rest_seconds=2),
     "full": Plan(loads=(Load(10_000, SMALL, 10, RATES, 15), Load(30_000, SMALL, 5),
-                        Load(1000, SMALL, 20), Load(10_000, LARGE, 5)),
+                        Load(1000, SMALL, 20), Load(10_000, LARGE, 5), Load(1000, LARGE, 20),
+                        Load(30_000, LARGE, 3)),
                  settle_seconds=5, rest_seconds=20),
 }
 
