@@ -65,6 +65,9 @@ class ManagerImpl final : public Manager {
 
   ~ManagerImpl() override { SLUICE_CHECK(!running_); }
 
+  void Prune(const meta::Resource& resource, cache::PruneFunction function) override {
+    stores_.Prune(resource, std::move(function));
+  }
   cache::Store& StoreOf(const meta::Resource& resource) override {
     return stores_.Of(resource, {});
   }

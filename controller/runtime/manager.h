@@ -28,6 +28,7 @@
 #include "controller/base/clock.h"
 #include "controller/base/metrics.h"
 #include "controller/base/status.h"
+#include "controller/cache/informer.h"
 #include "controller/cache/store.h"
 #include "controller/client/client.h"
 #include "controller/reconcile/reconcile.h"
@@ -105,6 +106,10 @@ class Manager {
  public:
   static std::unique_ptr<Manager> New(Options options, client::Client& client, base::Clock& clock);
   virtual ~Manager() = default;
+
+  // What every store of the kind keeps of its objects (cache/informer.h): before the first of them
+  // is made, so that there never is one that keeps more. Once a kind.
+  virtual void Prune(const meta::Resource& resource, cache::PruneFunction function) = 0;
 
   using StoreOptions = runtime::StoreOptions;
   // The store of a kind; made, and its informer started by Run, on first use.

@@ -24,6 +24,40 @@ TEST_F(ManagerTest, AKeyIsStaleFromOurOwnWriteUntilTheCacheShowsIt) {
   EXPECT_TRUE(WaitUntil([&] { return store.synced() && !store.IsStale({"ns", "a"}); }));
 }
 
+TEST_F(ManagerTest, EveryStoreOfAPrunedKindKeepsWhatIsAskedAndOtherKindsStayWhole) {
+  Make();
+  api.Put(kWidgets, Widget("a"));
+  json part = Widget("a");
+  part["kind"] = "Part";
+  api.Put(kParts, part);
+  manager->Prune(kWidgets, [](const meta::ObjectPtr& object) {
+    json kept = object->ToJson();
+    kept.erase("spec");
+    return meta::Object::FromJson(kept).value();
+  });
+  const cache::Store& parts = manager->StoreOf(kParts);
+  std::vector<cache::Store*> stores = {&manager->StoreOf(kWidgets),
+                                       &manager->StoreOf(kWidgets, {.ns = "ns"})};
+  Run();
+  ASSERT_TRUE(WaitUntil([&] { return parts.Get({"ns", "a"}) != nullptr; }));
+  EXPECT_NE(parts.Get({"ns", "a"})->spec_json(), "");
+  stores.push_back(
+      &manager->StoreOf(kWidgets, {.field_selector = "metadata.name=a"}));  // a late one
+  for (const cache::Store* store : stores) {
+    ASSERT_TRUE(WaitUntil([&] { return store->Get({"ns", "a"}) != nullptr; }));
+    EXPECT_EQ(store->Get({"ns", "a"})->spec_json(), "");
+  }
+}
+
+TEST_F(ManagerTest, AKindIsPrunedBeforeItsFirstStoreAndOnce) {
+  Make();
+  const auto whole = [](meta::ObjectPtr object) { return object; };
+  manager->Prune(kParts, whole);
+  EXPECT_DEATH(manager->Prune(kParts, whole), "");
+  manager->StoreOf(kWidgets);
+  EXPECT_DEATH(manager->Prune(kWidgets, whole), "");
+}
+
 TEST_F(ManagerTest, EveryObjectIsLookedAtOnceAtTheStartAndAgainWhenItsSpecChanges) {
   Make();
   api.Put(kWidgets, Widget("a"));

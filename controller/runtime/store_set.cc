@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "controller/base/check.h"
-#include "controller/cache/informer.h"
 
 namespace sluice::runtime {
 
@@ -49,6 +48,9 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   wanted.label_selector = options.label_selector;
   wanted.field_selector = options.field_selector;
   wanted.metadata_only = options.metadata_only;
+  for (const auto& [pruned, function] : prunes_) {
+    if (pruned == resource) wanted.prune = function;
+  }
   wanted.on_synced = on_synced_;
   wanted.start_from_server_cache = start_from_server_cache_;
   auto informer = cache::Informer::New(client_, clock_, std::move(wanted));
@@ -69,6 +71,13 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   if (started_) entry->informer->Start();
   entries_.push_back(std::move(entry));
   return *entries_.back();
+}
+
+void StoreSet::Prune(const meta::Resource& resource, cache::PruneFunction function) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& entry : entries_) SLUICE_CHECK(entry->resource != resource);
+  for (const auto& prune : prunes_) SLUICE_CHECK(prune.first != resource);
+  prunes_.emplace_back(resource, std::move(function));
 }
 
 cache::Store& StoreSet::Of(const meta::Resource& resource, const StoreOptions& options) {

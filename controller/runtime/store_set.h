@@ -9,10 +9,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controller/base/clock.h"
 #include "controller/base/metrics.h"
+#include "controller/cache/informer.h"
 #include "controller/cache/store.h"
 #include "controller/client/client.h"
 #include "controller/runtime/manager.h"
@@ -27,6 +29,8 @@ class StoreSet {
            std::function<void()> on_synced, bool start_from_server_cache = false);
   ~StoreSet();
 
+  // Before the kind's first store: manager.h.
+  void Prune(const meta::Resource& resource, cache::PruneFunction function);
   cache::Store& Of(const meta::Resource& resource, const StoreOptions& options);
   void AddIndex(const meta::Resource& resource, const StoreOptions& options, std::string index,
                 cache::IndexFunction function);
@@ -62,7 +66,9 @@ class StoreSet {
   const bool start_from_server_cache_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Entry>> entries_;  // guarded by mutex_
-  bool started_ = false;                         // guarded by mutex_
+  // Guarded by mutex_, as is started_.
+  std::vector<std::pair<meta::Resource, cache::PruneFunction>> prunes_;
+  bool started_ = false;
 };
 
 }  // namespace sluice::runtime
