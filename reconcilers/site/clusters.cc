@@ -12,6 +12,7 @@
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/events.h"
 #include "reconcilers/site/limits.h"
+#include "reconcilers/site/node_prune.h"
 
 namespace sluice::site {
 namespace {
@@ -55,6 +56,7 @@ std::array<cache::InformerOptions, 6> Cached() {
     all[i].resource = *resources[i];
     if (i > 0) all[i].label_selector = common::kManagedSelector;
   }
+  all[0].prune = PruneNode;
   return all;
 }
 

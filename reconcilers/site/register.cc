@@ -7,6 +7,7 @@
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/events.h"
 #include "reconcilers/site/limits.h"
+#include "reconcilers/site/node_prune.h"
 #include "reconcilers/site/reconciler.h"
 
 namespace sluice::site {
@@ -105,6 +106,7 @@ runtime::Trigger WhereverItIs(const cache::Store& sites, runtime::Trigger here,
 void Register(runtime::Manager& manager, const Deps& deps) {
   const runtime::StoreOptions managed{.ns = "", .label_selector = common::kManagedSelector};
   const runtime::StoreOptions own_secrets{.ns = deps.secrets.own_namespace()};
+  manager.Prune(common::kNodes, PruneNode);
   const Stores stores{manager.StoreOf(common::kSites), manager.StoreOf(common::kSiteClasses),
                       manager.StoreOf(common::kStagePlans), manager.StoreOf(common::kTenants),
                       manager.StoreOf(common::kNodes)};

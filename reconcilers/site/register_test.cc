@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "api/agent/v1/agent.pb.h"
@@ -14,6 +15,7 @@
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/limits.h"
 #include "reconcilers/site/reconciler.h"
+#include "reconcilers/site/roster.h"
 
 namespace sluice::site {
 namespace {
@@ -62,6 +64,27 @@ class RegisterTest : public ::testing::Test {
         .value("/status/agents/configured"_json_pointer, 0);
   }
 
+  // How often Sites were looked at, but for their configuration.
+  int Looks() const {
+    std::istringstream lines(manager_->metrics().Expose());
+    double sum = 0;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with(R"(controller_runtime_reconcile_total{controller="site",)")) {
+        sum += std::stod(line.substr(line.rfind(' ')));
+      }
+    }
+    return static_cast<int>(sum);
+  }
+  meta::ObjectPtr CachedNode() const { return manager_->StoreOf(common::kNodes).Get({"", "n1"}); }
+  static json Node(const json& labels) {
+    return {{"apiVersion", "v1"},
+            {"kind", "Node"},
+            {"metadata", {{"name", "n1"}, {"labels", labels}, {"annotations", {{"b", "c"}}}}},
+            {"status",
+             {{"capacity", {{"memory", "1Gi"}}},
+              {"images", {{{"names", {"image:1"}}, {"sizeBytes", 1}}}}}}};
+  }
+
   base::RealClock clock_;
   testing_kit::FakeApi api_{clock_};
   agents::testing::MemoryEpochStore epochs_;
@@ -85,6 +108,40 @@ TEST_F(RegisterTest, WhatAgentsSayIsGatheredAndTheLastWordIsTold) {
   }
   // The first at once, and one look may come of the start itself; the others an interval apart.
   EXPECT_GE(clock_.Mono() - begin, 2 * kAgentsGather);
+}
+
+TEST_F(RegisterTest, OfANodeWhatSitesReadIsKept) {
+  api_.Put(common::kNodes, Node({{"a", "1"}}));
+  ASSERT_TRUE(WaitUntil([&] { return CachedNode() != nullptr; }));
+  const json kept = CachedNode()->ToJson();
+  EXPECT_EQ(kept["status"], json({{"capacity", {{"memory", "1Gi"}}}}));
+  EXPECT_EQ(kept["metadata"]["labels"], json({{"a", "1"}}));
+  EXPECT_FALSE(kept["metadata"].contains("annotations"));
+  EXPECT_EQ(RosterOf(*manager_, nullptr).nodes.Get({"", "n1"}), CachedNode());
+  // And no other cache of Nodes was made by anyone.
+  const std::string metrics = manager_->metrics().Expose();
+  const std::string series = R"(sluice_cache_objects{store="nodes)";
+  EXPECT_EQ(metrics.find(series), metrics.rfind(series));
+}
+
+TEST_F(RegisterTest, ANodesHeartbeatLeadsToNoLook) {
+  api_.Put(common::kNodes, Node({{"a", "1"}}));
+  ASSERT_TRUE(WaitUntil([&] { return CachedNode() != nullptr; }));
+  ASSERT_TRUE(WaitUntil([&] { return Looks() > 0; }));
+  constexpr int kHeartbeats = 40;
+  constexpr int kOthers = 4;  // by the start, the node, the finding about the class, and the label
+  for (int i = 0; i < kHeartbeats; ++i) {
+    json status = Node({})["status"];
+    status["conditions"] = {{{"type", "Ready"}, {"lastHeartbeatTime", std::to_string(i)}}};
+    status["images"] = json::array({i});
+    const meta::ObjectPtr put = api_.PutStatus(common::kNodes, {"", "n1"}, status);
+    ASSERT_TRUE(
+        WaitUntil([&] { return CachedNode()->resource_version() == put->resource_version(); }));
+  }
+  const int before = Looks();
+  api_.Put(common::kNodes, Node({{"a", "2"}}));
+  ASSERT_TRUE(WaitUntil([&] { return Looks() > before; }));
+  EXPECT_LE(Looks(), kOthers);
 }
 
 }  // namespace

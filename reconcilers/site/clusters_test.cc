@@ -1,0 +1,79 @@
+// The caches of another cluster, as a Site that names one gets them.
+#include "reconcilers/site/clusters.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "controller/base/digest.h"
+#include "controller/cache/memory_store.h"
+#include "controller/http/testing/imposter.h"
+#include "controller/testing/fake_api.h"
+#include "controller/testing/wait.h"
+#include "reconcilers/common/resources.h"
+
+namespace sluice::site {
+namespace {
+
+using http::testing::Answer;
+using http::testing::Imposter;
+using http::testing::ImposterConnection;
+using http::testing::TestCa;
+using nlohmann::json;
+
+// An API server with one node, which knows nothing of streamed lists and lets watches hang.
+void Serve(ImposterConnection& connection) {
+  const json node = {
+      {"metadata", {{"name", "n1"}, {"resourceVersion", "3"}, {"labels", {{"a", "1"}}}}},
+      {"status", {{"capacity", {{"memory", "1Gi"}}}, {"images", {1, 2}}}}};
+  while (const auto request = connection.ReadRequest()) {
+    const std::string& target = request->target;
+    if (target.find("sendInitialEvents") != std::string::npos) {
+      connection.Send(Answer(400, R"({"kind":"Status","reason":"BadRequest","code":400})"));
+    } else if (target.find("watch=") != std::string::npos) {
+      return connection.WaitForClose();
+    } else if (target.starts_with("/version")) {
+      connection.Send(Answer(200, R"({"major":"1","minor":"36"})"));
+    } else {
+      json items = json::array();
+      if (target.starts_with("/api/v1/nodes")) items.push_back(node);
+      connection.Send(
+          Answer(200, json{{"metadata", {{"resourceVersion", "5"}}}, {"items", items}}.dump()));
+    }
+  }
+}
+
+TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
+  const TestCa ca;
+  const auto issued = ca.Issue("api", "IP:127.0.0.1");
+  const Imposter server(Serve, http::testing::ImposterTls{issued.cert_pem, issued.key_pem, ""});
+  base::RealClock clock;
+  base::metrics::Registry registry;
+  testing_kit::FakeApi api(clock);
+  cache::MemoryStore sites(common::kSites, clock), secrets(common::kSecrets, clock);
+  const std::string kubeconfig =
+      "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+      "clusters: [{name: c, cluster: {server: '" +
+      server.url() + "', certificate-authority-data: " + base::Base64Encode(ca.cert_pem()) +
+      "}}]\nusers: [{name: u, user: {token: t}}]\n";
+  secrets.Put(*meta::Object::FromJson(
+      {{"metadata",
+        {{"namespace", "sluice-system"}, {"name", "east"}, {"labels", {{kClusterLabel, ""}}}}},
+       {"data", {{"kubeconfig", base::Base64Encode(kubeconfig)}}}}));
+  common::SecretReader reader(api, secrets, "sluice-system", clock);
+  SiteClusters clusters({sites, reader, clock, registry, [] { return true; }});
+  const meta::ObjectPtr site = *meta::Object::FromJson(
+      {{"metadata", {{"name", "phoenix"}}},
+       {"spec", {{"cluster", {{"kubeconfigSecretRef", {{"name", "east"}}}}}}}});
+  clusters.Follow(*site);
+  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clusters.Of(*site).nodes != nullptr; }))
+      << clusters.Of(*site).state.ToString();
+  const Place place = clusters.Of(*site);
+  const meta::ObjectPtr kept = place.nodes->Get({"", "n1"});
+  ASSERT_NE(kept, nullptr);
+  EXPECT_EQ(kept->ToJson()["status"], json({{"capacity", {{"memory", "1Gi"}}}}));
+  EXPECT_EQ(kept->Label("a"), "1");
+}
+
+}  // namespace
+}  // namespace sluice::site
