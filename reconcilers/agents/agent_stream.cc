@@ -224,7 +224,10 @@ void AgentStream::TakeHealth(const agent::v1::Health& health) {
     const auto state = FromProto(health.state());
     const auto certificates = FromProto(health.certificates());
     std::string problem = health.certificate_problem().substr(0, kMaxProblemBytes);
-    const bool told = node.certificates != certificates || node.certificate_problem != problem;
+    const bool was_degraded = node.health == AgentHealth::kDegraded;
+    const bool is_degraded = state == AgentHealth::kDegraded;
+    const bool told = node.certificates != certificates || node.certificate_problem != problem ||
+                      was_degraded != is_degraded || (is_degraded && node.problems != problems);
     node.health = state;
     node.problems = std::move(problems);
     node.certificates = certificates;

@@ -95,22 +95,28 @@ class AgentStreamTest : public ::testing::Test {
   std::shared_ptr<AgentStream> stream_;
 };
 
-TEST_F(AgentStreamTest, ListenersHearOfWhatASummaryTellsAndNotOfHealthAlone) {
+TEST_F(AgentStreamTest, ListenersHearOfWhatASummaryTellsAndNotOfHealthThatIsAsItWas) {
   Accept();
   SayHello();
   EXPECT_EQ(told_, 1);
   SayHealth();
   EXPECT_EQ(told_, 2) << "it shows a certificate";
-  SayHealth("disk d1 is slow");
   SayHealth();
-  SayHealth("disk d1 is gone");
   EXPECT_EQ(told_, 2);
-  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->health, AgentHealth::kDegraded);
-  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->problems.size(), 1u);
-  SayHealth("", "ended yesterday");
+  SayHealth("disk d1 is slow");
   EXPECT_EQ(told_, 3);
-  SayHealth("", "ended the day before");
+  SayHealth("disk d1 is slow");
+  EXPECT_EQ(told_, 3);
+  SayHealth("disk d1 is gone");
   EXPECT_EQ(told_, 4);
+  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->health, AgentHealth::kDegraded);
+  EXPECT_EQ(fleet_.Summarise("phoenix", "", {}).example_problem, "node n1: disk d1 is gone");
+  SayHealth();
+  EXPECT_EQ(told_, 5);
+  SayHealth("", "ended yesterday");
+  EXPECT_EQ(told_, 6);
+  SayHealth("", "ended the day before");
+  EXPECT_EQ(told_, 7);
 }
 
 TEST_F(AgentStreamTest, AStreamEndsWithinASecondOfItsCertificate) {

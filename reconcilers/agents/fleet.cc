@@ -1,6 +1,7 @@
 #include "reconcilers/agents/fleet.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <mutex>
@@ -70,6 +71,12 @@ SiteSummary FleetView::Summarise(const std::string& site, const std::string& ver
       ++summary.nacked;
       if (summary.example_nack.empty()) {
         summary.example_nack = fmt::format("node {}: {}", node, state.nack_reason);
+      }
+    }
+    if (state.health == AgentHealth::kDegraded) {
+      ++summary.degraded;
+      if (summary.example_problem.empty()) {
+        summary.example_problem = fmt::format("node {}: {}", node, fmt::join(state.problems, "; "));
       }
     }
     if (state.certificates == CertificateState::kShown) ++summary.tls_shown;

@@ -40,7 +40,7 @@ struct NodeState {
   std::string nacked_version;  // of the last refusal; empty once something newer is applied
   std::string nack_reason;
   AgentHealth health = AgentHealth::kUnknown;
-  std::vector<std::string> problems;
+  std::vector<std::string> problems;  // what it is degraded by
   CertificateState certificates = CertificateState::kUnknown;
   std::string certificate_problem;
 };
@@ -50,8 +50,10 @@ struct SiteSummary {
   int in_step = 0;  // run the version asked about
   int nacked = 0;   // refused the version asked about
   int ahead = 0;    // saw a higher order of our lineage than our record's: it was lost or restored
-  std::string example_nack;  // "node n1: reason", of one of those that refused
-  int tls_shown = 0;         // show a certificate that clients can believe
+  std::string example_nack;     // "node n1: reason", of one of those that refused
+  int degraded = 0;             // serve, but not as they should
+  std::string example_problem;  // "node n1: problem", of one of those
+  int tls_shown = 0;            // show a certificate that clients can believe
   CertificateState certificates = CertificateState::kUnknown;  // the worst
   std::string example_certificate;  // "node n1: problem", of one of the worst
 };

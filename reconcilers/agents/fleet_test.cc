@@ -26,18 +26,22 @@ TEST(Fleet, SummarisesOnlyWhoIsConnected) {
       state.nacked_version = nacked;
       state.nack_reason = nacked.empty() ? "" : "port taken";
       state.health = health;
+      if (health == AgentHealth::kDegraded) state.problems = {"no disk", "restart " + node};
       return true;
     });
   };
   set("n1", true, "v2", "", AgentHealth::kServing);
   set("n2", true, "v1", "v2", AgentHealth::kServing);
   set("n3", true, "v1", "v0", AgentHealth::kDegraded);
-  set("n4", false, "v2", "", AgentHealth::kServing);
+  set("n4", true, "v1", "v0", AgentHealth::kDegraded);
+  set("n2a", false, "v2", "", AgentHealth::kDegraded);
   const auto summary = fleet.Summarise("phoenix", "v2", {});
-  EXPECT_EQ(summary.connected, 3);
+  EXPECT_EQ(summary.connected, 4);
   EXPECT_EQ(summary.in_step, 1);
   EXPECT_EQ(summary.nacked, 1);
   EXPECT_EQ(summary.example_nack, "node n2: port taken");
+  EXPECT_EQ(summary.degraded, 2);
+  EXPECT_EQ(summary.example_problem, "node n3: no disk; restart n3");
   EXPECT_EQ(fleet.Summarise("tucson", "v2", {}).connected, 0);
 }
 

@@ -331,6 +331,21 @@ TEST_F(SiteTest, ARefusedConfigurationIsTold) {
   EXPECT_EQ(status["agents"]["refusal"], "node n1: disk_paths[0] cannot be written");
 }
 
+TEST_F(SiteTest, WhatAnAgentSaysIsWrongIsToldAndHoldsNothingBack) {
+  EXPECT_EQ(ConditionOf(Status(), "AgentsHealthy")["status"], "True");
+  observed_.fleet.connected = 2;
+  observed_.fleet.degraded = 1;
+  observed_.fleet.example_problem = "node n1: the disk tier is out; serving without it";
+  const json status = Status();
+  const json condition = ConditionOf(status, "AgentsHealthy");
+  EXPECT_EQ(condition["status"], "False");
+  EXPECT_EQ(condition["reason"], "Degraded");
+  EXPECT_THAT(condition["message"].get<std::string>(), HasSubstr("1 of 2 agents"));
+  EXPECT_THAT(condition["message"].get<std::string>(), HasSubstr("n1: the disk tier is out"));
+  EXPECT_EQ(ConditionOf(status, "Ready")["status"], "True");
+  EXPECT_FALSE(status.contains("blockedBy"));
+}
+
 TEST_F(SiteTest, AStatusBuiltAgainFromItsOwnOutcomeDoesNotChange) {
   const json first = Status();
   auto site = std::make_shared<v1alpha1::Site>(*in_.site);

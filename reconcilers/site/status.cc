@@ -23,19 +23,20 @@ constexpr std::string_view kDeleting = "Deleting";
 constexpr std::string_view kReleaseSupported = "ReleaseSupported";  // of a Site on a Release
 constexpr std::string_view kClusterServed = "ClusterServed";        // of Sites elsewhere only
 constexpr std::string_view kTlsServed = "TlsServed";                // of Sites with spec.s3.tls
+constexpr std::string_view kAgentsHealthy = "AgentsHealthy";        // told, not part of Ready
 
 bool IsOurs(std::string_view condition) {
   for (const std::string_view ours :
        {types::kReady, kDeleting, kClusterServed, std::string_view("ClassResolved"),
         std::string_view("NodesMatched"), std::string_view("CredentialsResolved"),
         std::string_view("AgentsReady"), std::string_view("Configured"), kReleaseSupported,
-        kTlsServed}) {
+        kTlsServed, kAgentsHealthy}) {
     if (condition == ours) return true;
   }
   return false;
 }
 
-// One part of Ready: a condition, and the blocker it becomes while it is not True.
+// A condition. One with a cure is a part of Ready, and a blocker while it is not True.
 struct Part {
   std::string_view type;
   std::string_view status;
@@ -199,6 +200,17 @@ Part TlsPart(const Inputs& in, const Observed& observed) {
   return {kTlsServed, types::kFalse, "AgentsBehind", message, "the agents' pods and streams"};
 }
 
+// What agents say of themselves. They serve, if less well, so it holds nothing back.
+Part HealthPart(const agents::SiteSummary& fleet) {
+  if (fleet.degraded == 0) {
+    return {kAgentsHealthy, types::kTrue, "Healthy", "no agent says that anything is wrong", ""};
+  }
+  return {kAgentsHealthy, types::kFalse, "Degraded",
+          fmt::format("{} of {} agents serve, but not as they should; {}", fleet.degraded,
+                      fleet.connected, fleet.example_problem),
+          ""};
+}
+
 void FillNodes(const Inputs& in, v1alpha1::NodeCounts& nodes) {
   for (const Inputs::Mismatched& each : in.mismatched) {
     if (nodes.mismatches_size() == kMaxMismatches) break;
@@ -237,7 +249,7 @@ void FillConditions(const std::vector<Part>& parts, const Inputs& in, base::Wall
   for (const Part& part : parts) {
     types::SetCondition(status.mutable_conditions(),
                         {part.type, part.status, part.reason, part.message, generation}, now);
-    if (part.status == types::kTrue) continue;
+    if (part.status == types::kTrue || part.unblocked_by.empty()) continue;
     if (ready) {
       ready = false;
       ready_reason = part.reason;
@@ -299,8 +311,12 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
     config.set_since(before.version() == config.version() ? before.since()
                                                           : base::FormatRfc3339(now));
   }
-  std::vector<Part> parts = {ClassPart(in), NodesPart(in), CredentialsPart(in, derived),
-                             AgentsPart(in, observed), ConfiguredPart(derived, observed)};
+  std::vector<Part> parts = {ClassPart(in),
+                             NodesPart(in),
+                             CredentialsPart(in, derived),
+                             AgentsPart(in, observed),
+                             ConfiguredPart(derived, observed),
+                             HealthPart(observed.fleet)};
   if (!in.release.name.empty()) parts.push_back(ReleasePart(in.release, now));
   if (TlsPort(*in.site) != 0) parts.push_back(TlsPart(in, observed));
   // Alone while nothing is known of that cluster.

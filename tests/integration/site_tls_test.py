@@ -139,16 +139,16 @@ class SiteTls(governance_test.Governance):
             "data": {name: base64.b64encode(text.encode()).decode()
                      for name, text in zip(("tls.crt", "tls.key"), pair)}})
 
-    def condition(self):
+    def condition(self, kind="TlsServed"):
         status = self.site()
-        return next((c for c in status.get("conditions", []) if c["type"] == "TlsServed"), {})
+        return next((c for c in status.get("conditions", []) if c["type"] == kind), {})
 
-    def says(self, reason, *words):
+    def says(self, reason, *words, kind="TlsServed"):
         def holds():
-            now = self.condition()
+            now = self.condition(kind)
             return now.get("reason") == reason and all(word in now["message"] for word in words)
         try:
-            wait_until(holds, f"TlsServed to say {reason} {words}", PATIENCE)
+            wait_until(holds, f"{kind} to say {reason} {words}", PATIENCE)
         except TimeoutError as error:
             raise AssertionError(f"{error}; status {json.dumps(self.site())}") from None
 
@@ -184,6 +184,7 @@ class SiteTls(governance_test.Governance):
         self.kubelet_brings(first)
         self.says("Served", f"port {self.tls}")
         self.assertEqual(self.condition()["status"], "True")
+        self.says("Healthy", kind="AgentsHealthy")
         self.assertEqual(self.asked(self.tls, first[0]), 403)  # without a signature
         self.assertIsNone(self.asked(self.tls, second[0]))
         ports = self.get(f"/api/v1/namespaces/{SPACE}/services/s3")["spec"]["ports"]
@@ -192,10 +193,12 @@ class SiteTls(governance_test.Governance):
 
         self.kubelet_brings((first[0], second[1]))
         self.says("CertificateUnusable", "tls.key", "does not belong")
+        self.says("Degraded", "1 of 1 agents", "node n0", "tls.key", kind="AgentsHealthy")
         self.assertEqual(self.asked(self.tls, first[0]), 403)  # the former is shown
 
         self.kubelet_brings(second)
         self.says("Served")
+        self.says("Healthy", kind="AgentsHealthy")
         wait_until(lambda: self.asked(self.tls, second[0]) == 403, "the renewed one", PATIENCE)
 
         self.kubelet_brings((second[0], None))
