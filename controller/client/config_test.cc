@@ -207,10 +207,10 @@ TEST(Rotation, ATokenFileIsReadAgainWithoutARefusal) {
   config.token_file = folder.File("token");
   const auto credentials = Credentials::Make(config, clock).value();
   folder.Write("token", "two");
-  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->token, "one");
+  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->token, "one");
   clock.Advance(10s);
-  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->token, "two");
-  EXPECT_EQ((*credentials->Current(false, clock.Mono() + 1s))->tls_version, 1u);
+  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->token, "two");
+  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->tls_version, 1u);
 }
 
 TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {

@@ -99,6 +99,7 @@ base::Status Credentials::ReadExec(base::MonoTime deadline) {
       ExecCredential credential,
       RunExecPlugin(config_, std::min<std::chrono::milliseconds>(left, kExecTimeout)));
   exec_ran_ = true;
+  shared_.reset();  // also when it says the same again: who was refused then does not ask once more
   exec_expires_ = credential.expires;
   material_.token = std::move(credential.token);
   http::TlsOptions tls = *material_.tls;
@@ -108,13 +109,14 @@ base::Status Credentials::ReadExec(base::MonoTime deadline) {
   return base::OkStatus();
 }
 
-base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::Current(
-    bool refresh, base::MonoTime deadline) {
+base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::CurrentUnless(
+    const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
   const auto left = std::max(deadline - clock_.Mono(), base::Duration(0));
   std::unique_lock lock(mutex_, std::defer_lock);
   if (!lock.try_lock_for(left)) {
     return base::DeadlineExceeded("waited for credentials to be refreshed").WithReason("Total");
   }
+  const bool refresh = refused != nullptr && refused == shared_;
   if (refresh || clock_.Mono() - read_at_ >= kFileRecheck) {
     if (const base::Status status = ReadFiles(); !status.ok()) {
       base::log::Warn("credential file was not readable, kept the old one", {{"error", status}});

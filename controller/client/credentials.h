@@ -46,9 +46,15 @@ class Credentials {
   // Reads the files once. Errors: as above.
   static base::StatusOr<std::unique_ptr<Credentials>> Make(const Config& config,
                                                            base::Clock& clock);
-  // What is good now, never nullptr. `refresh` reads files and runs the plugin even when it is too
-  // early for that: after the server refused.
-  base::StatusOr<std::shared_ptr<const Material>> Current(bool refresh, base::MonoTime deadline);
+  // What is good now, never nullptr.
+  base::StatusOr<std::shared_ptr<const Material>> Current(base::MonoTime deadline) {
+    return CurrentUnless(nullptr, deadline);
+  }
+  // The same after the server refused `refused`, which Current gave: files are read and the plugin
+  // is run even when it is too early for that, unless another thread did so since: of all whom one
+  // revoked token stops, one asks for the next.
+  base::StatusOr<std::shared_ptr<const Material>> CurrentUnless(
+      const std::shared_ptr<const Material>& refused, base::MonoTime deadline);
 
  private:
   Credentials(const Config& config, base::Clock& clock) : config_(config), clock_(clock) {}
@@ -60,7 +66,7 @@ class Credentials {
   base::Clock& clock_;
   std::timed_mutex mutex_;  // guards what follows
   Material material_;
-  std::shared_ptr<const Material> shared_;  // material_ as callers have it
+  std::shared_ptr<const Material> shared_;  // material_ as callers have it; one for each plugin run
   base::MonoTime read_at_{};
   bool exec_ran_ = false;
   base::WallTime exec_expires_{};

@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "controller/base/authority.h"
 #include "controller/base/digest.h"
@@ -53,7 +56,7 @@ TEST_F(ExecTest, IsAskedOnceUntilItsCredentialExpires) {
   const Config config = ConfigFor("echo x >> " + folder_.File("runs") + "\n" + kPrint +
                                   "\"$1-$E-$(wc -l < " + folder_.File("runs") + " | tr -d ' ')\"");
   const auto credentials = Credentials::Make(config, clock).value();
-  const auto token = [&] { return (*credentials->Current(false, clock.Mono() + 20s))->token; };
+  const auto token = [&] { return (*credentials->Current(clock.Mono() + 20s))->token; };
   EXPECT_EQ(token(), "arg-v-1");
   clock.Advance(60s);
   EXPECT_EQ(token(), "arg-v-1");
@@ -76,6 +79,51 @@ TEST_F(ExecTest, ATokenTheServerRefusesIsAskedForAgain) {
   const auto client = NewClient(config, clock).value();
   const auto answer = client->Get(kSites, {"", "x"});
   EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+}
+
+// How often a plugin runs when eight calls are refused at once with what its first run gave.
+// `next_is_known`: the server takes what its later runs give.
+int RunsOfEightRefusedAtOnce(const Config& plugin, const std::string& runs, bool next_is_known) {
+  constexpr int kThreads = 8;
+  std::atomic<int> refused{0};
+  Imposter server([&](ImposterConnection& c) {
+    while (const auto request = c.ReadRequest()) {
+      if (next_is_known &&
+          http::FindHeader(request->headers, "Authorization") != "Bearer token-1") {
+        c.Send(Answer(200, kSiteAnswer));
+        continue;
+      }
+      ++refused;  // nobody is told before all have asked
+      EXPECT_TRUE(testing_kit::WaitUntil([&] { return refused >= kThreads; }));
+      c.Send(Answer(401, R"({"kind":"Status","reason":"Unauthorized"})"));
+    }
+  });
+  Config config = plugin;
+  config.server = server.url();
+  base::FakeClock clock;  // before what the plugin gives expires
+  const auto client = NewClient(config, clock).value();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      const auto answer = client->Get(kSites, {"", "x"});
+      EXPECT_EQ(answer.ok(), next_is_known) << answer.status().ToString();
+    });
+  }
+  threads.clear();
+  return static_cast<int>(base::ReadFile(runs)->size() / 2);
+}
+
+TEST_F(ExecTest, OfManyCallsThatOneRevokedTokenStopsOneAsksForTheNext) {
+  const std::string runs = folder_.File("runs");
+  const Config config = ConfigFor("echo x >> " + runs + "\n" + kPrint + "\"token-$(wc -l < " +
+                                  runs + " | tr -d ' ')\"");
+  EXPECT_EQ(RunsOfEightRefusedAtOnce(config, runs, true), 2) << "the first, and one more";
+}
+
+TEST_F(ExecTest, APluginThatGivesTheSameTokenAgainIsNotAskedByEachCall) {
+  const std::string runs = folder_.File("runs");
+  const Config config = ConfigFor("echo x >> " + runs + "\n" + kPrint + "token-1");
+  EXPECT_EQ(RunsOfEightRefusedAtOnce(config, runs, false), 2);
 }
 
 TEST_F(ExecTest, ItsCertificateProvesWhoWeAreAndItsEndIsAnExpiry) {
@@ -171,14 +219,14 @@ TEST_F(ExecTest, ACallSaysThatThePluginFailedAndDoesNotStartItForEachCall) {
       Credentials::Make(ConfigFor("echo x >> " + folder_.File("runs") + "; exit 1"), clock).value();
   const auto runs = [&] { return base::ReadFile(folder_.File("runs"))->size() / 2; };
   for (int i = 0; i < 3; ++i) {
-    const auto status = credentials->Current(false, clock.Mono() + 20s).status();
+    const auto status = credentials->Current(clock.Mono() + 20s).status();
     EXPECT_EQ(status.reason(), "CredentialPlugin");
     EXPECT_EQ(status.code(), Code::kUnauthenticated);
     EXPECT_THAT(status.message(), HasSubstr("exited with 1"));
   }
   EXPECT_EQ(runs(), 1U);
   clock.Advance(kExecRetry);
-  EXPECT_FALSE(credentials->Current(false, clock.Mono() + 20s).ok());
+  EXPECT_FALSE(credentials->Current(clock.Mono() + 20s).ok());
   EXPECT_EQ(runs(), 2U);
 }
 

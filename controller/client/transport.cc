@@ -33,8 +33,7 @@ base::StatusOr<std::unique_ptr<Transport>> Transport::Make(const Config& config,
   files.exec.reset();
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Credentials> first,
                           Credentials::Make(files, clock));
-  SLUICE_ASSIGN_OR_RETURN(const auto material,
-                          first->Current(false, clock.Mono() + kRequestTimeout));
+  SLUICE_ASSIGN_OR_RETURN(const auto material, first->Current(clock.Mono() + kRequestTimeout));
   SLUICE_ASSIGN_OR_RETURN(made->http_, http::Client::New({.base_url = config.server,
                                                           .tls = *material->tls,
                                                           .proxy_url = config.proxy_url,
@@ -67,7 +66,7 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
                          (!attempt.answer.ok() &&
                           (refusal.reason() == "CertificateInvalid" || refusal.reason() == "Tls"));
     if (unknown && !refreshed && refusal.reason() != "CredentialPlugin") {
-      const auto material = credentials_->Current(true, deadline);
+      const auto material = credentials_->CurrentUnless(attempt.material, deadline);
       refreshed = true;
       const Credentials::Material* tried = attempt.material.get();
       if (material.ok() && (tried == nullptr || (*material)->token != tried->token ||
@@ -90,7 +89,7 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
 Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
                                   base::MonoTime deadline, std::chrono::nanoseconds throttled) {
   Attempt attempt;
-  auto current = credentials_->Current(false, deadline);
+  auto current = credentials_->Current(deadline);
   if (!current.ok()) {
     attempt.answer = current.status();
     return attempt;
