@@ -134,16 +134,12 @@ bool Transport::WaitAsAsked(const base::Status& refusal, const Call& call,
 }
 
 void Transport::UseTls(const Credentials::Material& material) {
-  {
-    std::lock_guard lock(mutex_);
-    if (material.tls_version == tls_version_) return;
-    const bool first = tls_version_ == 0 && !config_.exec;
-    tls_version_ = material.tls_version;
-    if (first) return;  // http_ was made with these
-  }
-  if (const base::Status status = http_->SetTls(*material.tls); !status.ok()) {
-    base::log::Warn("rotated TLS material was not usable, kept the old", {{"error", status}});
-  }
+  tls_order_.Use(material.tls_version, [&] {
+    if (material.tls_version == 1 && !config_.exec) return;  // http_ was made with these
+    if (const base::Status status = http_->SetTls(*material.tls); !status.ok()) {
+      base::log::Warn("rotated TLS material was not usable, kept the old", {{"error", status}});
+    }
+  });
 }
 
 void Transport::LogWarnings(const http::Response& response) {

@@ -12,6 +12,7 @@
 #include "controller/base/clock.h"
 #include "controller/client/client.h"
 #include "controller/client/credentials.h"
+#include "controller/client/tls_order.h"
 #include "controller/http/client.h"
 
 namespace sluice::client {
@@ -57,11 +58,11 @@ class Transport {
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<http::Client> http_;
   RequestObserver observer_;
+  TlsOrder tls_order_;  // of the material http_ uses
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   bool stopped_ = false;
-  std::uint64_t tls_version_ = 0;  // of the TLS material http_ uses
   std::set<std::string> warnings_;
 };
 
