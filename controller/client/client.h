@@ -4,7 +4,9 @@
 // Errors of every method (base::Status): code by HTTP status, reason() = the API's own word
 // ("Conflict", "NotFound", "AlreadyExists", "Invalid", "Forbidden", "Expired", "TooManyRequests"
 // …), retry_after() from Retry-After. 409 Conflict is Aborted; 410 is OutOfRange with reason
-// "Expired"; 429/503 were already retried within the call's deadline as the server asked.
+// "Expired"; 429/503 were already retried within the call's deadline as the server asked. After one
+// other calls wait, too (throttle.h); one that would have to wait beyond its deadline is
+// ResourceExhausted "TooManyRequests" without having been sent.
 //
 // Thread rule: all methods from any thread; they block at most until their deadline. Stop() makes
 // calls under way return Cancelled.
@@ -139,21 +141,32 @@ class Watcher {
 
 // One exchange with the server, for rest_client_requests_total and its like.
 struct RequestRecord {
-  std::string_view method;                // "GET"
-  std::string_view host;                  // "10.0.0.1:443"
-  int code = 0;                           // HTTP status; 0: no answer came
-  std::chrono::nanoseconds duration{0};   // until the whole answer; of a watch until its end
-  std::chrono::nanoseconds throttled{0};  // the server's Retry-After waited before this exchange
+  std::string_view method;               // "GET"
+  std::string_view host;                 // "10.0.0.1:443"
+  int code = 0;                          // HTTP status; 0: no answer came
+  std::chrono::nanoseconds duration{0};  // until the whole answer; of a watch until its end
+};
+// The server wanted requests to come later (throttle.h). One of the two is not zero, except in the
+// first record, which only tells that there is such a host.
+struct ThrottleRecord {
+  std::string_view host;
+  int code = 0;                        // HTTP status that asked for it
+  std::string_view priority_level;     // UID; "none": not told; "other": beyond those told apart
+  int refusals = 0;                    // answers, the last one of a call too
+  std::chrono::nanoseconds waited{0};  // by a call, or left to its caller by retry_after()
 };
 // Called on the calling thread; must not block or call the client.
-using RequestObserver = std::function<void(const RequestRecord&)>;
+struct RequestObserver {
+  std::function<void(const RequestRecord&)> request;
+  std::function<void(const ThrottleRecord&)> throttle;
+};
 
 class Client : public Reader, public Writer, public StatusWriter, public Watcher {
  public:
   // Any other call: TokenReview, TokenRequest, /version. Body and answer are whole JSON texts.
   virtual base::StatusOr<std::string> Raw(std::string_view method, std::string_view path,
                                           std::string_view body) = 0;
-  // One observer at most; set it before the first call.
+  // One observer at most; set it before the first call. It hears at once of zero refusals.
   virtual void Observe(RequestObserver observer) { static_cast<void>(observer); }
   virtual void Stop() = 0;
 };

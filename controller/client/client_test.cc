@@ -241,64 +241,6 @@ TEST(Client, EachVerbGoesToItsPlace) {
   EXPECT_FALSE(client->Delete(kSites, {"", ""}).ok()) << "would delete the collection";
 }
 
-TEST(Client, WaitsAsLongAsTheServerAsksAndTriesAgain) {
-  Imposter server([](ImposterConnection& c) {
-    int n = 0;
-    while (c.ReadRequest()) {
-      c.Send(++n < 3 ? Answer(429, "", "Retry-After: 5\r\n") : Answer(200, kSiteAnswer));
-    }
-  });
-  base::FakeClock clock;
-  const auto client = ClientFor(server, clock);
-  std::vector<int> codes;
-  std::vector<std::chrono::nanoseconds> waits;
-  std::atomic<int> seen{0};
-  client->Observe([&](const RequestRecord& record) {
-    codes.push_back(record.code);
-    waits.push_back(record.throttled);
-    ++seen;
-  });
-  auto answer = std::async([&] { return client->Get(kSites, {"", "x"}); });
-  for (int i = 0; i < 2; ++i) {
-    while (clock.waiters() == 0) std::this_thread::yield();
-    clock.Advance(5s);
-    while (seen < i + 2) std::this_thread::yield();
-  }
-  ASSERT_TRUE(answer.get().ok());
-  EXPECT_THAT(codes, ElementsAre(429, 429, 200));
-  EXPECT_THAT(waits, ElementsAre(0s, 5s, 5s));
-}
-
-TEST(Client, AWaitBeyondTheDeadlineIsTheCallersToMake) {
-  Imposter server([](ImposterConnection& c) {
-    while (c.ReadRequest()) c.Send(Answer(429, "", "Retry-After: 40\r\n"));
-  });
-  const auto answer = ClientFor(server)->Get(kSites, {"", "x"});
-  EXPECT_EQ(answer.status().code(), Code::kResourceExhausted);
-  EXPECT_EQ(answer.status().retry_after(), 40s);
-  EXPECT_EQ(server.requests().size(), 1u);
-}
-
-TEST(Client, StopEndsAThrottledWait) {
-  Imposter server([](ImposterConnection& c) {
-    while (c.ReadRequest()) c.Send(Answer(429, "", "Retry-After: 20\r\n"));
-  });
-  base::FakeClock clock;
-  const auto client = ClientFor(server, clock);
-  auto answer = std::async([&] { return client->Get(kSites, {"", "x"}); });
-  while (clock.waiters() == 0) std::this_thread::yield();
-  client->Stop();
-  EXPECT_EQ(answer.get().status().code(), Code::kCancelled);
-}
-
-TEST(Client, ARefusalWithoutRetryAfterIsNotRepeated) {
-  Imposter server([](ImposterConnection& c) {
-    while (c.ReadRequest()) c.Send(Answer(503, ""));
-  });
-  EXPECT_EQ(ClientFor(server)->Get(kSites, {"", "x"}).status().code(), Code::kUnavailable);
-  EXPECT_EQ(server.requests().size(), 1u);
-}
-
 TEST(ClientWatch, GivesLinesAsTheyComeInAnyCutting) {
   Imposter server([](ImposterConnection& c) {
     c.ReadRequest();

@@ -20,6 +20,22 @@ bool MayComeAgain(const base::Status& status) {
           status.code() == Code::kInternal || status.code() == Code::kDeadlineExceeded);
 }
 
+base::Status RefusalOf(const http::Response& answer) {
+  return ErrorFromAnswer(answer.status, http::FindHeader(answer.headers, "retry-after"),
+                         answer.body);
+}
+
+// A call that others' refusals hold for longer than it has.
+base::Status NotSent(std::chrono::nanoseconds left) {
+  const auto seconds =
+      std::max(std::chrono::ceil<std::chrono::seconds>(left), std::chrono::seconds(1));
+  return base::ResourceExhausted(
+             fmt::format("not sent: the API server asked for {} s without such requests",
+                         seconds.count()))
+      .WithReason("TooManyRequests")
+      .WithRetryAfter(seconds);
+}
+
 }  // namespace
 
 base::StatusOr<std::unique_ptr<Transport>> Transport::Make(const Config& config,
@@ -46,20 +62,25 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
   if (timeout.count() == 0) timeout = config_.request_timeout;
   if (timeout.count() == 0) timeout = kRequestTimeout;
   const base::MonoTime deadline = clock_.Mono() + timeout;
+  const std::string kind = Throttle::KindOf(call.method, call.target);
   bool refreshed = false;
-  std::chrono::nanoseconds throttled{0};
+  Throttle::Hold own;  // what the server asked of this call itself
+  base::Status refusal;
   for (int retries = 0;;) {
-    Attempt attempt = Try(call, sink, deadline, throttled);
-    if (attempt.answer.ok() && attempt.answer->status / 100 == 2) {
+    Throttle::Hold held;
+    if (!Admit(kind, own, call, deadline, &held)) {
+      return refusal.ok() ? NotSent(held.until - clock_.Mono()) : refusal;
+    }
+    Attempt attempt = Try(call, sink, deadline);
+    const bool good = attempt.answer.ok() && attempt.answer->status / 100 == 2;
+    refusal = good                  ? base::OkStatus()
+              : attempt.answer.ok() ? RefusalOf(*attempt.answer)
+                                    : attempt.answer.status();
+    if (attempt.answer.ok()) own = Learn(kind, *attempt.answer, refusal);
+    if (good) {
       LogWarnings(*attempt.answer);
       return std::move(attempt.answer).value();
     }
-    const base::Status refusal =
-        attempt.answer.ok()
-            ? ErrorFromAnswer(attempt.answer->status,
-                              http::FindHeader(attempt.answer->headers, "retry-after"),
-                              attempt.answer->body)
-            : attempt.answer.status();
     // The server does not know us, or we do not know it: perhaps a token, a certificate or the CA
     // was rotated since we looked. Nothing was done yet, so any method may come again.
     const bool unknown = refusal.code() == base::Code::kUnauthenticated ||
@@ -71,23 +92,20 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
       const Credentials::Material* tried = attempt.material.get();
       if (material.ok() && (tried == nullptr || (*material)->token != tried->token ||
                             (*material)->tls_version != tried->tls_version)) {
+        refusal = base::OkStatus();
         continue;
       }
     }
-    if (attempt.answer.ok() && retries < kMaxThrottledRetries && MayComeAgain(refusal)) {
-      const base::MonoTime before = clock_.Mono();
-      if (WaitAsAsked(refusal, call, deadline)) {
-        throttled = clock_.Mono() - before;
-        ++retries;
-        continue;
-      }
+    if (!attempt.answer.ok() || !MayComeAgain(refusal)) return refusal;
+    if (++retries > kMaxThrottledRetries) {
+      TellThrottled(own, 0, refusal.retry_after());  // the caller's to wait
+      return refusal;
     }
-    return refusal;
   }
 }
 
 Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
-                                  base::MonoTime deadline, std::chrono::nanoseconds throttled) {
+                                  base::MonoTime deadline) {
   Attempt attempt;
   auto current = credentials_->Current(deadline);
   if (!current.ok()) {
@@ -113,24 +131,71 @@ Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
   request.stop = call.stop;
   const base::MonoTime start = clock_.Mono();
   attempt.answer = http_->Do(request, sink);
-  if (observer_) {
-    observer_({call.method, host_, attempt.answer.ok() ? attempt.answer->status : 0,
-               clock_.Mono() - start, throttled});
+  if (observer_.request) {
+    observer_.request({call.method, host_, attempt.answer.ok() ? attempt.answer->status : 0,
+                       clock_.Mono() - start});
   }
   return attempt;
 }
 
-bool Transport::WaitAsAsked(const base::Status& refusal, const Call& call,
-                            base::MonoTime deadline) {
-  const base::MonoTime until = clock_.Mono() + refusal.retry_after();
-  if (until >= deadline) return false;
+bool Transport::Admit(const std::string& kind, const Throttle::Hold& own, const Call& call,
+                      base::MonoTime deadline, Throttle::Hold* held) {
+  const auto longest = [&] {  // mutex_ is held
+    const Throttle::Hold* shared = throttle_.HoldOf(kind);
+    return shared != nullptr && shared->until > own.until ? shared : &own;
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (longest()->until <= clock_.Mono()) return true;
+  }
   const std::stop_callback wake(call.stop, [this] {
     { std::lock_guard lock(mutex_); }
     wake_.notify_all();
   });
-  std::unique_lock lock(mutex_);
-  clock_.WaitUntil(lock, wake_, until, [&] { return stopped_ || call.stop.stop_requested(); });
-  return true;
+  const auto stopped = [&] { return stopped_ || call.stop.stop_requested(); };
+  std::unique_lock lock(mutex_);  // released before `wake` waits for its callback
+  while (true) {                  // another refusal may have come meanwhile
+    const base::MonoTime now = clock_.Mono();
+    *held = *longest();
+    if (held->until <= now || stopped()) return true;
+    const bool in_time = held->until < deadline;
+    if (in_time) clock_.WaitUntil(lock, wake_, held->until, stopped);
+    lock.unlock();
+    TellThrottled(*held, 0, (in_time ? clock_.Mono() : held->until) - now);
+    if (!in_time) return false;
+    lock.lock();
+  }
+}
+
+Throttle::Hold Transport::Learn(const std::string& kind, const http::Response& answer,
+                                const base::Status& refusal) {
+  const bool waits = MayComeAgain(refusal);
+  const base::MonoTime now = clock_.Mono();
+  Throttle::Hold asked{.until = {}, .code = answer.status, .level = {}};
+  {
+    const std::lock_guard lock(mutex_);
+    const std::string& level = throttle_.Heard(
+        kind, http::FindHeader(answer.headers, "x-kubernetes-pf-prioritylevel-uid"));
+    if (!waits) return asked;
+    asked.level = level;
+    asked.until = now + refusal.retry_after();
+    if (answer.status == 429 || answer.status == 503) {
+      throttle_.Refused(kind, asked, answer.body.starts_with('{'), now);
+    }
+  }
+  TellThrottled(asked, 1, {});
+  return asked;
+}
+
+void Transport::TellThrottled(const Throttle::Hold& by, int refusals,
+                              std::chrono::nanoseconds waited) {
+  if (observer_.throttle) observer_.throttle({host_, by.code, by.level, refusals, waited});
+}
+
+void Transport::Observe(RequestObserver observer) {
+  observer_ = std::move(observer);
+  for (const int code : {429, 503})
+    TellThrottled({.until = {}, .code = code, .level = "none"}, 0, {});
 }
 
 void Transport::UseTls(const Credentials::Material& material) {

@@ -1,6 +1,6 @@
 // One exchange with an API server, whatever it is about: credentials, 401 and rotation, 429/503
-// with Retry-After inside the deadline, warnings, typed errors, the observer. The verbs stand above
-// it (client.cc). Thread rule and stop: as client.h.
+// with Retry-After inside the deadline, its own and that of others (throttle.h), warnings, typed
+// errors, the observer. The verbs stand above it (client.cc). Thread rule and stop: as client.h.
 #pragma once
 
 #include <condition_variable>
@@ -12,6 +12,7 @@
 #include "controller/base/clock.h"
 #include "controller/client/client.h"
 #include "controller/client/credentials.h"
+#include "controller/client/throttle.h"
 #include "controller/client/tls_order.h"
 #include "controller/http/client.h"
 
@@ -34,7 +35,7 @@ class Transport {
 
   // The answer of a 2xx; errors are typed as client.h says. Any thread.
   base::StatusOr<http::Response> Send(const Call& call, const http::BodySink& sink = nullptr);
-  void Observe(RequestObserver observer) { observer_ = std::move(observer); }
+  void Observe(RequestObserver observer);
   void Stop();
 
  private:
@@ -44,11 +45,16 @@ class Transport {
     base::StatusOr<http::Response> answer = base::Internal("not tried");
     std::shared_ptr<const Credentials::Material> material;  // it was made with
   };
-  Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline,
-              std::chrono::nanoseconds throttled);
-  // False when the time asked for is beyond the deadline; else waits for it, or for Stop, which the
-  // next try then notices.
-  bool WaitAsAsked(const base::Status& refusal, const Call& call, base::MonoTime deadline);
+  Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline);
+  // Waits until nothing holds a call of this kind, which was itself asked to wait for `own`, or
+  // until it is stopped, which the next try then notices. False when that is beyond the deadline:
+  // *held then tells what.
+  bool Admit(const std::string& kind, const Throttle::Hold& own, const Call& call,
+             base::MonoTime deadline, Throttle::Hold* held);
+  // What an answer told of priority levels, and whether it lets others wait.
+  Throttle::Hold Learn(const std::string& kind, const http::Response& answer,
+                       const base::Status& refusal);
+  void TellThrottled(const Throttle::Hold& by, int refusals, std::chrono::nanoseconds waited);
   void UseTls(const Credentials::Material& material);
   void LogWarnings(const http::Response& response);
 
@@ -63,6 +69,7 @@ class Transport {
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   bool stopped_ = false;
+  Throttle throttle_;
   std::set<std::string> warnings_;
 };
 

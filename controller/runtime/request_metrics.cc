@@ -25,12 +25,25 @@ class Series {
     const Kept series = Find(record);
     series.requests->Add();
     series.seconds->Observe(std::chrono::duration<double>(record.duration).count());
-    if (record.throttled.count() == 0) return;
+  }
+
+  // Rare: the series are looked up each time.
+  void NoteThrottled(const client::ThrottleRecord& record) {
+    const base::metrics::Labels labels = {{"code", std::to_string(record.code)},
+                                          {"host", std::string(record.host)},
+                                          {"priority_level", std::string(record.priority_level)}};
+    registry_
+        .GetCounter("rest_client_throttled_total",
+                    "Answers by which the server asked us to come later (429 or 5xx with "
+                    "Retry-After), by status code, host and the UID of the priority level.",
+                    labels)
+        .Add(record.refusals);
     registry_
         .GetCounter("rest_client_throttled_seconds_total",
-                    "Seconds the server asked us to wait before a request (Retry-After).",
-                    {{"host", std::string(record.host)}})
-        .Add(std::chrono::duration<double>(record.throttled).count());
+                    "Seconds requests waited because the server asked for it, in the client or "
+                    "with the caller of a call that was given up.",
+                    labels)
+        .Add(std::chrono::duration<double>(record.waited).count());
   }
 
  private:
@@ -81,9 +94,10 @@ class Series {
 }  // namespace
 
 client::RequestObserver RequestMetrics(base::metrics::Registry& registry) {
-  return [series = std::make_shared<Series>(registry)](const RequestRecord& record) {
-    series->Note(record);
-  };
+  const auto series = std::make_shared<Series>(registry);
+  return {.request = [series](const RequestRecord& record) { series->Note(record); },
+          .throttle =
+              [series](const client::ThrottleRecord& record) { series->NoteThrottled(record); }};
 }
 
 }  // namespace sluice::runtime

@@ -11,17 +11,15 @@ namespace sluice::runtime {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 using namespace std::chrono_literals;
 
 TEST(RequestMetrics, CountsByCodeHostAndMethodUnderClientGosNames) {
   base::metrics::Registry registry;
-  const auto observe = RequestMetrics(registry);
-  for (int i = 0; i < 3; ++i) observe({"PATCH", "a:443", 200, 4ms, 0ns});
-  observe({"PATCH", "b:443", 200, 4ms, 0ns});
-  observe({"GET", "a:443", 0, 4ms, 0ns});
-  EXPECT_THAT(registry.Expose(), Not(HasSubstr("rest_client_throttled_seconds_total")));
-  observe({"GET", "a:443", 200, 4ms, 2s});
+  const auto observe = RequestMetrics(registry).request;
+  for (int i = 0; i < 3; ++i) observe({"PATCH", "a:443", 200, 4ms});
+  observe({"PATCH", "b:443", 200, 4ms});
+  observe({"GET", "a:443", 0, 4ms});
+  observe({"GET", "a:443", 200, 4ms});
   const std::string text = registry.Expose();
   EXPECT_THAT(
       text,
@@ -35,16 +33,30 @@ TEST(RequestMetrics, CountsByCodeHostAndMethodUnderClientGosNames) {
   EXPECT_THAT(
       text,
       HasSubstr("rest_client_request_duration_seconds_count{host=\"a:443\",verb=\"GET\"} 2\n"));
-  EXPECT_THAT(text, HasSubstr("rest_client_throttled_seconds_total{host=\"a:443\"} 2\n"));
+}
+
+TEST(RequestMetrics, SaysWhatThrottledUsAndForHowLong) {
+  base::metrics::Registry registry;
+  const auto observe = RequestMetrics(registry).throttle;
+  observe({"a:443", 429, "none", 0, 0s});
+  const std::string at_start = "{code=\"429\",host=\"a:443\",priority_level=\"none\"} 0\n";
+  EXPECT_THAT(registry.Expose(), HasSubstr("rest_client_throttled_total" + at_start));
+  EXPECT_THAT(registry.Expose(), HasSubstr("rest_client_throttled_seconds_total" + at_start));
+  observe({"a:443", 429, "l-1", 1, 0s});
+  observe({"a:443", 429, "l-1", 1, 0s});
+  observe({"a:443", 429, "l-1", 0, 2s});
+  const std::string level = "{code=\"429\",host=\"a:443\",priority_level=\"l-1\"} 2\n";
+  EXPECT_THAT(registry.Expose(), HasSubstr("rest_client_throttled_total" + level));
+  EXPECT_THAT(registry.Expose(), HasSubstr("rest_client_throttled_seconds_total" + level));
 }
 
 TEST(RequestMetrics, CountsOnWhenMoreSeriesComeThanItKeeps) {
   base::metrics::Registry registry;
-  const auto observe = RequestMetrics(registry);
+  const auto observe = RequestMetrics(registry).request;
   for (int round = 0; round < 2; ++round) {
     for (std::size_t i = 0; i < kMaxKeptSeries + 5; ++i) {
       const std::string host = "h" + std::to_string(i);
-      observe({"GET", host, 200, 1ms, 0ns});
+      observe({"GET", host, 200, 1ms});
     }
   }
   const std::string last = "h" + std::to_string(kMaxKeptSeries + 4);
