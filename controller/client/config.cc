@@ -9,6 +9,8 @@
 #include "controller/base/file.h"
 #include "controller/client/kubeconfig.h"
 #include "controller/client/limits.h"
+#include "controller/http/proxy.h"
+#include "controller/http/url.h"
 
 namespace sluice::client {
 namespace {
@@ -18,6 +20,17 @@ base::StatusOr<KubeconfigFile> ReadKubeconfig(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return KubeconfigFile{path, slash == std::string::npos ? "" : path.substr(0, slash),
                         std::move(text)};
+}
+
+// As client-go does it: the environment counts where the configuration names no proxy.
+base::StatusOr<Config> WithProxy(Config config) {
+  if (!config.proxy_url.empty()) return config;
+  SLUICE_ASSIGN_OR_RETURN(const http::Url url, http::ParseUrl(config.server));
+  SLUICE_ASSIGN_OR_RETURN(config.proxy_url, http::ProxyFor(url, [](const char* name) {
+                            const char* value = std::getenv(name);
+                            return std::string(value == nullptr ? "" : value);
+                          }));
+  return config;
 }
 
 // As kubectl takes $KUBECONFIG: files that are not there are passed over, unless none is.
@@ -42,7 +55,8 @@ base::StatusOr<Config> LoadTogether(std::string_view list, const std::string& co
     }
   }
   if (files.empty()) return missing;
-  return ParseKubeconfigs(files, {.context = context});
+  SLUICE_ASSIGN_OR_RETURN(Config config, ParseKubeconfigs(files, {.context = context}));
+  return WithProxy(std::move(config));
 }
 
 }  // namespace
@@ -51,7 +65,7 @@ base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string
   SLUICE_ASSIGN_OR_RETURN(const KubeconfigFile file, ReadKubeconfig(path));
   auto config = ParseKubeconfig(file.text, {.context = context, .folder = file.folder});
   if (!config.ok()) return config.status().Annotate(path);
-  return config;
+  return WithProxy(*std::move(config));
 }
 
 base::StatusOr<Config> InClusterConfig(const std::string& folder) {
@@ -70,7 +84,7 @@ base::StatusOr<Config> InClusterConfig(const std::string& folder) {
   if (auto ns = base::ReadFile(from + "/namespace", kMaxCredentialFileBytes); ns.ok()) {
     config.ns = std::move(ns).value();
   }
-  return config;
+  return WithProxy(std::move(config));
 }
 
 base::StatusOr<Config> DefaultConfig(const std::string& context) {
@@ -78,7 +92,8 @@ base::StatusOr<Config> DefaultConfig(const std::string& context) {
     return LoadTogether(list, context);
   }
   if (context.empty()) {
-    if (auto config = InClusterConfig(); config.ok()) return config;
+    auto config = InClusterConfig();
+    if (config.status().code() != base::Code::kNotFound) return config;
   }
   const char* home = std::getenv("HOME");
   return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context);

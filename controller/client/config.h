@@ -28,9 +28,9 @@ struct ExecPlugin {
 };
 
 struct Config {
-  std::string server;           // https://host:port
-  std::string tls_server_name;  // instead of the host
-  std::string proxy_url;
+  std::string server;                 // https://host:port
+  std::string tls_server_name;        // instead of the host
+  std::string proxy_url;              // http://…; empty: direct
   bool insecure_skip_verify = false;  // only when the kubeconfig says so
   std::string ns;                     // the context's namespace
 
@@ -57,9 +57,11 @@ struct KubeconfigOptions {
   std::string folder;  // relative paths are relative to this
 };
 
-// Errors: InvalidArgument naming the field.
+// Looks at the text alone, never at the environment. Errors: InvalidArgument naming the field.
 base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOptions& options);
-// Errors: also NotFound, PermissionDenied of the file.
+// This one and those below take the proxy of HTTPS_PROXY and its like (http/proxy.h) where the
+// configuration names none. Errors: also NotFound, PermissionDenied of the file; InvalidArgument
+// naming the variable.
 base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context = "");
 // From KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount (or `folder`).
 // Errors: NotFound when we are not in a cluster.

@@ -5,7 +5,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
 
 #include "controller/base/digest.h"
 #include "controller/client/credentials.h"
@@ -85,6 +84,10 @@ TEST(Kubeconfig, FromASecretMayHoldDataOnly) {
 TEST(Kubeconfig, ErrorsNameTheFieldAndNeverTheSecret) {
   for (const auto& [cluster, user, field] : std::vector<std::array<std::string, 3>>{
            {"server: ftp://h", "token: SECRET", "cluster.server"},
+           {"server: https://h, proxy-url: 'https://u:SECRET@p:1'", "token: t",
+            "cluster.proxy-url"},
+           {"server: https://h, proxy-url: 'socks5://u:SECRET@p:1'", "token: t",
+            "cluster.proxy-url"},
            {"server: https://h, certificate-authority-data: '!'", "token: SECRET",
             "certificate-authority-data"},
            {"server: https://h", "username: u, password: SECRET", "user.username"},
@@ -120,19 +123,6 @@ TEST(Kubeconfig, AMissingContextIsToldWithThoseThatExistUnlessItIsASecret) {
             "kubeconfig: contexts: no context \"z\"");
 }
 
-class ScopedEnvironment {
- public:
-  ScopedEnvironment(const char* name, const std::string& value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    setenv(name, value.c_str(), 1);
-  }
-  ~ScopedEnvironment() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
-
 // What kubectl does with the same variable and the same flag.
 TEST(DefaultConfig, TakesAllFilesOfTheVariableTogetherAndTheContextThatIsChosen) {
   ScratchFolder first, second;
@@ -163,6 +153,7 @@ TEST(DefaultConfig, AContextOfTheHomeFolderIsChosenWithoutTheVariable) {
 }
 
 TEST(InCluster, NeedsItsEnvironment) {
+  const ScopedEnvironment no_proxy("NO_PROXY", "*");
   unsetenv("KUBERNETES_SERVICE_HOST");
   EXPECT_EQ(InClusterConfig().status().code(), Code::kNotFound);
   ScratchFolder folder;

@@ -10,6 +10,7 @@
 #include "controller/base/yaml.h"
 #include "controller/client/config.h"
 #include "controller/client/limits.h"
+#include "controller/http/proxy.h"
 #include "controller/http/url.h"
 
 namespace sluice::client {
@@ -177,6 +178,10 @@ base::Status KubeconfigReader::ReadCluster(const YAML::Node& cluster) {
       return Bad("cluster.insecure-skip-tls-verify", "refused here");
     }
     if (!url->tls()) return Bad("cluster.server", "must be https here");
+  }
+  if (!config_.proxy_url.empty()) {
+    const auto proxy = http::ParseProxyUrl(config_.proxy_url);
+    if (!proxy.ok()) return Bad("cluster.proxy-url", proxy.status().message());
   }
   SLUICE_RETURN_IF_ERROR(
       DataOrFile(cluster, "certificate-authority", &config_.ca_pem, &config_.ca_file));

@@ -9,6 +9,7 @@
 #include "controller/base/digest.h"
 #include "controller/http/connection.h"
 #include "controller/http/control_bytes.h"
+#include "controller/http/proxy.h"
 
 namespace sluice::http {
 namespace {
@@ -267,8 +268,7 @@ base::StatusOr<std::unique_ptr<Client>> Client::New(const ClientOptions& options
   }
   Url proxy;
   if (!options.proxy_url.empty()) {
-    SLUICE_ASSIGN_OR_RETURN(proxy, ParseUrl(options.proxy_url));
-    if (proxy.tls()) return base::InvalidArgument("HTTP: the proxy must be an http:// URL");
+    SLUICE_ASSIGN_OR_RETURN(proxy, ParseProxyUrl(options.proxy_url));
   }
   if (HasControl(options.user_agent)) return base::InvalidArgument("HTTP: bad user agent");
   std::shared_ptr<const TlsContext> tls;

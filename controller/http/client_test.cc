@@ -196,9 +196,10 @@ TEST(HttpClient, ATunnelThroughAProxyCarriesTls) {
       c.Send(request->target == "api.test:443" ? Answer(403, "") : Answer(500, ""));
     }
   });
-  auto client = Client::New({.base_url = "https://api.test",
-                             .tls = {.ca_pem = ca.cert_pem()},
-                             .proxy_url = "http://u:p@127.0.0.1:" + std::to_string(proxy.port())});
+  auto client =
+      Client::New({.base_url = "https://api.test",
+                   .tls = {.ca_pem = ca.cert_pem()},
+                   .proxy_url = "http://u:%70@127.0.0.1:" + std::to_string(proxy.port())});
   ASSERT_TRUE(client.ok());
   const auto answer = (*client)->Do({});
   EXPECT_EQ(answer.status().reason(), "Proxy");

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 
@@ -153,6 +154,26 @@ void ImposterConnection::WaitForClose() {
   char bytes[4096];
   while (ReadSome(bytes, sizeof(bytes)) > 0) {
   }
+}
+
+void ImposterConnection::RelayTo(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  SLUICE_CHECK(connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  pollfd ends[2] = {{fd_, POLLIN, 0}, {peer, POLLIN, 0}};
+  char bytes[4096];
+  for (bool open = true; open && poll(ends, 2, -1) > 0;) {
+    for (int i = 0; i < 2; ++i) {
+      if (ends[i].revents == 0) continue;
+      const long n = recv(ends[i].fd, bytes, sizeof(bytes), 0);
+      const auto size = static_cast<std::size_t>(std::max(n, 0L));
+      if (n <= 0 || send(ends[1 - i].fd, bytes, size, MSG_NOSIGNAL) != n) open = false;
+    }
+  }
+  close(peer);
 }
 
 Imposter::Imposter(Script script, std::optional<ImposterTls> tls) : script_(std::move(script)) {

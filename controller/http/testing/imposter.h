@@ -53,6 +53,9 @@ class ImposterConnection {
   void Cut();
   // Waits until the client closes its side or the imposter stops; reads and drops what comes.
   void WaitForClose();
+  // Carries bytes between the client and a port of this machine until one of them closes, as a
+  // proxy does after CONNECT.
+  void RelayTo(int port);
 
  private:
   friend class Imposter;
