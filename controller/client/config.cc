@@ -34,7 +34,8 @@ base::StatusOr<Config> WithProxy(Config config) {
 }
 
 // As kubectl takes $KUBECONFIG: files that are not there are passed over, unless none is.
-base::StatusOr<Config> LoadTogether(std::string_view list, const std::string& context) {
+base::StatusOr<Config> LoadTogether(std::string_view list, const std::string& context,
+                                    Terminal terminal) {
   std::vector<KubeconfigFile> files;
   base::Status missing = base::NotFound("KUBECONFIG names no file");
   while (!list.empty()) {
@@ -55,15 +56,18 @@ base::StatusOr<Config> LoadTogether(std::string_view list, const std::string& co
     }
   }
   if (files.empty()) return missing;
-  SLUICE_ASSIGN_OR_RETURN(Config config, ParseKubeconfigs(files, {.context = context}));
+  SLUICE_ASSIGN_OR_RETURN(Config config,
+                          ParseKubeconfigs(files, {.context = context, .terminal = terminal}));
   return WithProxy(std::move(config));
 }
 
 }  // namespace
 
-base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context) {
+base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context,
+                                      Terminal terminal) {
   SLUICE_ASSIGN_OR_RETURN(const KubeconfigFile file, ReadKubeconfig(path));
-  auto config = ParseKubeconfig(file.text, {.context = context, .folder = file.folder});
+  auto config =
+      ParseKubeconfig(file.text, {.context = context, .folder = file.folder, .terminal = terminal});
   if (!config.ok()) return config.status().Annotate(path);
   return WithProxy(*std::move(config));
 }
@@ -87,16 +91,17 @@ base::StatusOr<Config> InClusterConfig(const std::string& folder) {
   return WithProxy(std::move(config));
 }
 
-base::StatusOr<Config> DefaultConfig(const std::string& context) {
+base::StatusOr<Config> DefaultConfig(const std::string& context, Terminal terminal) {
   if (const char* list = std::getenv("KUBECONFIG"); list != nullptr && *list != '\0') {
-    return LoadTogether(list, context);
+    return LoadTogether(list, context, terminal);
   }
   if (context.empty()) {
     auto config = InClusterConfig();
     if (config.status().code() != base::Code::kNotFound) return config;
   }
   const char* home = std::getenv("HOME");
-  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context);
+  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context,
+                        terminal);
 }
 
 }  // namespace sluice::client

@@ -25,6 +25,8 @@ struct ExecPlugin {
   // info; empty: none.
   std::string cluster_config_json;
   std::string install_hint;  // told when the command is not there
+  // A person is at the terminal: the plugin has our standard input and error, and minutes.
+  bool interactive = false;
 };
 
 struct Config {
@@ -49,12 +51,16 @@ struct Config {
   std::chrono::milliseconds request_timeout{0};  // of a call; 0: limits.h
 };
 
+// Whether somebody is there whom a credential plugin may ask.
+enum class Terminal { kNone, kPerson };
+
 struct KubeconfigOptions {
   std::string context;  // empty: current-context
   // Data in the text only: exec plugins, file paths, proxies and insecure-skip-tls-verify are
   // refused. For kubeconfigs that came from a Secret, where they would run code in our process.
   bool inline_only = false;
   std::string folder;  // relative paths are relative to this
+  Terminal terminal = Terminal::kNone;
 };
 
 // Looks at the text alone, never at the environment. Errors: InvalidArgument naming the field.
@@ -62,12 +68,14 @@ base::StatusOr<Config> ParseKubeconfig(std::string_view text, const KubeconfigOp
 // This one and those below take the proxy of HTTPS_PROXY and its like (http/proxy.h) where the
 // configuration names none. Errors: also NotFound, PermissionDenied of the file; InvalidArgument
 // naming the variable.
-base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context = "");
+base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string& context = "",
+                                      Terminal terminal = Terminal::kNone);
 // From KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount (or `folder`).
 // Errors: NotFound when we are not in a cluster.
 base::StatusOr<Config> InClusterConfig(const std::string& folder = "");
 // The files of $KUBECONFIG, of which the first to have a name counts; else in-cluster, unless a
 // context is chosen; else ~/.kube/config. Errors: as LoadKubeconfig.
-base::StatusOr<Config> DefaultConfig(const std::string& context = "");
+base::StatusOr<Config> DefaultConfig(const std::string& context = "",
+                                     Terminal terminal = Terminal::kNone);
 
 }  // namespace sluice::client

@@ -12,6 +12,8 @@
 namespace sluice::client {
 namespace {
 
+using std::chrono::milliseconds;
+
 // `*pem` from its file, unless the configuration holds the text itself.
 base::Status Load(const std::string& text, const std::string& file, std::string* out) {
   *out = text;
@@ -94,10 +96,10 @@ base::Status Credentials::ReadFiles() {
 }
 
 base::Status Credentials::ReadExec(base::MonoTime deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.Mono());
-  SLUICE_ASSIGN_OR_RETURN(
-      ExecCredential credential,
-      RunExecPlugin(config_, std::min<std::chrono::milliseconds>(left, kExecTimeout)));
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock_.Mono());
+  const milliseconds limit =
+      config_.exec->interactive ? milliseconds(kExecPersonTimeout) : milliseconds(kExecTimeout);
+  SLUICE_ASSIGN_OR_RETURN(ExecCredential credential, RunExecPlugin(config_, std::min(left, limit)));
   exec_ran_ = true;
   shared_.reset();  // also when it says the same again: who was refused then does not ask once more
   exec_expires_ = credential.expires;

@@ -28,8 +28,9 @@ struct ExecCredential {
 };
 // Parses an ExecCredential (client.authentication.k8s.io/v1). Errors: InvalidArgument. Pure.
 base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json);
-// Runs the plugin without a terminal, kills it and what it started at the time limit. What it
-// prints is never logged; the end of what it complains of (standard error) is part of the error.
+// Runs the plugin without a terminal, kills it and what it started at the time limit; the end of
+// what it complains of (standard error) is part of the error. An interactive one has our terminal
+// and complains there; at the limit it alone is killed. What a plugin prints is never logged.
 // `config.exec` is set. Blocks; any thread.
 base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
                                              std::chrono::milliseconds timeout);

@@ -28,12 +28,13 @@ constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
 // The child and our ends of its two outputs; the destructor leaves nothing behind.
 class Child {
  public:
-  Child(pid_t pid, int out, int err) : pid_(pid), fds_{out, err} {}
+  // `err` may be negative: it is not ours to read. `group`: it has a process group of its own.
+  Child(pid_t pid, bool group, int out, int err) : pid_(pid), group_(group), fds_{out, err} {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {
     if (pid_ > 0) {
-      kill(-pid_, SIGKILL);  // its own process group, helpers of the plugin included
+      kill(group_ ? -pid_ : pid_, SIGKILL);  // of the group: helpers of the plugin included
       while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
       }
     }
@@ -102,6 +103,7 @@ class Child {
   }
 
   pid_t pid_;
+  const bool group_;
   int fds_[2];  // standard output and error; negative once closed
   std::string texts_[2];
 };
@@ -126,7 +128,7 @@ std::vector<std::string> Environment(const Config& config) {
   const ExecPlugin& plugin = *config.exec;
   nlohmann::json info = {{"apiVersion", "client.authentication.k8s.io/v1"},
                          {"kind", "ExecCredential"},
-                         {"spec", {{"interactive", false}}}};
+                         {"spec", {{"interactive", plugin.interactive}}}};
   if (plugin.provide_cluster_info) info["spec"]["cluster"] = ClusterInfo(config);
   std::vector<std::string> out = {"KUBERNETES_EXEC_INFO=" + info.dump(-1, ' ', false, kReplace)};
   for (const auto& [name, value] : plugin.env) out.push_back(name + "=" + value);
@@ -149,10 +151,13 @@ base::StatusOr<std::unique_ptr<Child>> Spawn(const Config& config) {
   std::vector<std::string> args = {config.exec->command};
   args.insert(args.end(), config.exec->args.begin(), config.exec->args.end());
   std::vector<std::string> env = Environment(config);
+  // With a person, the plugin shares our terminal: its input and errors are ours, and it stays in
+  // our process group, because a group in the background may not read from a terminal.
+  const bool alone = !config.exec->interactive;
   int out[2];
-  int err[2];
+  int err[2] = {-1, -1};
   if (pipe2(out, O_CLOEXEC) != 0) return base::FromErrno(errno, "pipe");
-  if (pipe2(err, O_CLOEXEC) != 0) {
+  if (alone && pipe2(err, O_CLOEXEC) != 0) {
     const int error = errno;
     close(out[0]);
     close(out[1]);
@@ -160,9 +165,9 @@ base::StatusOr<std::unique_ptr<Child>> Spawn(const Config& config) {
   }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  if (alone) posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-  posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  if (alone) posix_spawn_file_actions_adddup2(&actions, err[1], 2);
   // Signals as a program expects them, whatever we block or ignore.
   sigset_t none;
   sigset_t ignored;
@@ -173,24 +178,25 @@ base::StatusOr<std::unique_ptr<Child>> Spawn(const Config& config) {
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &ignored);
+  const int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
   posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+                           static_cast<short>(alone ? flags | POSIX_SPAWN_SETPGROUP : flags));
   pid_t pid = 0;
   const int error = posix_spawnp(&pid, config.exec->command.c_str(), &actions, &attributes,
                                  Pointers(args).data(), Pointers(env).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   close(out[1]);
-  close(err[1]);
+  if (alone) close(err[1]);
   if (error != 0) {
     close(out[0]);
-    close(err[0]);
+    if (alone) close(err[0]);
     const base::Status status = base::FromErrno(error, "start");
     const std::string& hint = config.exec->install_hint;
     if (hint.empty()) return status;
     return base::Status(status.code(), status.message() + "; " + hint);
   }
-  return std::make_unique<Child>(pid, out[0], err[0]);
+  return std::make_unique<Child>(pid, alone, out[0], err[0]);
 }
 
 }  // namespace

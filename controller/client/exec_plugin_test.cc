@@ -1,9 +1,13 @@
 // Credential plugins as real programs: shell scripts that a test writes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
@@ -243,7 +247,53 @@ TEST_F(ExecTest, AnAnswerThatIsNoneIsRefused) {
   }
 }
 
-base::StatusOr<Config> Kubeconfig(const std::string& exec, const std::string& cluster = "") {
+// A terminal of its own, as a shell gives one to the program in front: whoever is not in front
+// may not read from it.
+TEST_F(ExecTest, AnInteractiveOneAsksThePersonAtTheTerminal) {
+  Config config =
+      ConfigFor("printf '%s' \"$KUBERNETES_EXEC_INFO\" > " + folder_.File("info") +
+                "\ntest -t 0 || exit 7\necho 'Code:' >&2\nread code\n" + kPrint + "\"$code\"");
+  config.exec->interactive = true;
+  int terminal = -1;
+  const pid_t pid = forkpty(&terminal, nullptr, nullptr, nullptr);
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    const auto credential = RunExecPlugin(config, 20s);
+    _exit(credential.ok() && credential->token == "1234" ? 0 : 1);
+  }
+  ASSERT_EQ(write(terminal, "1234\n", 5), 5);
+  std::string seen;
+  char buffer[256];
+  for (ssize_t n = 0; (n = read(terminal, buffer, sizeof(buffer))) > 0;) {
+    seen.append(buffer, static_cast<std::size_t>(n));
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  close(terminal);
+  EXPECT_EQ(status, 0) << seen;
+  EXPECT_THAT(seen, HasSubstr("Code:"));
+  EXPECT_EQ(InfoSeen()["spec"], (json{{"interactive", true}}));
+}
+
+TEST_F(ExecTest, TheTimeAPersonTakesIsNotTheCalls) {
+  Imposter server(AnswerWithSite);
+  Config config = ConfigFor("touch " + folder_.File("asking") + "\nwhile ! test -e " +
+                            folder_.File("answered") + "; do sleep 0.01; done\n" + kPrint + "t");
+  config.server = server.url();
+  config.request_timeout = 3s;
+  config.exec->interactive = true;
+  base::FakeClock clock;
+  const auto client = NewClient(config, clock).value();
+  auto answer = std::async([&] { return client->Get(kSites, {"", "x"}).status(); });
+  EXPECT_TRUE(testing_kit::WaitUntil([&] { return base::ReadFile(folder_.File("asking")).ok(); }));
+  clock.Advance(100s);
+  folder_.Write("answered", "");
+  const base::Status status = answer.get();
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
+base::StatusOr<Config> Kubeconfig(const std::string& exec, const std::string& cluster = "",
+                                  Terminal terminal = Terminal::kNone) {
   return ParseKubeconfig(
       "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
       "clusters: [{name: c, cluster: {server: https://h" +
@@ -252,7 +302,7 @@ base::StatusOr<Config> Kubeconfig(const std::string& exec, const std::string& cl
           "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, "
           "command: plugin" +
           exec + "}}}]\n",
-      {.folder = "/etc/x"});
+      {.folder = "/etc/x", .terminal = terminal});
 }
 
 TEST(ExecConfig, NobodyIsThereToBeAsked) {
@@ -263,6 +313,17 @@ TEST(ExecConfig, NobodyIsThereToBeAsked) {
               HasSubstr("user.exec.interactiveMode"));
   EXPECT_THAT(Kubeconfig(", interactiveMode: Sometimes").status().message(),
               HasSubstr("user.exec.interactiveMode"));
+}
+
+TEST(ExecConfig, IsInteractiveWhereAPersonIsThereAndItDoesNotRefuse) {
+  const auto interactive = [](const std::string& mode, Terminal terminal) {
+    return Kubeconfig(mode, "", terminal)->exec->interactive;
+  };
+  EXPECT_TRUE(interactive(", interactiveMode: Always", Terminal::kPerson));
+  EXPECT_TRUE(interactive(", interactiveMode: IfAvailable", Terminal::kPerson));
+  EXPECT_FALSE(interactive(", interactiveMode: Never", Terminal::kPerson));
+  EXPECT_FALSE(interactive(", interactiveMode: IfAvailable", Terminal::kNone));
+  EXPECT_FALSE(interactive("", Terminal::kNone));
 }
 
 TEST(ExecConfig, HoldsArgumentsEnvironmentHintAndTheClustersExtension) {

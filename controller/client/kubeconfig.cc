@@ -225,10 +225,14 @@ base::Status KubeconfigReader::ReadExec(const YAML::Node& exec, const YAML::Node
   // A bare word is looked up in PATH, a path with a slash is relative to the file.
   if (plugin.command.find('/') != std::string::npos) plugin.command = Path(plugin.command);
   const std::string mode = Text(exec, "interactiveMode");
-  if (mode == "Always") return Bad("user.exec.interactiveMode", "nobody is there to be asked");
-  if (!mode.empty() && mode != "Never" && mode != "IfAvailable") {
+  const bool person = options_.terminal == Terminal::kPerson;
+  if (mode == "Always" && !person) {
+    return Bad("user.exec.interactiveMode", "nobody is there to be asked");
+  }
+  if (!mode.empty() && mode != "Never" && mode != "IfAvailable" && mode != "Always") {
     return Bad("user.exec.interactiveMode", "must be Never, IfAvailable or Always");
   }
+  plugin.interactive = person && mode != "Never";
   plugin.install_hint = Text(exec, "installHint");
   plugin.provide_cluster_info = Flag(exec, "provideClusterInfo");
   if (plugin.provide_cluster_info) plugin.cluster_config_json = ClusterConfig(cluster);

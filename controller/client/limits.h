@@ -24,10 +24,11 @@ inline constexpr std::size_t kMaxNamesBytes = 200;      // of contexts named in 
 inline constexpr int kMaxExtensionNodes = 10'000;       // of a kubeconfig handed to a plugin
 inline constexpr std::size_t kMaxCredentialFileBytes = 1 << 20;
 inline constexpr std::size_t kMaxExecOutputBytes = 1 << 20;
-inline constexpr std::size_t kMaxExecErrorBytes = 512;     // of a plugin's standard error, the end
-inline constexpr std::chrono::seconds kExecTimeout{30};    // of a credential plugin
-inline constexpr std::chrono::seconds kExecRetry{2};       // after one that failed
-inline constexpr std::chrono::seconds kFileRecheck{10};    // token and certificate files
-inline constexpr std::size_t kMaxWarningsRemembered = 64;  // logged once each
+inline constexpr std::size_t kMaxExecErrorBytes = 512;   // of a plugin's standard error, the end
+inline constexpr std::chrono::seconds kExecTimeout{30};  // of a credential plugin
+inline constexpr std::chrono::minutes kExecPersonTimeout{5};  // of one that asks a person
+inline constexpr std::chrono::seconds kExecRetry{2};          // after one that failed
+inline constexpr std::chrono::seconds kFileRecheck{10};       // token and certificate files
+inline constexpr std::size_t kMaxWarningsRemembered = 64;     // logged once each
 
 }  // namespace sluice::client

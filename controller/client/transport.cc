@@ -61,7 +61,7 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
   milliseconds timeout = call.timeout;
   if (timeout.count() == 0) timeout = config_.request_timeout;
   if (timeout.count() == 0) timeout = kRequestTimeout;
-  const base::MonoTime deadline = clock_.Mono() + timeout;
+  base::MonoTime deadline = AfterPerson(nullptr, clock_.Mono() + timeout);
   const std::string kind = Throttle::KindOf(call.method, call.target);
   bool refreshed = false;
   Throttle::Hold own;  // what the server asked of this call itself
@@ -87,6 +87,7 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
                          (!attempt.answer.ok() &&
                           (refusal.reason() == "CertificateInvalid" || refusal.reason() == "Tls"));
     if (unknown && !refreshed && refusal.reason() != "CredentialPlugin") {
+      deadline = AfterPerson(attempt.material, deadline);
       const auto material = credentials_->CurrentUnless(attempt.material, deadline);
       refreshed = true;
       const Credentials::Material* tried = attempt.material.get();
@@ -102,6 +103,14 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
       return refusal;
     }
   }
+}
+
+base::MonoTime Transport::AfterPerson(const std::shared_ptr<const Credentials::Material>& refused,
+                                      base::MonoTime deadline) {
+  if (!config_.exec || !config_.exec->interactive) return deadline;
+  const base::MonoTime before = clock_.Mono();
+  static_cast<void>(credentials_->CurrentUnless(refused, before + kExecPersonTimeout));
+  return deadline + (clock_.Mono() - before);
 }
 
 Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,

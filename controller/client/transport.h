@@ -45,6 +45,10 @@ class Transport {
     base::StatusOr<http::Response> answer = base::Internal("not tried");
     std::shared_ptr<const Credentials::Material> material;  // it was made with
   };
+  // Lets a plugin ask its person; whatever comes of it, Current then knows. Returns `deadline`
+  // moved by the time that took, which is not the call's.
+  base::MonoTime AfterPerson(const std::shared_ptr<const Credentials::Material>& refused,
+                             base::MonoTime deadline);
   Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline);
   // Waits until nothing holds a call of this kind, which was itself asked to wait for `own`, or
   // until it is stopped, which the next try then notices. False when that is beyond the deadline:

@@ -28,11 +28,12 @@ int Fail(const sluice::base::Status& status, int code) {
   return code;
 }
 
-sluice::base::StatusOr<sluice::client::Config> ConfigOf(const Options& options) {
+sluice::base::StatusOr<sluice::client::Config> ConfigOf(const Options& options,
+                                                        sluice::client::Terminal terminal) {
   namespace client = sluice::client;
   auto config = options.kubeconfig.empty()
-                    ? client::DefaultConfig(options.context)
-                    : client::LoadKubeconfig(options.kubeconfig, options.context);
+                    ? client::DefaultConfig(options.context, terminal)
+                    : client::LoadKubeconfig(options.kubeconfig, options.context, terminal);
   if (!config.ok()) {
     if (config.status().code() != sluice::base::Code::kNotFound) return config.status();
     return sluice::base::NotFound(config.status().message() +
@@ -77,7 +78,9 @@ sluice::base::StatusOr<std::string> AskOf(sluice::client::Client& api, const Opt
 }
 
 sluice::base::StatusOr<std::string> Ask(const Options& options, bool& good) {
-  const auto config = ConfigOf(options);
+  using sluice::client::Terminal;
+  const bool person = isatty(STDIN_FILENO) != 0;
+  const auto config = ConfigOf(options, person ? Terminal::kPerson : Terminal::kNone);
   if (!config.ok()) return config.status();
   const auto api = sluice::client::NewClient(*config);
   if (!api.ok()) return api.status();
@@ -110,7 +113,7 @@ int AnswerShell(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   if (!completion.kind.empty()) {
     completion.options.request_timeout = std::chrono::seconds(2);
-    const auto config = ConfigOf(completion.options);
+    const auto config = ConfigOf(completion.options, sluice::client::Terminal::kNone);
     if (config.ok()) {
       const auto api = sluice::client::NewClient(*config);
       if (api.ok()) names = sluice::kubectl::NamesOf(**api, completion.kind);
