@@ -17,9 +17,7 @@ namespace {
 
 base::StatusOr<KubeconfigFile> ReadKubeconfig(const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
-  const std::size_t slash = path.rfind('/');
-  return KubeconfigFile{path, slash == std::string::npos ? "" : path.substr(0, slash),
-                        std::move(text)};
+  return KubeconfigFile{path, FolderOf(path), std::move(text)};
 }
 
 // As client-go does it: the environment counts where the configuration names no proxy.

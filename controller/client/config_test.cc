@@ -8,6 +8,8 @@
 
 #include "controller/base/digest.h"
 #include "controller/client/credentials.h"
+#include "controller/client/kubeconfig.h"
+#include "controller/client/limits.h"
 #include "controller/client/testing_support.h"
 
 namespace sluice::client {
@@ -49,6 +51,18 @@ TEST(Kubeconfig, IsReadWithContextDataAndFiles) {
   EXPECT_EQ(config->token_file, "/etc/x/t");
   EXPECT_EQ(config->ns, "n");
   EXPECT_EQ(ParseKubeconfig(text, {.context = "b"})->ns, "");
+}
+
+TEST(Kubeconfig, PathsAreRelativeToTheFoldersOfTheirFileTheRootToo) {
+  EXPECT_EQ(FolderOf("/etc/x/config"), "/etc/x");
+  EXPECT_EQ(FolderOf("x/config"), "x");
+  EXPECT_EQ(FolderOf("config"), "");
+  EXPECT_EQ(FolderOf("/config"), "/");
+  const std::string text =
+      Kubeconfig("server: https://h, certificate-authority: ca.pem", "tokenFile: d/t");
+  EXPECT_EQ(ParseKubeconfig(text, {.folder = "/"})->ca_file, "/ca.pem");
+  EXPECT_EQ(ParseKubeconfig(text, {.folder = "/"})->token_file, "/d/t");
+  EXPECT_EQ(ParseKubeconfig(text, {.folder = ""})->ca_file, "ca.pem");
 }
 
 TEST(Kubeconfig, JsonIsYamlToo) {
@@ -219,6 +233,62 @@ TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
   folder.Write("ca.pem", second.cert_pem());
   const auto answer = client->Get(kSites, {"", "x"});
   EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+}
+
+class CertificateFiles : public ::testing::Test {
+ protected:
+  void WriteKey(const TestCa::Issued& user) const { folder_.Write("key.pem", user.key_pem); }
+  void WriteCert(const TestCa::Issued& user) const { folder_.Write("cert.pem", user.cert_pem); }
+  std::unique_ptr<Client> ClientOf(const Imposter& server) {
+    Config config;
+    config.server = server.url();
+    config.ca_pem = ca_.cert_pem();
+    config.cert_file = folder_.File("cert.pem");
+    config.key_file = folder_.File("key.pem");
+    return NewClient(config, clock_).value();
+  }
+  ImposterTls Taking(const TestCa& users) const {
+    return {server_.cert_pem, server_.key_pem, users.cert_pem()};
+  }
+  ScratchFolder folder_;
+  TestCa ca_;
+  TestCa::Issued server_ = ca_.Issue("api", "IP:127.0.0.1");
+  base::FakeClock clock_;
+};
+
+TEST_F(CertificateFiles, AreReadAgainWhileRunning) {
+  TestCa before;
+  TestCa after;
+  Imposter server(AnswerWithSite, Taking(after));
+  const TestCa::Issued renewed = after.Issue("user", "DNS:user");
+  const TestCa::Issued old = before.Issue("user", "DNS:user");
+  WriteCert(old);
+  WriteKey(old);
+  const auto client = ClientOf(server);
+  EXPECT_FALSE(client->Get(kSites, {"", "x"}).ok());
+  WriteCert(renewed);
+  WriteKey(renewed);
+  clock_.Advance(kFileRecheck);
+  const auto answer = client->Get(kSites, {"", "x"});
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+}
+
+TEST_F(CertificateFiles, ACertificateWhoseKeyIsNotThereYetLeavesTheOldPairInUse) {
+  Imposter server(AnswerWithSite, Taking(ca_));
+  const TestCa::Issued old = ca_.Issue("user", "DNS:user");
+  const TestCa::Issued renewed = ca_.Issue("user", "DNS:user");
+  WriteCert(old);
+  WriteKey(old);
+  const auto client = ClientOf(server);
+  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
+  WriteCert(renewed);
+  clock_.Advance(kFileRecheck);
+  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
+  EXPECT_EQ(server.connections(), 1) << "the pair of before, and its connection";
+  WriteKey(renewed);
+  clock_.Advance(kFileRecheck);
+  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
+  EXPECT_EQ(server.connections(), 2) << "the new pair, by a handshake of its own";
 }
 
 TEST(Rotation, AMissingFileIsNamedAtTheStart) {

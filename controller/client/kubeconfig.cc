@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -106,7 +107,8 @@ class KubeconfigReader {
   base::Status DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
                           std::string* file) const;
   std::string Path(const std::string& path) const {
-    return path.starts_with('/') || folder_.empty() ? path : folder_ + "/" + path;
+    if (path.starts_with('/') || folder_.empty()) return path;
+    return folder_ + (folder_.ends_with('/') ? "" : "/") + path;
   }
 
   const KubeconfigOptions& options_;
@@ -288,6 +290,12 @@ base::StatusOr<YAML::Node> Parse(const std::string& text) {
 }
 
 }  // namespace
+
+std::string FolderOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return "";
+  return path.substr(0, std::max<std::size_t>(slash, 1));  // of "/config" the root
+}
 
 base::StatusOr<Config> ParseKubeconfigs(const std::vector<KubeconfigFile>& files,
                                         const KubeconfigOptions& options) {

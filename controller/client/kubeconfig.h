@@ -14,6 +14,9 @@ struct KubeconfigFile {
   std::string text;
 };
 
+// What relative paths in this file are relative to; empty: the working directory. Pure.
+std::string FolderOf(const std::string& path);
+
 // Of each name the first file that has it counts, as with kubectl. Errors: as ParseKubeconfig, with
 // the path of a file that is no YAML.
 base::StatusOr<Config> ParseKubeconfigs(const std::vector<KubeconfigFile>& files,
