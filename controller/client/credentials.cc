@@ -114,10 +114,22 @@ base::Status Credentials::ReadExec(base::MonoTime deadline) {
 base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::CurrentUnless(
     const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
   const auto left = std::max(deadline - clock_.Mono(), base::Duration(0));
-  std::unique_lock lock(mutex_, std::defer_lock);
-  if (!lock.try_lock_for(left)) {
+  std::unique_lock lock(mutex_);
+  if (!free_.wait_for(lock, left, [&] { return !taken_; })) {
     return base::DeadlineExceeded("waited for credentials to be refreshed").WithReason("Total");
   }
+  taken_ = true;
+  lock.unlock();
+  auto current = InTurn(refused, deadline);
+  lock.lock();
+  taken_ = false;
+  lock.unlock();
+  free_.notify_one();
+  return current;
+}
+
+base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::InTurn(
+    const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
   const bool refresh = refused != nullptr && refused == shared_;
   if (refresh || clock_.Mono() - read_at_ >= kFileRecheck) {
     if (const base::Status status = ReadFiles(); !status.ok()) {

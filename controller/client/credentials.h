@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -62,10 +63,14 @@ class Credentials {
   base::Status ReadFiles();
   base::Status ReadExec(base::MonoTime deadline);
   void SetTls(http::TlsOptions tls);
+  base::StatusOr<std::shared_ptr<const Material>> InTurn(
+      const std::shared_ptr<const Material>& refused, base::MonoTime deadline);
 
   const Config config_;
   base::Clock& clock_;
-  std::timed_mutex mutex_;  // guards what follows
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool taken_ = false;  // guarded by mutex_; who took the turn has what follows to itself
   Material material_;
   std::shared_ptr<const Material> shared_;  // material_ as callers have it; one for each plugin run
   base::MonoTime read_at_{};
