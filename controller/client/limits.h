@@ -6,13 +6,15 @@
 
 namespace sluice::client {
 
-inline constexpr std::chrono::seconds kRequestTimeout{30};  // of a call, retries included
-inline constexpr std::chrono::seconds kWatchGrace{30};      // beyond a watch's own timeout
-inline constexpr int kMaxThrottledRetries = 10;             // of one call, on 429/503
-inline constexpr std::chrono::seconds kMaxHold{30};         // of calls that were not refused
-inline constexpr std::size_t kMaxPriorityLevels = 16;       // told apart; a server has about eight
-inline constexpr std::size_t kMaxPriorityLevelBytes = 64;   // a UID
-inline constexpr std::size_t kMaxThrottleKinds = 256;       // verb and resource
+inline constexpr std::chrono::seconds kRequestTimeout{30};       // of a call, retries included
+inline constexpr std::chrono::seconds kWatchGrace{30};           // beyond a watch's own timeout
+inline constexpr int kMaxThrottledRetries = 10;                  // of one call, on 429/503
+inline constexpr std::chrono::seconds kMaxHold{30};              // of calls that were not refused
+inline constexpr std::chrono::milliseconds kReleaseSpacing{20};  // between calls let go together
+inline constexpr int kMaxReleaseSlots = 50;                      // then several at once
+inline constexpr std::size_t kMaxPriorityLevels = 16;      // told apart; a server has about eight
+inline constexpr std::size_t kMaxPriorityLevelBytes = 64;  // a UID
+inline constexpr std::size_t kMaxThrottleKinds = 256;      // verb and resource
 inline constexpr std::size_t kMaxThrottleKindBytes = 256;
 inline constexpr std::size_t kMaxAnswerBytes = 256 << 20;    // one page of a list
 inline constexpr std::size_t kMaxErrorBytes = 64 << 10;      // of an error's message we keep

@@ -34,19 +34,25 @@ std::string Throttle::KindOf(std::string_view method, std::string_view target) {
   std::string_view path = target.substr(0, question);
   const std::string_view query = target.substr(question);
   const bool watch = query.starts_with("?watch=1") || query.find("&watch=1") != query.npos;
-  std::string kind(watch ? "WATCH" : method);
-  kind += ' ';
   const std::string_view root = TakeSegment(&path);
-  kind.append("/").append(root);
+  std::string place = "/";
+  place.append(root);
   const int versions = root == "apis" ? 2 : root == "api" ? 1 : 0;  // group, version
-  for (int i = 0; i < versions && !path.empty(); ++i) kind.append("/").append(TakeSegment(&path));
+  for (int i = 0; i < versions && !path.empty(); ++i) place.append("/").append(TakeSegment(&path));
   if (versions > 0 && !path.empty()) {
     std::string_view resource = TakeSegment(&path);
     std::string_view inside = path;
     TakeSegment(&inside);  // the namespace's name
-    if (resource == "namespaces" && inside.size() > 1) resource = TakeSegment(&inside);
-    kind.append("/").append(resource);
+    if (resource == "namespaces" && inside.size() > 1) {
+      resource = TakeSegment(&inside);
+      path = inside;
+    }
+    place.append("/").append(resource);
+    if (method == "GET" && path.empty()) method = "LIST";
   }
+  if (watch) method = "WATCH";
+  std::string kind(method);
+  kind.append(" ").append(place);
   return kind.size() <= kMaxThrottleKindBytes ? kind : std::string();
 }
 

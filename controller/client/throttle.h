@@ -14,9 +14,10 @@
 // that loses its Lease costs the server far more than one more request. A call that was refused
 // itself always waits as it was asked, and watches that are open go on.
 //
-// Holds are at most kMaxHold long, levels and kinds at most as many as limits.h says: levels beyond
-// are one, "other"; kinds beyond are held only with everybody. Thread rule: none of its own; the
-// owner guards it. No I/O, no clock.
+// Calls that wait together are let go kReleaseSpacing apart: all at one instant would be refused
+// again. Holds are at most kMaxHold long, levels and kinds at most as many as limits.h says: levels
+// beyond are one, "other"; kinds beyond are held only with everybody. Thread rule: none of its own;
+// the owner guards it. No I/O, no clock.
 #pragma once
 
 #include <map>

@@ -35,7 +35,9 @@ constexpr base::MonoTime kStart{1000s};
 TEST(ThrottleKind, IsVerbAndResource) {
   const std::pair<const char*, const char*> cases[] = {
       {"GET /api/v1/pods", "/api/v1/namespaces/n/pods/p?x=1"},
-      {"GET /api/v1/pods", "/api/v1/pods?limit=500"},
+      {"LIST /api/v1/pods", "/api/v1/pods?limit=500"},
+      {"LIST /api/v1/pods", "/api/v1/namespaces/n/pods?limit=500"},
+      {"LIST /api/v1/namespaces", "/api/v1/namespaces"},
       {"WATCH /api/v1/pods", "/api/v1/pods?watch=1&allowWatchBookmarks=true"},
       {"WATCH /api/v1/pods", "/api/v1/pods?a=b&watch=1"},
       {"GET /api/v1/namespaces", "/api/v1/namespaces/n"},
@@ -176,9 +178,15 @@ TEST(ClientThrottle, WhatOneCallIsToldAllOfItsLevelHeedAndNoOther) {
   server.refuses = false;
   clock.Advance(1ms);
   EXPECT_TRUE(first.get());
+  for (std::size_t i = 1; i <= 7; ++i) {
+    ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 8 - static_cast<int>(i); }));
+    EXPECT_EQ(server.asked("/pods"), 1 + i) << "not all at once";
+    clock.Advance(kReleaseSpacing);
+    EXPECT_TRUE(testing_kit::WaitUntil([&] { return server.asked("/pods") == 2 + i; }));
+  }
   for (auto& other : others) EXPECT_TRUE(other.get());
-  EXPECT_EQ(server.asked("/pods"), 9u);
-  EXPECT_EQ(told["429low"], std::pair(1, base::Duration(8 * 5s)));
+  EXPECT_EQ(told["429low"],
+            std::pair(1, base::Duration(8 * 5s + (1 + 7) * 7 / 2 * kReleaseSpacing)));
 }
 
 // Eight that were under way already when the first was refused.
@@ -193,15 +201,15 @@ TEST(ClientThrottle, EightRefusedAtOnceDoNotComeBackBeforeTheTime) {
   ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 8; }));
   const std::size_t before = server.asked("/pods");
   EXPECT_LE(before, 8u);
-  auto another = std::async([&] { return client->List(kPods, {.ns = "n"}).ok(); });
+  auto another = std::async([&] { return client->Get(kPods, {"n", "q"}).ok(); });
   ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 9; }));
   clock.Advance(4999ms);
   ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 9; }));
   EXPECT_EQ(server.asked("/pods"), before);
   server.refuses = false;
-  clock.Advance(1ms);
+  clock.Advance(1ms + 8 * kReleaseSpacing);
   for (auto& call : calls) EXPECT_TRUE(call.get());
-  another.get();
+  EXPECT_TRUE(another.get());
 }
 
 TEST(ClientThrottle, ACallThatWouldBeHeldBeyondItsDeadlineIsNotSent) {

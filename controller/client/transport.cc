@@ -163,15 +163,22 @@ bool Transport::Admit(const std::string& kind, const Throttle::Hold& own, const 
   });
   const auto stopped = [&] { return stopped_ || call.stop.stop_requested(); };
   std::unique_lock lock(mutex_);  // released before `wake` waits for its callback
-  while (true) {                  // another refusal may have come meanwhile
+  const auto after = std::min(waiting_++, kMaxReleaseSlots) * kReleaseSpacing;
+  while (true) {  // another refusal may have come meanwhile
     const base::MonoTime now = clock_.Mono();
     *held = *longest();
-    if (held->until <= now || stopped()) return true;
-    const bool in_time = held->until < deadline;
-    if (in_time) clock_.WaitUntil(lock, wake_, held->until, stopped);
+    base::MonoTime start = held->until + after;
+    if (start >= deadline) start = held->until;
+    const bool goes = start <= now || stopped();
+    if (goes || start >= deadline) {
+      --waiting_;
+      lock.unlock();
+      if (!goes) TellThrottled(*held, 0, start - now);  // the caller's to wait
+      return goes;
+    }
+    clock_.WaitUntil(lock, wake_, start, stopped);
     lock.unlock();
-    TellThrottled(*held, 0, (in_time ? clock_.Mono() : held->until) - now);
-    if (!in_time) return false;
+    TellThrottled(*held, 0, clock_.Mono() - now);
     lock.lock();
   }
 }

@@ -74,6 +74,7 @@ class Transport {
   std::condition_variable wake_;
   bool stopped_ = false;
   Throttle throttle_;
+  int waiting_ = 0;  // calls inside Admit's wait
   std::set<std::string> warnings_;
 };
 

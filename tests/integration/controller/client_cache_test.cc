@@ -8,7 +8,10 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
 
 #include "controller/cache/informer.h"
 #include "controller/client/client.h"
@@ -51,6 +54,14 @@ class Cluster : public ::testing::Environment {
     auto made = client::NewClient(*config);
     SLUICE_CHECK(made.ok());
     return std::move(made).value();
+  }
+  // Another client of the same server: a service account by its token. Not an administrator's:
+  // API priority and fairness exempts those.
+  static std::unique_ptr<client::Client> NewClient(const std::string& token) {
+    auto config = client::LoadKubeconfig(state_ + "/kubeconfig").value();
+    config.cert_pem = config.key_pem = config.cert_file = config.key_file = "";
+    config.token = token;
+    return client::NewClient(config).value();
   }
   static bool Component(const std::string& command) {
     const std::string line = fmt::format(
@@ -162,6 +173,62 @@ TEST_F(ClientTest, ForeignFieldsBigIntegersAndAnySpellingSurvive) {
   EXPECT_EQ(after["spec"]["deep"]["unknown"][1], 1.5);
   EXPECT_EQ(after["metadata"]["labels"]["theirs"], "x");
   EXPECT_EQ(after["status"]["ok"], 1);
+}
+
+// A priority level without a seat lets one request in at a time and refuses the others.
+TEST_F(ClientTest, ARefusalByAPriorityLevelIsWaitedForAndToldByItsName) {
+  const std::string flow = "/apis/flowcontrol.apiserver.k8s.io/v1";
+  const auto post = [&](const std::string& path, const json& body) {
+    const auto answer = client_->Raw("POST", path, body.dump());
+    EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+    return json::parse(answer.ok() ? *answer : "{}");
+  };
+  post("/api/v1/namespaces/default/serviceaccounts", {{"metadata", {{"name", "busy"}}}});
+  post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+       json::parse(R"({"metadata":{"name":"busy"},"roleRef":{"apiGroup":
+           "rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},"subjects":
+           [{"kind":"ServiceAccount","name":"busy","namespace":"default"}]})"));
+  const json token =
+      post("/api/v1/namespaces/default/serviceaccounts/busy/token", {{"spec", json::object()}});
+  const json level = post(flow + "/prioritylevelconfigurations",
+                          json::parse(R"({"metadata":{"name":"no-seats"},"spec":{"type":"Limited",
+      "limited":{"nominalConcurrencyShares":0,"lendablePercent":0,"borrowingLimitPercent":0,
+      "limitResponse":{"type":"Reject"}}}})"));
+  post(flow + "/flowschemas", json::parse(R"({"metadata":{"name":"no-seats"},"spec":{
+      "matchingPrecedence":100,"priorityLevelConfiguration":{"name":"no-seats"},"rules":[{
+      "subjects":[{"kind":"ServiceAccount","serviceAccount":{"name":"busy","namespace":"default"}}],
+      "resourceRules":[{"verbs":["get"],"apiGroups":[""],"resources":["configmaps"],
+      "namespaces":["*"]}]}]}})"));
+
+  const auto busy = Cluster::NewClient(token["status"]["token"]);
+  std::mutex mutex;
+  std::set<std::string> levels;
+  int refusals = 0;
+  base::Duration waited{0};
+  busy->Observe({nullptr, [&](const client::ThrottleRecord& record) {
+                   if (record.refusals == 0 && record.waited == 0s) return;
+                   const std::lock_guard lock(mutex);
+                   levels.emplace(record.priority_level);
+                   refusals += record.refusals;
+                   waited += record.waited;
+                 }});
+  // Of two at once one is refused; the server takes new flow schemas within moments.
+  EXPECT_TRUE(Eventually([&] {
+    std::vector<std::future<base::Status>> calls;
+    for (int i = 0; i < 8; ++i) {
+      calls.push_back(std::async([&] {
+        return busy->Get(kConfigMaps, {"default", "none"}).status();
+      }));
+    }
+    for (auto& call : calls) EXPECT_EQ(call.get().code(), base::Code::kNotFound);
+    return refusals > 0;
+  }));
+  EXPECT_EQ(levels, std::set<std::string>{level["metadata"]["uid"]});
+  EXPECT_GE(waited, refusals * 1s) << "as long as Retry-After said";
+  EXPECT_TRUE(busy->List(kConfigMaps, {.ns = "default"}).ok()) << "another level's";
+  for (const char* kind : {"/flowschemas", "/prioritylevelconfigurations"}) {
+    EXPECT_TRUE(client_->Raw("DELETE", flow + kind + "/no-seats", "").ok());
+  }
 }
 
 TEST_F(ClientTest, TheVersionTellsWhetherVersionsCompare) {
