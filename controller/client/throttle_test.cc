@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -307,6 +308,32 @@ TEST(ClientThrottle, StopEndsAThrottledWait) {
   while (clock.waiters() == 0) std::this_thread::yield();
   client->Stop();
   EXPECT_EQ(answer.get().status().code(), Code::kCancelled);
+}
+
+TEST(ClientThrottle, AStopTokenEndsAWaitForWhatAnotherCallWasTold) {
+  LevelledServer server;
+  base::FakeClock clock;
+  const auto client = ClientFor(server.imposter, clock);
+  auto first = std::async([&] { return client->Get(kPods, {"n", "p"}).ok(); });
+  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 1; }));
+  std::stop_source stop;
+  auto watch = std::async([&, token = stop.get_token()] {
+    return client->Watch(
+        kPods, {}, [](std::string_view) { return true; }, token);
+  });
+  // Of no level known yet, it is refused itself; another then waits.
+  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 2; }));
+  auto another = std::async([&, token = stop.get_token()] {
+    return client->Watch(
+        kPods, {}, [](std::string_view) { return true; }, token);
+  });
+  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clock.waiters() == 3; }));
+  EXPECT_EQ(server.asked("/pods"), 2u);
+  stop.request_stop();
+  EXPECT_EQ(watch.get().code(), Code::kCancelled);
+  EXPECT_EQ(another.get().code(), Code::kCancelled);
+  client->Stop();
+  EXPECT_FALSE(first.get());
 }
 
 TEST(ClientThrottle, ARefusalWithoutRetryAfterIsNotRepeated) {

@@ -163,7 +163,9 @@ bool Transport::Admit(const std::string& kind, const Throttle::Hold& own, const 
   });
   const auto stopped = [&] { return stopped_ || call.stop.stop_requested(); };
   std::unique_lock lock(mutex_);  // released before `wake` waits for its callback
-  const auto after = std::min(waiting_++, kMaxReleaseSlots) * kReleaseSpacing;
+  const bool alone = throttle_.HoldOf(kind) == nullptr;  // never behind others
+  const auto after = (alone ? 0 : std::min(waiting_, kMaxReleaseSlots)) * kReleaseSpacing;
+  ++waiting_;
   while (true) {  // another refusal may have come meanwhile
     const base::MonoTime now = clock_.Mono();
     *held = *longest();
