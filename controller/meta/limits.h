@@ -12,5 +12,6 @@ inline constexpr std::size_t kMaxNumberBytes = 300;       // of one JSON number
 inline constexpr std::size_t kMaxQuantityBytes = 64;
 inline constexpr std::size_t kMaxSelectorBytes = 64 << 10;
 inline constexpr std::size_t kMaxSelectorRequirements = 256;
+inline constexpr std::size_t kMaxConditionMessageBytes = 32768;  // what the API takes
 
 }  // namespace sluice::meta

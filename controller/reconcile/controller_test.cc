@@ -114,6 +114,15 @@ TEST_F(ControllerTest, ATerminalErrorWaitsForAChange) {
   EXPECT_TRUE(controller->RunOne());
 }
 
+TEST(ResultOf, WaitsForAChangeOnlyWhereTheObjectItselfIsWrong) {
+  EXPECT_EQ(Result::Of(base::OkStatus()).kind(), Result::Kind::kDone);
+  EXPECT_EQ(Result::Of(base::InvalidArgument("no such class")).kind(), Result::Kind::kTerminal);
+  for (const auto& error : {base::Unavailable(""), base::Aborted(""), base::PermissionDenied(""),
+                            base::NotFound(""), base::AlreadyExists("")}) {
+    EXPECT_EQ(Result::Of(error).kind(), Result::Kind::kRetry) << error.ToString();
+  }
+}
+
 TEST_F(ControllerTest, AnExceptionBecomesAnErrorAndIsRetried) {
   reconciler->next = [](const auto&, auto) -> Result { throw std::runtime_error("boom"); };
   auto controller = Make();

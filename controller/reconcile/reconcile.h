@@ -35,6 +35,14 @@ class Result {
     return Result(Kind::kTerminal, {}, std::move(error));
   }
 
+  // What most failures mean: InvalidArgument is the object's own and waits for its change, others
+  // are tried again; OK is done.
+  static Result Of(base::Status status) {
+    if (status.ok()) return Done();
+    const bool bad = status.code() == base::Code::kInvalidArgument;
+    return bad ? Terminal(std::move(status)) : Retry(std::move(status));
+  }
+
   enum class Kind { kDone, kAfter, kRetry, kTerminal };
   Kind kind() const { return kind_; }
   std::chrono::milliseconds wait() const { return wait_; }

@@ -1,12 +1,14 @@
 // The process around the reconcilers: informers, controllers, leader election, health and metrics,
 // started in order and stopped in order (stop intake, drain, join).
 //
-//   Manager manager(options, client);
-//   manager.NewController("site", kSites, site_reconciler)
+//   const auto manager = Manager::New(options, *client, clock);
+//   manager->NewController("site", kSites, site_reconciler)
 //       .Owns(kDaemonSets)
-//       .Watches(kTenants, [](const Event& e) { return SitesOfTenant(e); })
+//       .Watches(kTenants, [](const cache::Event& event) { return SitesOfTenant(event); })
 //       .Workers(4);
-//   return manager.Run(stop);   // blocks
+//   return manager->Run(stop);  // blocks
+//
+// Whole, with its reconciler and its main: docs/examples/controller/main.cc.
 //
 // Order of Run: pages, caches, (synced) controllers that need no leader, election, on_lead, the
 // other controllers. A replica that does not lead keeps its caches warm and queues nothing: on
@@ -39,7 +41,7 @@ namespace sluice::runtime {
 
 struct Options {
   std::string name;      // "sluice-controller": field manager, event source
-  std::string identity;  // of this replica: pod name
+  std::string identity;  // of this replica, unlike any other's: process.h makes one
   std::string lease_namespace;
   std::string lease_name;  // empty: no election, always leading
   std::chrono::milliseconds lease_duration{15000};

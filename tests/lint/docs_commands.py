@@ -58,7 +58,10 @@ COVERED = [
     run(r"kubectl -n falcon label secret .*"),
     run(r"kubectl -n falcon create rolebinding .*"),
     # The examples are asked for by ana@example.com, and the policy compares.
-    run(r"kubectl apply -f docs/examples/.*", USE, "--as=ana@example.com", "--as-group=system:masters"),
+    run(r"kubectl apply -f docs/examples/site-class\.yaml .*", USE, "--as=ana@example.com", "--as-group=system:masters"),
+    *(test(command, "tests/integration/controller/example_test.py", 'commands((FOLDER / "README.md")')
+      for command in (r"kubectl apply -f docs/examples/controller/\S+", r"kubectl get template greeting",
+                      r"build/release/bin/template-controller .*")),
     test(r"kubectl --context SITE apply -f deploy/manifests/site-cluster/rbac.yaml",
          "tests/integration/controller/other_clusters.cc", "deploy/manifests/site-cluster/rbac.yaml"),
     never(r"kubectl --context SITE -n sluice-remote create token .*",

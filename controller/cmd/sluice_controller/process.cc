@@ -1,8 +1,5 @@
 #include "controller/cmd/sluice_controller/process.h"
 
-#include <sys/random.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -10,7 +7,6 @@
 #include <optional>
 
 #include "controller/base/clock.h"
-#include "controller/base/digest.h"
 #include "controller/base/log.h"
 #include "controller/base/metrics.h"
 #include "controller/client/client.h"
@@ -20,6 +16,7 @@
 #include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/http/server.h"
 #include "controller/runtime/manager.h"
+#include "controller/runtime/process.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/external_check.h"
@@ -44,16 +41,6 @@ using base::Status;
 using base::StatusOr;
 
 namespace {
-
-// Unlike that of any other process, the last life of this pod included: the Lease's holder.
-std::string MakeIdentity() {
-  char host[256] = "unknown";
-  gethostname(host, sizeof host - 1);
-  unsigned char bytes[4] = {};
-  SLUICE_CHECK(getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
-  return std::string(host) + "_" +
-         base::HexEncode(std::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
-}
 
 StatusOr<client::Config> ConfigOf(const Options& options) {
   auto config = options.kubeconfig.empty() ? client::DefaultConfig()
@@ -198,7 +185,8 @@ Status Run(const Options& options, std::stop_token stop) {
   registry.GetGauge("sluice_build_info", "What runs here.", {{"version", kVersion}}).Set(1);
   SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
   const std::string ns = NamespaceOf(options, config);
-  const std::string identity = options.identity.empty() ? MakeIdentity() : options.identity;
+  const std::string identity =
+      options.identity.empty() ? runtime::MakeIdentity() : options.identity;
   log::Info("controller starting",
             {{"version", kVersion}, {"namespace", ns}, {"identity", identity}});
 

@@ -1,13 +1,11 @@
 // The bench's widget controller on this repository's runtime, through its public headers only. What
 // it does and what its environment means: README.md beside this file.
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
 #include "controller/base/log.h"
 #include "controller/base/memory.h"
@@ -15,6 +13,7 @@
 #include "controller/client/status_text.h"
 #include "controller/http/server.h"
 #include "controller/runtime/manager.h"
+#include "controller/runtime/process.h"
 #include "tests/bench/controller/widget.h"
 
 namespace sluice::bench {
@@ -78,33 +77,6 @@ class WidgetReconciler final : public reconcile::Reconciler {
   std::atomic<std::uint64_t> errors_{0};
 };
 
-// SIGTERM asks for an ordered stop; the second one ends the process.
-class Termination {
- public:
-  Termination() {
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGUSR1);  // ours, to end the waiting thread
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    thread_ = std::thread([this] {
-      for (int number = 0; sigwait(&set_, &number) == 0 && number != SIGUSR1;) {
-        if (!stop_.request_stop()) _exit(1);
-      }
-    });
-  }
-  ~Termination() {
-    pthread_kill(thread_.native_handle(), SIGUSR1);
-    thread_.join();
-  }
-  std::stop_token token() const { return stop_.get_token(); }
-
- private:
-  sigset_t set_;
-  std::stop_source stop_;
-  std::thread thread_;
-};
-
 runtime::Options ManagerOptions() {
   runtime::Options options;
   options.name = kFieldManager;
@@ -155,8 +127,8 @@ int main() {
   namespace log = sluice::base::log;
   sluice::base::UseOneArena();
   log::Configure(log::Level::kWarn, log::Format::kText);
-  const sluice::bench::Termination termination;
-  const sluice::base::Status status = sluice::bench::Run(termination.token());
+  const sluice::runtime::StopSignals signals;
+  const sluice::base::Status status = sluice::bench::Run(signals.token());
   if (status.ok()) return 0;
   log::Error("widget controller ended", {{"error", status}});
   return 1;
