@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <limits>
 #include <thread>
 #include <type_traits>
 
@@ -111,6 +112,22 @@ TEST(Log, ALineStaysALineWhateverTheValue) {
             "T info  site applied site=phoenix why=\"two\\nlines\" n=3");
   EXPECT_EQ(log::Render(log::Format::kJson, "T", log::Level::kWarn, "m", {{"ok", true}}),
             R"({"ts":"T","level":"warn","msg":"m","ok":true})");
+}
+
+TEST(Log, AJsonLineIsJsonWhateverBytesAndNumbersAreInIt) {
+  const auto line = [](log::Fields fields) {
+    return log::Render(log::Format::kJson, "T", log::Level::kInfo, "m\xff", fields);
+  };
+  const std::string head = "{\"ts\":\"T\",\"level\":\"info\",\"msg\":\"m\xEF\xBF\xBD\"";
+  // Valid characters stay; a lone byte, a cut character and a surrogate become U+FFFD each byte.
+  EXPECT_EQ(line({{"a", "\xc3\xa4"}, {"b", "\x9b[2J"}, {"c", "\xe2\x82"}}),
+            head +
+                ",\"a\":\"\xc3\xa4\",\"b\":\"\xEF\xBF\xBD[2J\","
+                "\"c\":\"\xEF\xBF\xBD\xEF\xBF\xBD\"}");
+  EXPECT_EQ(line({{"d", std::string_view("\0\t\x7f", 3)}}), head + R"(,"d":"\u0000\u0009\u007f"})");
+  const double infinite = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(line({{"e", std::numeric_limits<double>::quiet_NaN()}, {"f", -infinite}, {"g", 1.5}}),
+            head + R"(,"e":"nan","f":"-inf","g":1.500000})");
 }
 
 TEST(Log, ContextIsAddedToEveryLineInItsScope) {

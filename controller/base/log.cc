@@ -6,6 +6,7 @@
 #include <atomic>
 #include <utility>
 
+#include "controller/base/text.h"
 #include "controller/base/time_format.h"
 
 namespace sluice::base::log {
@@ -29,10 +30,11 @@ std::string_view LevelName(Level level) {
   return "error";
 }
 
-// JSON string escapes; text values use the same form, so that a line stays a line.
+// JSON string escapes; text values use the same form, so that a line stays a line. What others sent
+// us (a Warning header, an error's body) may hold any bytes; JSON holds UTF-8 alone.
 void AppendQuoted(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
+  for (const char c : ValidUtf8(text)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';

@@ -6,6 +6,7 @@
 // credentials, not their values. Thread rule: any thread; one write(2) a line.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -32,7 +33,8 @@ struct Field {
   template <std::integral T>
   Field(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
   template <std::floating_point T>
-  Field(std::string_view k, T v) : key(k), value(std::to_string(v)), quoted(false) {}
+  Field(std::string_view k, T v)  // JSON has no number that is not finite
+      : key(k), value(std::to_string(v)), quoted(!std::isfinite(v)) {}
 };
 using Fields = std::initializer_list<Field>;
 
