@@ -10,6 +10,7 @@
 #include "controller/base/check.h"
 #include "controller/base/log.h"
 #include "controller/base/memory.h"
+#include "controller/base/process_metrics.h"
 #include "controller/leader/elector.h"
 #include "controller/runtime/controller_entry.h"
 #include "controller/runtime/debug_page.h"
@@ -61,6 +62,7 @@ class ManagerImpl final : public Manager {
     });
     pages_.SetDebug([this] { return Debug(); });
     client_.Observe(RequestMetrics(registry_));
+    base::metrics::AddProcessMetrics(registry_);
   }
 
   ~ManagerImpl() override { SLUICE_CHECK(!running_); }

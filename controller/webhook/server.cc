@@ -28,9 +28,10 @@ http::ServerResponse Text(int status, const std::string& text) {
 // The numbers of one path, under controller-runtime's names.
 class PathMetrics {
  public:
-  PathMetrics(Registry& registry, const std::string& path)
+  PathMetrics(Registry& registry, const std::string& path, base::metrics::Counter& panics)
       : registry_(registry),
         path_(path),
+        panics_(panics),
         in_flight_(registry.GetGauge("controller_runtime_webhook_requests_in_flight",
                                      "Current number of admission requests being served.",
                                      {{"webhook", path}})),
@@ -48,10 +49,13 @@ class PathMetrics {
   }
   base::metrics::Gauge& in_flight() { return in_flight_; }
   base::metrics::Histogram& latency() { return latency_; }
+  // Of all webhooks of its sort.
+  base::metrics::Counter& panics() { return panics_; }
 
  private:
   Registry& registry_;
   const std::string path_;
+  base::metrics::Counter& panics_;
   base::metrics::Gauge& in_flight_;
   base::metrics::Histogram& latency_;
 };
@@ -71,6 +75,8 @@ class ServerImpl final : public Server {
         http_(std::move(http)),
         panics_(registry.GetCounter("controller_runtime_webhook_panics_total",
                                     "Total number of webhook panics")),
+        conversion_panics_(registry.GetCounter("controller_runtime_conversion_webhook_panics_total",
+                                               "Total number of conversion webhook panics")),
         reads_(registry.GetCounter("certwatcher_read_certificate_total",
                                    "Total number of certificate reads")),
         read_errors_(registry.GetCounter("certwatcher_read_certificate_errors_total",
@@ -86,7 +92,7 @@ class ServerImpl final : public Server {
     Admit(std::move(path), std::move(handler), true);
   }
   void Convert(std::string path, Converter converter) override {
-    Register(std::move(path), kMaxConversionBytes,
+    Register(std::move(path), kMaxConversionBytes, conversion_panics_,
              [converter = std::move(converter)](const auto& request, auto, const auto&) {
                return ConvertReview(request.body, converter);
              });
@@ -134,7 +140,7 @@ class ServerImpl final : public Server {
  private:
   void Admit(std::string path, AdmissionHandler handler, bool may_change) {
     Register(
-        std::move(path), kMaxReviewBytes,
+        std::move(path), kMaxReviewBytes, panics_,
         [handler = std::move(handler), may_change](const auto& request, auto deadline,
                                                    std::stop_token stop) -> StatusOr<std::string> {
           SLUICE_ASSIGN_OR_RETURN(AdmissionRequest question, AdmissionRequest::Parse(request.body));
@@ -144,9 +150,10 @@ class ServerImpl final : public Server {
         });
   }
 
-  void Register(std::string path, std::size_t max_bytes, Judge judge) {
+  void Register(std::string path, std::size_t max_bytes, base::metrics::Counter& panics,
+                Judge judge) {
     SLUICE_CHECK(!serving_ && paths_.size() < kMaxWebhooks && path.starts_with('/'));
-    PathMetrics& metrics = paths_.emplace_back(registry_, path);
+    PathMetrics& metrics = paths_.emplace_back(registry_, path, panics);
     auto handle = [this, max_bytes, &metrics,
                    judge = std::move(judge)](const http::ServerRequest& request) {
       return Serve(request, max_bytes, judge, metrics);
@@ -158,7 +165,7 @@ class ServerImpl final : public Server {
                              const Judge& judge, PathMetrics& metrics) {
     const base::MonoTime began = clock_.Mono();
     metrics.in_flight().Add(1);
-    http::ServerResponse answer = Answer(request, max_bytes, judge, began);
+    http::ServerResponse answer = Answer(request, max_bytes, judge, metrics, began);
     metrics.in_flight().Add(-1);
     metrics.latency().Observe(std::chrono::duration<double>(clock_.Mono() - began).count());
     metrics.Answered(answer.status).Add();
@@ -170,7 +177,7 @@ class ServerImpl final : public Server {
   }
 
   http::ServerResponse Answer(const http::ServerRequest& request, std::size_t max_bytes,
-                              const Judge& judge, base::MonoTime began) {
+                              const Judge& judge, PathMetrics& metrics, base::MonoTime began) {
     if (request.method != "POST") return Text(405, "reviews are posted");
     if (!http::FindHeader(request.headers, "Content-Type").starts_with("application/json")) {
       return Text(415, "reviews are application/json");
@@ -181,15 +188,16 @@ class ServerImpl final : public Server {
         began + timeout - std::min<std::chrono::milliseconds>(timeout / 4, kMargin);
     // The request outlives Run only in the work, so the work has its own copy.
     return workers_.Run(
-        [this, request, judge, deadline](const std::stop_token& stop) {
-          return Judged(request, judge, deadline, stop);
+        [request, judge, &metrics, deadline](const std::stop_token& stop) {
+          return Judged(request, judge, metrics, deadline, stop);
         },
         deadline);
   }
 
   // The edge where a handler's exception becomes an answer.
-  http::ServerResponse Judged(const http::ServerRequest& request, const Judge& judge,
-                              base::MonoTime deadline, const std::stop_token& stop) {
+  static http::ServerResponse Judged(const http::ServerRequest& request, const Judge& judge,
+                                     PathMetrics& metrics, base::MonoTime deadline,
+                                     const std::stop_token& stop) {
     std::string what = "of no known type";
     try {
       const StatusOr<std::string> review = judge(request, deadline, stop);
@@ -200,7 +208,7 @@ class ServerImpl final : public Server {
       what = error.what();
     } catch (...) {
     }
-    panics_.Add();
+    metrics.panics().Add();
     base::log::Error("webhook handler threw", {{"path", request.path}, {"error", what}});
     return Text(500, "the webhook failed");
   }
@@ -212,6 +220,7 @@ class ServerImpl final : public Server {
   Workers workers_;
   const std::unique_ptr<http::Server> http_;
   base::metrics::Counter& panics_;
+  base::metrics::Counter& conversion_panics_;
   base::metrics::Counter& reads_;
   base::metrics::Counter& read_errors_;
   base::metrics::Gauge& expiry_;

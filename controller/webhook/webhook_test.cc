@@ -180,6 +180,9 @@ class ServerTest : public ::testing::Test {
     server_->Validate("/throws-oddly", [](const AdmissionRequest&) -> AdmissionDecision {
       throw 7;  // NOLINT: the point
     });
+    server_->Convert("/converts", [](json&, const std::string&) -> base::Status {
+      throw std::runtime_error("SECRET");
+    });
     server_->Validate("/changes", [](const AdmissionRequest&) {
       return AdmissionDecision::Change(json::object());
     });
@@ -253,6 +256,35 @@ TEST_F(ServerTest, WhatIsNoDecisionIsAnErrorSoThatTheFailurePolicyApplies) {
   EXPECT_EQ(Post("/throws-oddly", Review().dump()).status, 500);
   EXPECT_EQ(Post("/label", Review().dump()).status, 200) << "it goes on serving";
   EXPECT_THAT(registry_.Expose(), HasSubstr("controller_runtime_webhook_panics_total 2"));
+  EXPECT_EQ(Post("/converts", ConversionOf(json::array({Widget("v1", "a")}))).status, 500);
+  EXPECT_THAT(registry_.Expose(), HasSubstr("controller_runtime_webhook_panics_total 2"));
+  EXPECT_THAT(registry_.Expose(),
+              HasSubstr("controller_runtime_conversion_webhook_panics_total 1"));
+}
+
+// Of controller-runtime v0.25.2: pkg/webhook/{internal,admission,conversion}/metrics and
+// pkg/certwatcher/metrics. The other names: tests/integration/controller/metrics_test.py.
+TEST_F(ServerTest, MetricsHaveGosNamesTypesAndLabelsFromTheStart) {
+  Start();
+  const std::string page = registry_.Expose();
+  for (const char* line :
+       {"# TYPE controller_runtime_webhook_latency_seconds histogram\n",
+        "\ncontroller_runtime_webhook_latency_seconds_bucket{webhook=\"/size\",le=\"+Inf\"} 0\n",
+        "# TYPE controller_runtime_webhook_requests_total counter\n",
+        "\ncontroller_runtime_webhook_requests_total{code=\"200\",webhook=\"/size\"} 0\n",
+        "\ncontroller_runtime_webhook_requests_total{code=\"500\",webhook=\"/size\"} 0\n",
+        "# TYPE controller_runtime_webhook_requests_in_flight gauge\n",
+        "\ncontroller_runtime_webhook_requests_in_flight{webhook=\"/size\"} 0\n",
+        "# TYPE controller_runtime_webhook_panics_total counter\n"
+        "controller_runtime_webhook_panics_total 0\n",
+        "# TYPE controller_runtime_conversion_webhook_panics_total counter\n"
+        "controller_runtime_conversion_webhook_panics_total 0\n",
+        "# TYPE certwatcher_read_certificate_total counter\n"
+        "certwatcher_read_certificate_total 1\n",
+        "# TYPE certwatcher_read_certificate_errors_total counter\n"
+        "certwatcher_read_certificate_errors_total 0\n"}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
 }
 
 TEST_F(ServerTest, AHandlerThatDoesNotDecideIsAnsweredForBeforeTheApiServerGivesUp) {

@@ -6,6 +6,7 @@
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
+#include "controller/base/process_metrics.h"
 #include "datapath/control/limits.h"
 #include "datapath/serve/connection.h"
 
@@ -356,6 +357,10 @@ void Server::RegisterGauges() {
   watch("sluice_agent_config_needs_restart",
         "1 when the configuration changed what only a restart can change.", "gauge", {},
         [this] { return needs_restart() ? 1.0 : 0.0; });
+  for (auto& metric : base::metrics::ProcessMetrics()) {
+    watch(metric.name.c_str(), metric.help.c_str(), metric.counter ? "counter" : "gauge", {},
+          std::move(metric.read));
+  }
 }
 
 }  // namespace sluice::serve

@@ -203,6 +203,9 @@ class Reads(Rig):
                      "sluice_agent_cache_bytes", "sluice_agent_cache_corrupt_chunks_total"]:
             self.assertIn(name, text)
         self.assertNotIn("secret", text)
+        self.assertGreater(self.metric("process_cpu_seconds_total"), 0)
+        self.assertGreater(self.metric("process_resident_memory_bytes"), 1 << 20)
+        self.assertRegex(text, r'\nprocess_open_fds\{site="[^"]*"\} [1-9]')
 
 
 class Freshness(Rig):
