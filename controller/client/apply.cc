@@ -20,11 +20,14 @@ base::Status ApplyStatusIfDifferent(StatusWriter& writer, const meta::Resource& 
                                     const std::string& field_manager) {
   const std::string_view now = live.status_json();
   if (!now.empty() && meta::Contains(json::parse(now), status)) return base::OkStatus();
-  json metadata = {{"name", live.name()}, {"uid", live.uid()}};
+  json metadata = {{"name", live.name()}};
   if (!live.ns().empty()) metadata["namespace"] = live.ns();
   const json wanted = {{"metadata", std::move(metadata)}, {"status", status}};
   const ApplyOptions options{.field_manager = field_manager, .force = true};
-  return writer.ApplyStatus(resource, wanted, options).status();
+  SLUICE_ASSIGN_OR_RETURN(const meta::ObjectPtr answer,
+                          writer.ApplyStatus(resource, wanted, options));
+  if (answer->uid() == live.uid()) return base::OkStatus();
+  return base::Aborted("the object was made anew meanwhile").WithReason("Conflict");
 }
 
 }  // namespace sluice::client

@@ -20,8 +20,9 @@ base::Status ApplyIfDifferent(Writer& writer, const meta::Resource& resource,
                               const nlohmann::json& wanted, const meta::ObjectPtr& live,
                               const std::string& field_manager);
 
-// `status` is what stands under "status", as far as `field_manager` owns it. Conflict when the
-// object was deleted and made anew since (uid).
+// `status` is what stands under "status", as far as `field_manager` owns it. Conflict when the name
+// is another object's by now: the status has reached that one (the server compares no uid here),
+// and its own next round puts it right.
 base::Status ApplyStatusIfDifferent(StatusWriter& writer, const meta::Resource& resource,
                                     const meta::Object& live, const nlohmann::json& status,
                                     const std::string& field_manager);

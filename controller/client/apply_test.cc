@@ -34,7 +34,7 @@ TEST_F(ApplyIfDifferentTest, WritesWhatIsMissingAndNothingThatIsThere) {
   EXPECT_EQ(api_.Look(kThings, kThing)["spec"]["size"], 2);
 }
 
-TEST_F(ApplyIfDifferentTest, AStatusIsWrittenOnceAndNeverOverAnotherObjectOfTheName) {
+TEST_F(ApplyIfDifferentTest, AStatusIsWrittenOnceAndOneThatReachedAnotherObjectIsTold) {
   api_.Put(kThings, Thing(1));
   const meta::ObjectPtr first = api_.Get(kThings, kThing).value();
   const nlohmann::json status = {{"ready", true}};

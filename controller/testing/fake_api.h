@@ -4,11 +4,13 @@
 // a change outside metadata and status), AlreadyExists / NotFound / Conflict / Invalid uid,
 // finalizers with deletionTimestamp, status apart from the rest, label and metadata.name selectors,
 // writes that change nothing and leave the resourceVersion, owner garbage (only by
-// CollectGarbage()), watches with bookmarks, initial events and 410 for a forgotten version.
-// Server-side apply is thin: fields merge, lists of objects merge by `name`, `type`, `key`, `path`,
-// `ip` or `containerPort` where every element has it and are replaced otherwise; fields a manager
-// stops applying go away only at the top of labels, annotations, data and lists it applied whole.
-// Nothing is validated or defaulted: for that there is the real one (api_server.h).
+// CollectGarbage()), watches with bookmarks, initial events and 410 for a forgotten version. Held
+// to the real one by tests/integration/controller/fake_api_test.cc. Every kind has a status of its
+// own here, and none is updated without its version. Server-side apply is thin: fields merge, lists
+// of objects merge by `name`, `type`, `key`, `path`, `ip` or `containerPort` where every element
+// has it and are replaced otherwise; fields a manager stops applying go away only at the top of
+// labels, annotations, data and lists it applied whole. Nothing is validated or defaulted, and
+// managers never conflict: for that there is the real one (api_server.h).
 //
 // Thread rule: any thread.
 #pragma once

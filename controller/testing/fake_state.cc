@@ -84,14 +84,44 @@ Status Stale(const meta::Resource& resource, const meta::Key& key, const char* w
       .WithReason("Conflict");
 }
 
+Status Invalid(const meta::Resource& resource, const meta::Key& key, const char* why) {
+  return base::InvalidArgument(
+             fmt::format("{} \"{}\" is invalid: {}", resource.GroupResource(), key.name, why))
+      .WithReason("Invalid");
+}
+
+Status RefusedUpdate(const meta::Resource& resource, const json& stored, const json& next) {
+  const meta::Key key = KeyOf(stored);
+  const std::string version = Text(Meta(next), "resourceVersion");
+  if (version.empty()) return Invalid(resource, key, "metadata.resourceVersion: must be specified");
+  if (version != Text(Meta(stored), "resourceVersion")) {
+    return Stale(resource, key, "resourceVersion");
+  }
+  const std::string uid = Text(Meta(next), "uid");
+  if (!uid.empty() && uid != Text(Meta(stored), "uid")) return Stale(resource, key, "uid");
+  return base::OkStatus();
+}
+
+Status RefusedFinalizers(const meta::Resource& resource, const json& stored, const json& next) {
+  if (!Meta(stored).contains("deletionTimestamp")) return base::OkStatus();
+  const json had = Meta(stored).value("finalizers", json::array());
+  for (const json& finalizer : Meta(next).value("finalizers", json::array())) {
+    if (std::find(had.begin(), had.end(), finalizer) == had.end()) {
+      return Invalid(resource, KeyOf(stored), "metadata.finalizers: it is being deleted");
+    }
+  }
+  return base::OkStatus();
+}
+
 }  // namespace fake
 
 using fake::KeyOf;
 using fake::SpecPart;
 using fake::WithoutVolatile;
 
-void FakeApi::State::Record(const std::string& resource, const char* type, const json& object) {
-  history.push_back({version, resource, type, object});
+void FakeApi::State::Record(const std::string& resource, const char* type, const json& object,
+                            const json& was) {
+  history.push_back({version, resource, type, object, was});
   if (history.size() > kMaxFakeHistory) {
     oldest = history.front().version;
     history.pop_front();
@@ -111,7 +141,7 @@ const json& FakeApi::State::Store(const meta::Resource& resource, json next, bas
     metadata["creationTimestamp"] = base::FormatRfc3339(now);
     metadata["generation"] = 1;
     metadata["resourceVersion"] = std::to_string(++version);
-    Record(resource.GroupResource(), "ADDED", next);
+    Record(resource.GroupResource(), "ADDED", next, nullptr);
     return kind[key] = std::move(next);
   }
   json& stored = found->second;
@@ -124,22 +154,23 @@ const json& FakeApi::State::Store(const meta::Resource& resource, json next, bas
     metadata["generation"] = stored["metadata"].value("generation", 0) + 1;
   }
   metadata["resourceVersion"] = std::to_string(++version);
-  stored = std::move(next);
+  std::swap(stored, next);
   if (stored["metadata"].contains("deletionTimestamp") &&
       (!stored["metadata"].contains("finalizers") || stored["metadata"]["finalizers"].empty())) {
     return Remove(resource.GroupResource(), key);
   }
-  Record(resource.GroupResource(), "MODIFIED", stored);
+  Record(resource.GroupResource(), "MODIFIED", stored, next);
   return stored;
 }
 
 const json& FakeApi::State::Remove(const std::string& resource, const meta::Key& key) {
   static thread_local json last;
   auto& kind = objects[resource];
-  last = kind[key];
+  const json was = kind[key];
+  last = was;
   last["metadata"]["resourceVersion"] = std::to_string(++version);
   kind.erase(key);
-  Record(resource, "DELETED", last);
+  Record(resource, "DELETED", last, was);
   std::erase_if(applied, [&](const auto& entry) {
     return entry.first.rfind(resource + "/" + key.ToString() + "/", 0) == 0;
   });
@@ -153,10 +184,11 @@ void FakeApi::State::BeginDelete(const meta::Resource& resource, const meta::Key
   if (!metadata.contains("finalizers") || metadata["finalizers"].empty()) {
     Remove(resource.GroupResource(), key);
   } else if (!metadata.contains("deletionTimestamp")) {
+    const json was = stored;
     metadata["deletionTimestamp"] = base::FormatRfc3339(now);
     metadata["generation"] = metadata.value("generation", 0) + 1;
     metadata["resourceVersion"] = std::to_string(++version);
-    Record(resource.GroupResource(), "MODIFIED", stored);
+    Record(resource.GroupResource(), "MODIFIED", stored, was);
   }
 }
 

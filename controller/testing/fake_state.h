@@ -30,6 +30,12 @@ json WithoutVolatile(json object);
 json SpecPart(json object);
 base::Status Missing(const meta::Resource& resource, const meta::Key& key);
 base::Status Stale(const meta::Resource& resource, const meta::Key& key, const char* what);
+base::Status Invalid(const meta::Resource& resource, const meta::Key& key, const char* why);
+// What the server refuses of any update of `stored`: another version or object than is there.
+base::Status RefusedUpdate(const meta::Resource& resource, const json& stored, const json& next);
+// Finalizers that are new to an object which is being deleted.
+base::Status RefusedFinalizers(const meta::Resource& resource, const json& stored,
+                               const json& next);
 
 }  // namespace fake
 
@@ -39,6 +45,7 @@ struct FakeApi::State {
     std::string resource;
     std::string type;
     json object;
+    json was;  // null when it was made
   };
   std::map<std::string, std::map<meta::Key, json>> objects;  // by GroupResource
   std::map<std::string, json> applied;                       // by resource/key/manager/subresource
@@ -52,7 +59,7 @@ struct FakeApi::State {
   RawHandler raw;
   bool stopped = false;
 
-  void Record(const std::string& resource, const char* type, const json& object);
+  void Record(const std::string& resource, const char* type, const json& object, const json& was);
   // Stores `next` over what is there (if anything), as any successful write does.
   const json& Store(const meta::Resource& resource, json next, base::WallTime now);
   const json& Remove(const std::string& resource, const meta::Key& key);

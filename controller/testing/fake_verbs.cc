@@ -13,10 +13,13 @@ using base::Status;
 using base::StatusOr;
 using nlohmann::json;
 
+using fake::Invalid;
 using fake::KeyOf;
 using fake::Matches;
 using fake::Meta;
 using fake::Missing;
+using fake::RefusedFinalizers;
+using fake::RefusedUpdate;
 using fake::Stale;
 using fake::Text;
 
@@ -59,6 +62,7 @@ StatusOr<meta::ObjectPtr> FakeApi::Create(const meta::Resource& resource, const 
           .WithReason("AlreadyExists");
     }
     next["metadata"].erase("resourceVersion");
+    next.erase("status");
     stored = state_->Store(resource, std::move(next), clock_.Wall());
   }
   return Leave(call, stored);
@@ -71,10 +75,13 @@ StatusOr<meta::ObjectPtr> FakeApi::Update(const meta::Resource& resource, const 
   {
     const std::lock_guard lock(mutex_);
     json* stored = state_->Find(resource, call.key);
-    if (stored == nullptr) return Missing(resource, call.key);
-    if (Text(Meta(object), "resourceVersion") != Text(Meta(*stored), "resourceVersion")) {
-      return Stale(resource, call.key, "resourceVersion");
+    if (stored == nullptr) {
+      // A Lease is of the kinds that an update may make: there the uid alone is not met.
+      const bool may_make = resource.group == "coordination.k8s.io";
+      return may_make ? Stale(resource, call.key, "uid") : Missing(resource, call.key);
     }
+    SLUICE_RETURN_IF_ERROR(RefusedUpdate(resource, *stored, object));
+    SLUICE_RETURN_IF_ERROR(RefusedFinalizers(resource, *stored, object));
     json next = object;
     next.erase("status");
     if (stored->contains("status")) next["status"] = (*stored)["status"];
@@ -91,11 +98,14 @@ StatusOr<meta::ObjectPtr> FakeApi::Apply(const meta::Resource& resource, const j
   {
     const std::lock_guard lock(mutex_);
     json* stored = state_->Find(resource, call.key);
-    for (const char* condition : {"uid", "resourceVersion"}) {
-      const std::string wanted = Text(Meta(object), condition);
-      if (wanted.empty()) continue;
-      if (stored == nullptr) return Missing(resource, call.key);
-      if (wanted != Text(Meta(*stored), condition)) return Stale(resource, call.key, condition);
+    const std::string version = Text(Meta(object), "resourceVersion");
+    const std::string uid = Text(Meta(object), "uid");
+    if (stored == nullptr) {  // whose version is compared with nothing
+      if (!uid.empty()) return Stale(resource, call.key, "uid");
+    } else if (!version.empty() && version != Text(Meta(*stored), "resourceVersion")) {
+      return Stale(resource, call.key, "resourceVersion");
+    } else if (!uid.empty() && uid != Text(Meta(*stored), "uid")) {
+      return Invalid(resource, call.key, "metadata.uid: field is immutable");
     }
     json applied = object;
     applied.erase("status");
@@ -103,6 +113,7 @@ StatusOr<meta::ObjectPtr> FakeApi::Apply(const meta::Resource& resource, const j
     json& last = state_->applied[resource.GroupResource() + "/" + call.key.ToString() + "/" +
                                  options.field_manager + "/"];
     json next = stored == nullptr ? applied : MergeApplied(*stored, applied, last);
+    if (stored != nullptr) SLUICE_RETURN_IF_ERROR(RefusedFinalizers(resource, *stored, next));
     if (options.dry_run) return meta::Object::FromJson(next);
     last = std::move(applied);
     result = state_->Store(resource, std::move(next), clock_.Wall());
@@ -134,6 +145,9 @@ StatusOr<meta::ObjectPtr> FakeApi::Patch(const meta::Resource& resource, const m
         !wanted.empty() && wanted != Text(Meta(*stored), "resourceVersion")) {
       return Stale(resource, key, "resourceVersion");
     }
+    SLUICE_RETURN_IF_ERROR(RefusedFinalizers(resource, *stored, next));
+    next.erase("status");
+    if (stored->contains("status")) next["status"] = (*stored)["status"];
     result = state_->Store(resource, std::move(next), clock_.Wall());
   }
   return Leave(call, result);
@@ -173,11 +187,10 @@ StatusOr<meta::ObjectPtr> FakeApi::ApplyStatus(const meta::Resource& resource, c
     const std::lock_guard lock(mutex_);
     json* stored = state_->Find(resource, call.key);
     if (stored == nullptr) return Missing(resource, call.key);
-    for (const char* condition : {"uid", "resourceVersion"}) {
-      const std::string wanted = Text(Meta(object), condition);
-      if (!wanted.empty() && wanted != Text(Meta(*stored), condition)) {
-        return Stale(resource, call.key, condition);
-      }
+    // A uid is no precondition here: the server takes all of metadata from what is there.
+    if (const std::string wanted = Text(Meta(object), "resourceVersion");
+        !wanted.empty() && wanted != Text(Meta(*stored), "resourceVersion")) {
+      return Stale(resource, call.key, "resourceVersion");
     }
     const json applied = object.value("status", json::object());
     json& last = state_->applied[resource.GroupResource() + "/" + call.key.ToString() + "/" +
@@ -199,9 +212,7 @@ StatusOr<meta::ObjectPtr> FakeApi::UpdateStatus(const meta::Resource& resource,
     const std::lock_guard lock(mutex_);
     json* stored = state_->Find(resource, call.key);
     if (stored == nullptr) return Missing(resource, call.key);
-    if (Text(Meta(object), "resourceVersion") != Text(Meta(*stored), "resourceVersion")) {
-      return Stale(resource, call.key, "resourceVersion");
-    }
+    SLUICE_RETURN_IF_ERROR(RefusedUpdate(resource, *stored, object));
     json next = *stored;
     next["status"] = object.value("status", json::object());
     result = state_->Store(resource, std::move(next), clock_.Wall());
@@ -264,9 +275,12 @@ Status FakeApi::Watch(const meta::Resource& resource, const client::WatchOptions
     std::vector<std::string> lines;
     for (const auto& entry : state_->history) {
       if (entry.version <= seen) continue;
-      if (entry.resource == resource.GroupResource() && matches(entry.object)) {
-        lines.push_back(event(entry.type.c_str(), entry.object));
-      }
+      if (entry.resource != resource.GroupResource()) continue;
+      // To whoever selects, an object comes and goes with what it is selected by.
+      const bool had = !entry.was.is_null() && matches(entry.was);
+      const bool has = entry.type != "DELETED" && matches(entry.object);
+      if (had || has)
+        lines.push_back(event(!has ? "DELETED" : !had ? "ADDED" : "MODIFIED", entry.object));
     }
     seen = state_->version;
     if (lines.empty()) {

@@ -40,7 +40,7 @@ class Applier {
   base::StatusOr<Written> Apply(const meta::Resource& resource, const nlohmann::json& wanted,
                                 const meta::ObjectPtr& live);
   // The same for the status subresource; `status` is what stands under "status". Fails with
-  // Conflict when the object was deleted and made anew (uid).
+  // Conflict when the object was deleted and made anew (status_write.h).
   base::StatusOr<Written> ApplyStatus(const meta::Resource& resource, const meta::Object& live,
                                       const nlohmann::json& status);
   // Forgets what was applied to objects of this name; call when an object is gone. What nobody

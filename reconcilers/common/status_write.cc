@@ -19,9 +19,8 @@ base::StatusOr<meta::ObjectPtr> WriteStatus(client::StatusWriter& api,
                                             const meta::Object& live, std::string_view status,
                                             std::string_view field_manager,
                                             StatusPrecondition precondition) {
-  std::string body =
-      fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{"name":{},"uid":{})",
-                  resource.ApiVersion(), resource.kind, Quoted(live.name()), Quoted(live.uid()));
+  std::string body = fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{"name":{})",
+                                 resource.ApiVersion(), resource.kind, Quoted(live.name()));
   if (!live.ns().empty()) body += R"(,"namespace":)" + Quoted(live.ns());
   if (precondition == StatusPrecondition::kSameVersion) {
     body += R"(,"resourceVersion":)" + Quoted(live.resource_version());
@@ -32,7 +31,10 @@ base::StatusOr<meta::ObjectPtr> WriteStatus(client::StatusWriter& api,
   client::ApplyOptions options;
   options.field_manager = field_manager;
   options.force = true;
-  return client::ApplyStatusText(api, resource, live.key(), body, options);
+  SLUICE_ASSIGN_OR_RETURN(meta::ObjectPtr answer,
+                          client::ApplyStatusText(api, resource, live.key(), body, options));
+  if (answer->uid() == live.uid()) return answer;
+  return base::Aborted(live.key().ToString() + " was made anew meanwhile").WithReason("Conflict");
 }
 
 }  // namespace sluice::common

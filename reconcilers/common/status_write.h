@@ -13,10 +13,11 @@
 
 namespace sluice::common {
 
-// A status is never written over another object of the same name: the uid is a precondition always.
 enum class StatusPrecondition {
-  kSameObject,
-  kSameVersion,  // and nobody wrote it since `live`
+  // None the server would hold to: of a status it compares no uid. One that reached another object
+  // of the name is told as Conflict, and that object's own next round puts it right.
+  kNone,
+  kSameVersion,  // nobody wrote the object since `live`, so it is that object, too
 };
 
 // `status` is the JSON text of what stands under "status", as far as `field_manager` owns it. The
@@ -24,6 +25,6 @@ enum class StatusPrecondition {
 base::StatusOr<meta::ObjectPtr> WriteStatus(
     client::StatusWriter& api, const meta::Resource& resource, const meta::Object& live,
     std::string_view status, std::string_view field_manager,
-    StatusPrecondition precondition = StatusPrecondition::kSameObject);
+    StatusPrecondition precondition = StatusPrecondition::kNone);
 
 }  // namespace sluice::common
