@@ -94,7 +94,7 @@ class Writer {
   virtual base::StatusOr<meta::ObjectPtr> Update(const meta::Resource& resource,
                                                  const nlohmann::json& object) = 0;
   // Server-side apply. A body with metadata.resourceVersion is a precondition; with metadata.uid
-  // too (Invalid; Conflict when nothing is there), but not in ApplyStatus: nobody compares it there.
+  // too (Invalid; Conflict when nothing is there), but not to ApplyStatus, which compares none.
   virtual base::StatusOr<meta::ObjectPtr> Apply(const meta::Resource& resource,
                                                 const nlohmann::json& object,
                                                 const ApplyOptions& options) = 0;

@@ -26,9 +26,6 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 const meta::Resource kConfigMaps{"", "v1", "ConfigMap", "configmaps", true};
-const meta::Resource kCrds{"apiextensions.k8s.io", "v1", "CustomResourceDefinition",
-                           "customresourcedefinitions", false};
-const meta::Resource kWidgets{"test.sluice.dev", "v1", "Widget", "widgets", true};
 
 // Programs, started once for all tests of the binary; gone with it.
 class Cluster : public ::testing::Environment {
@@ -139,40 +136,6 @@ TEST_F(ClientTest, AnApplyConflictNamesTheOtherManager) {
   EXPECT_EQ((*again)->resource_version(), (*forced)->resource_version())
       << "a no-op writes nothing";
   EXPECT_TRUE(client_->Delete(kConfigMaps, {"default", "owned"}).ok());
-}
-
-TEST_F(ClientTest, ForeignFieldsBigIntegersAndAnySpellingSurvive) {
-  ASSERT_TRUE(client_
-                  ->Apply(kCrds, json::parse(R"({"apiVersion":"apiextensions.k8s.io/v1",
-      "kind":"CustomResourceDefinition","metadata":{"name":"widgets.test.sluice.dev"},
-      "spec":{"group":"test.sluice.dev","scope":"Namespaced",
-        "names":{"kind":"Widget","plural":"widgets","singular":"widget","listKind":"WidgetList"},
-        "versions":[{"name":"v1","served":true,"storage":true,"subresources":{"status":{}},
-          "schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}})"),
-                          {.field_manager = "test"})
-                  .ok());
-  const json widget = json::parse(R"({"metadata":{"name":"w","namespace":"default"},
-      "spec":{"big":9223372036854775807,"amount":"1024Mi","deep":{"unknown":[{"x":null},1.5]}}})");
-  base::StatusOr<meta::ObjectPtr> made = base::Unavailable("not tried");
-  ASSERT_TRUE(Eventually([&] {  // the new kind takes a moment to be served
-    made = client_->Create(kWidgets, widget);
-    return made.ok();
-  })) << made.status().ToString();
-  json other = {
-      {"metadata", {{"name", "w"}, {"namespace", "default"}, {"labels", {{"theirs", "x"}}}}}};
-  ASSERT_TRUE(client_->Apply(kWidgets, other, {.field_manager = "other"}).ok());
-  const json status = {{"metadata", {{"name", "w"}, {"namespace", "default"}}},
-                       {"status", {{"ok", 1}}}};
-  ASSERT_TRUE(client_->ApplyStatus(kWidgets, status, {.field_manager = "us"}).ok());
-  json whole = client_->Get(kWidgets, {"default", "w"}).value()->ToJson();
-  whole["metadata"]["annotations"]["ours"] = "y";
-  ASSERT_TRUE(client_->Update(kWidgets, whole).ok());
-  const json after = client_->Get(kWidgets, {"default", "w"}).value()->ToJson();
-  EXPECT_EQ(after["spec"]["big"], 9223372036854775807);
-  EXPECT_EQ(after["spec"]["amount"], "1024Mi");
-  EXPECT_EQ(after["spec"]["deep"]["unknown"][1], 1.5);
-  EXPECT_EQ(after["metadata"]["labels"]["theirs"], "x");
-  EXPECT_EQ(after["status"]["ok"], 1);
 }
 
 // A priority level without a seat lets one request in at a time and refuses the others.
