@@ -1,6 +1,8 @@
 #include "controller/cmd/sluice_controller/options.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <charconv>
 
@@ -64,6 +66,24 @@ Status Address(std::string& target, const std::string& value, bool may_be_empty)
   }
   target = value;
   return base::OkStatus();
+}
+
+// Of a page that asks nobody who they are: an address of loopback, as digits (a name may mean
+// more).
+Status LoopbackAddress(std::string& target, const std::string& value) {
+  SLUICE_RETURN_IF_ERROR(Address(target, value, true));
+  const std::string host = value.substr(0, value.rfind(':'));
+  in_addr four{};
+  in6_addr six{};
+  const bool loopback =
+      value.empty() ||
+      (inet_pton(AF_INET, host.c_str(), &four) == 1 && ntohl(four.s_addr) >> 24 == 127) ||
+      (host.size() > 2 && host.front() == '[' && host.back() == ']' &&
+       inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &six) == 1 &&
+       IN6_IS_ADDR_LOOPBACK(&six));
+  return loopback ? base::OkStatus()
+                  : InvalidArgument("takes an address of loopback (127.0.0.1:8082), not \"" +
+                                    value + "\": the page asks nobody who they are");
 }
 
 // A host, with or without a port: what a gate's URL is compared with, so a URL never matches.
@@ -151,8 +171,8 @@ const std::vector<Flag>& Flags() {
        [](O& o, S v) { return Address(o.metrics_address, v, true); }},
       {"health-address", "HOST:PORT", "of /healthz and /readyz; empty for none (0.0.0.0:8081)",
        [](O& o, S v) { return Address(o.health_address, v, true); }},
-      {"debug-address", "HOST:PORT", "of /debug, best on loopback; empty for none (none)",
-       [](O& o, S v) { return Address(o.debug_address, v, true); }},
+      {"debug-address", "HOST:PORT", "of /debug, on loopback alone; empty for none (none)",
+       [](O& o, S v) { return LoopbackAddress(o.debug_address, v); }},
       {"control-address", "HOST:PORT", "agents' streams, mTLS (0.0.0.0:9443)",
        [](O& o, S v) { return Address(o.control_address, v, false); }},
       {"enrolment-address", "HOST:PORT", "agents' enrolment, server TLS (0.0.0.0:9444)",

@@ -73,5 +73,17 @@ TEST(Options, TheHelpNamesEveryFlagAndTheExitCodes) {
   EXPECT_THAT(help, HasSubstr("2 for a\nwrong flag"));
 }
 
+// It shows whom it serves what it does, and asks nobody who they are: docs/adr/0293.
+TEST(Options, TheDebugPageIsOnLoopbackAlone) {
+  for (const char* good : {"127.0.0.1:8082", "127.7.7.7:0", "[::1]:8082", ""}) {
+    EXPECT_EQ(ErrorOf({std::string("--debug-address=") + good}), "") << good;
+  }
+  for (const char* bad : {"0.0.0.0:8082", ":8082", "10.0.0.1:8082", "localhost:8082", "[::]:8082",
+                          "::1:8082", "[::ffff:127.0.0.1]:8082", "128.0.0.1:1", "127.1:80"}) {
+    EXPECT_NE(ErrorOf({std::string("--debug-address=") + bad}), "") << bad;
+  }
+  EXPECT_THAT(ErrorOf({"--debug-address=0.0.0.0:8082"}), HasSubstr("of loopback"));
+}
+
 }  // namespace
 }  // namespace sluice::controller_main
