@@ -165,6 +165,7 @@ workqueue::Backoff Controller::Settle(const workqueue::Item& item, const Result&
       error_.Add();
       errors_total_.Add();
       Remember(key, &result.error());
+      TellForbidden(key, result.error());
       // A lost race or an awaited cache is everyday work; it is counted, not shouted.
       if (result.error().code() == base::Code::kAborted) {
         log::Info("reconcile met a conflict, will retry", {{"error", result.error()}});
@@ -178,6 +179,7 @@ workqueue::Backoff Controller::Settle(const workqueue::Item& item, const Result&
       errors_total_.Add();
       terminal_errors_.Add();
       Remember(key, &result.error());
+      TellForbidden(key, result.error());
       log::Error("reconcile failed, waits for a change", {{"error", result.error()}});
       return Backoff::kStartsOver;
   }
@@ -194,6 +196,12 @@ void Controller::Remember(const meta::Key& key, const base::Status* error) {
     errors_.push_back({std::move(name), error->ToString(), clock_.Wall()});
   }
   has_errors_ = !errors_.empty();
+}
+
+void Controller::TellForbidden(const meta::Key& key, const base::Status& error) const {
+  if (error.code() == base::Code::kPermissionDenied && options_.on_forbidden) {
+    options_.on_forbidden(key, error);
+  }
 }
 
 std::vector<LastError> Controller::LastErrors() const {

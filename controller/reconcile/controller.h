@@ -35,6 +35,9 @@ struct ControllerOptions {
   // Called on a worker after each key: may put more keys in while few wait. Cheap when there are
   // none.
   std::function<void()> refill;
+  // Called on a worker each time a reconcile failed because the process lacks a right (403). What
+  // the error names is for people; the reconciler may be unable to write it into the object.
+  std::function<void(const meta::Key&, const base::Status&)> on_forbidden;
   // Called on a worker once a queue that had refused keys is empty again: add every key anew.
   std::function<void()> relist;
 };
@@ -73,6 +76,7 @@ class Controller {
   Result Call(const Request& request);
   workqueue::Backoff Settle(const workqueue::Item& item, const Result& result);
   void Remember(const meta::Key& key, const base::Status* error);
+  void TellForbidden(const meta::Key& key, const base::Status& error) const;
 
   const ControllerOptions options_;
   const std::shared_ptr<Reconciler> reconciler_;

@@ -68,6 +68,25 @@ TEST_F(ControllerTest, AfterLooksAgainThenAndNotBefore) {
               HasSubstr(R"(reconcile_total{controller="widget",result="requeue_after"} 2)"));
 }
 
+TEST_F(ControllerTest, EachReconcileThatLacksARightIsToldAndNoOtherFailure) {
+  std::vector<std::string> told;
+  options.on_forbidden = [&](const meta::Key& about, const base::Status& error) {
+    told.push_back(about.name + ": " + std::string(error.message()));
+  };
+  const std::vector<Result> results = {Result::Retry(base::PermissionDenied("cannot patch")),
+                                       Result::Retry(base::Unavailable("down")),
+                                       Result::Terminal(base::PermissionDenied("cannot list")),
+                                       Result::Done()};
+  auto controller = Make();
+  for (const Result& result : results) {
+    reconciler->next = [&](const auto&, auto) { return result; };
+    controller->queue().Add(key);
+    clock.Advance(seconds(1));
+    EXPECT_TRUE(controller->RunOne());
+  }
+  EXPECT_THAT(told, testing::ElementsAre("a: cannot patch", "a: cannot list"));
+}
+
 TEST_F(ControllerTest, AnErrorIsRetriedWithBackoffUntilItPasses) {
   reconciler->next = [](const auto&, auto) { return Result::Retry(base::Unavailable("down")); };
   auto controller = Make();

@@ -31,6 +31,8 @@ ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
                    .kind = resource_.kind,
                    .is_stale = [this](const meta::Key& key) { return store_.IsStale(key); },
                    .refill = [this] { Refill(); },
+                   .on_forbidden = [this](const meta::Key& key,
+                                          const base::Status& error) { OnForbidden(key, error); },
                    .relist = [this] { AddAll(); }},
                   std::move(reconciler), clock, registry) {
   wiring_.subscribe(resource_, options, [this](const cache::Event& event) { OnOwnEvent(event); });
@@ -40,6 +42,11 @@ void ControllerEntry::OnOwnEvent(const cache::Event& event) {
   if (!active_ || !predicate_(event)) return;
   const meta::Object& object = event.after != nullptr ? *event.after : *event.before;
   controller_.queue().Add(object.key(), PriorityOf(event));
+}
+
+void ControllerEntry::OnForbidden(const meta::Key& key, const base::Status& error) const {
+  const meta::ObjectPtr object = store_.Get(key);
+  if (object != nullptr && wiring_.forbidden) wiring_.forbidden(resource_, *object, error);
 }
 
 ControllerBuilder& ControllerEntry::Owns(const meta::Resource& resource,

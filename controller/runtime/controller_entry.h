@@ -28,6 +28,8 @@ class ControllerEntry final : public ControllerBuilder {
   struct Wiring {
     std::function<cache::Store&(const meta::Resource&, const StoreOptions&)> store_of;
     std::function<void(const meta::Resource&, const StoreOptions&, cache::EventHandler)> subscribe;
+    // Tells about an object of the entry's kind that the API server forbids what it needs.
+    std::function<void(const meta::Resource&, const meta::Object&, const base::Status&)> forbidden;
   };
 
   ControllerEntry(std::string name, meta::Resource resource, const StoreOptions& options,
@@ -62,6 +64,7 @@ class ControllerEntry final : public ControllerBuilder {
  private:
   void OnOwnEvent(const cache::Event& event);
   void AddAll();
+  void OnForbidden(const meta::Key& key, const base::Status& error) const;
   // Moves a slice of the backlog into the queue when few keys wait there.
   void Refill();
 

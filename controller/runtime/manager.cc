@@ -100,6 +100,11 @@ class ManagerImpl final : public Manager {
     wiring.subscribe = [this](const auto& r, const auto& o, cache::EventHandler handler) {
       stores_.Subscribe(r, o, std::move(handler));
     };
+    // Repeats are one Event: the recorder folds them.
+    wiring.forbidden = [this](const auto& kind, const auto& object, const base::Status& error) {
+      recorder_->Record(recorder::ReferenceTo(kind, object), recorder::Type::kWarning, "Forbidden",
+                        error.message(), "Reconcile");
+    };
     controllers_.push_back(std::make_unique<ControllerEntry>(std::move(name), resource, options,
                                                              std::move(reconciler),
                                                              std::move(wiring), clock_, registry_));

@@ -82,6 +82,25 @@ TEST_F(ManagerTest, EveryObjectIsLookedAtOnceAtTheStartAndAgainWhenItsSpecChange
   EXPECT_THAT(result, testing_kit::IsOk());
 }
 
+TEST_F(ManagerTest, ARightThatIsMissingIsAnEventOfTheObjectThatNeedsIt) {
+  Make();
+  api.Put(kWidgets, Widget("a"));
+  struct Refused final : reconcile::Reconciler {
+    reconcile::Result Reconcile(const reconcile::Request&, std::stop_token) override {
+      return reconcile::Result::Retry(base::PermissionDenied("cannot patch resource parts"));
+    }
+  };
+  manager->NewController("widget", kWidgets, std::make_shared<Refused>());
+  Run();
+  const meta::Resource events{"events.k8s.io", "v1", "Event", "events", true};
+  ASSERT_TRUE(WaitUntil([&] { return !api.LookAll(events).empty(); }));
+  const json event = api.LookAll(events).front();
+  EXPECT_EQ(event["regarding"]["name"], "a");
+  EXPECT_EQ(event["type"], "Warning");
+  EXPECT_EQ(event["reason"], "Forbidden");
+  EXPECT_EQ(event["note"], "cannot patch resource parts");
+}
+
 TEST_F(ManagerTest, AStoreLargerThanASliceIsLookedAtWholeAndAgainWhenAsked) {
   const std::size_t count = 3 * kBacklogSlice + 7;
   for (std::size_t i = 0; i < count; ++i) api.Put(kWidgets, Widget("w" + std::to_string(i)));

@@ -11,6 +11,8 @@ LISTS = {
     "SiteClass": GROUP + "siteclasses", "StagePlan": GROUP + "stageplans",
     "ServiceLevelObjective": GROUP + "servicelevelobjectives",
     "Release": GROUP + "releases", "Rollout": GROUP + "rollouts",
+    **{kind: GROUP + kind.lower() + "s" for kind in (
+        "ReadinessReview", "Decision", "Approval", "Exemption", "FreezeWindow", "Incident")},
     "Promotion": GROUP + "promotions", "Namespace": "/api/v1/namespaces",
     "DaemonSet": "/apis/apps/v1/daemonsets", "Service": "/api/v1/services",
     "ServiceAccount": "/api/v1/serviceaccounts", "ConfigMap": "/api/v1/configmaps",

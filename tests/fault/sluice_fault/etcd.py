@@ -11,7 +11,8 @@ import json
 PREFIXES = [f"/registry/{p}/" for p in (
     "sluice.dev/siteclasses", "sluice.dev/sites", "sluice.dev/tenants", "sluice.dev/stageplans",
     "sluice.dev/servicelevelobjectives", "sluice.dev/promotions", "sluice.dev/releases",
-    "sluice.dev/rollouts", "minions", "daemonsets", "pods/sluice-site-phoenix",
+    "sluice.dev/rollouts", "sluice.dev/readinessreviews", "sluice.dev/decisions", "sluice.dev/approvals",
+    "sluice.dev/exemptions", "sluice.dev/freezewindows", "sluice.dev/incidents", "minions", "daemonsets", "pods/sluice-site-phoenix",
     "controllerrevisions/sluice-site-phoenix",
     "services/specs/sluice-site-phoenix", "services/endpoints/sluice-site-phoenix", "events",
     "serviceaccounts/sluice-site-phoenix", "configmaps/sluice-site-phoenix",

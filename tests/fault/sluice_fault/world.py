@@ -36,7 +36,7 @@ def binary():
     return ROOT / folder / "bin/sluice-controller"
 
 
-def _die_with_us():
+def die_with_us():
     """In the child: the kernel ends it when the thread that started it ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -62,7 +62,7 @@ class Controller:
                 "--control-endpoint=controller:9443", "--enrolment-endpoint=controller:9444",
                 *self._flags]
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen(argv, stderr=log, stdout=log, preexec_fn=_die_with_us)
+            self._process = subprocess.Popen(argv, stderr=log, stdout=log, preexec_fn=die_with_us)
 
     @property
     def identity(self):
@@ -209,7 +209,9 @@ class Lane:
 KIND_PATHS = {"Node": "/api/v1/nodes", "Namespace": "/api/v1/namespaces"}
 PLURALS = {"Secret": "secrets", "SiteClass": "siteclasses", "Site": "sites", "Tenant": "tenants",
            "StagePlan": "stageplans", "ServiceLevelObjective": "servicelevelobjectives",
-           "Release": "releases", "Rollout": "rollouts"}
+           "Release": "releases", "Rollout": "rollouts", "ReadinessReview": "readinessreviews",
+           "Decision": "decisions", "Approval": "approvals", "Exemption": "exemptions",
+           "FreezeWindow": "freezewindows", "Incident": "incidents"}
 
 
 def path_of(thing):

@@ -1,0 +1,84 @@
+"""A real sluice-agent on a lane: a pod and its token are made, as the kubelet would, and the agent enrols
+by them with a real controller."""
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+
+from . import world
+
+SPACE = "sluice-site-phoenix"
+READY_SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def addresses(controller, seconds=READY_SECONDS):
+    """(control, enrolment) of the life that runs, once it serves agents."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = re.findall(r"agents served .*control_port=(\d+) .*enrolment_port=(\d+)",
+                           controller.log.read_text())
+        if found:
+            return tuple(f"127.0.0.1:{port}" for port in found[-1])
+        time.sleep(0.05)
+    raise RuntimeError("the controller does not serve agents")
+
+
+def pod_on(lane, node):
+    """The agent's pod on this node; made where nobody has yet."""
+    base = f"/api/v1/namespaces/{SPACE}/pods"
+    for pod in lane.must("GET", base)["items"]:
+        if pod["spec"].get("nodeName") == node and "deletionTimestamp" not in pod["metadata"]:
+            return pod
+    return lane.must("POST", base, {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"agent-{node}"},
+        "spec": {"nodeName": node, "serviceAccountName": "sluice-agent",
+                 "automountServiceAccountToken": False,
+                 "containers": [{"name": "agent", "image": "agent:1"}]}})
+
+
+class Agent:
+    """One on a node of the site; it knows `controllers`, in that order."""
+
+    def __init__(self, lane, node, controllers):
+        self.folder = lane.folder / f"agent-{node}-{time.monotonic_ns()}"
+        self.folder.mkdir()
+        self.metrics = free_port()
+        pod = pod_on(lane, node)
+        token = lane.must("POST", f"/api/v1/namespaces/{SPACE}/serviceaccounts/sluice-agent/token", {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {
+                "audiences": ["sluice"], "expirationSeconds": 7200, "boundObjectRef": {
+                    "kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"],
+                    "uid": pod["metadata"]["uid"]}}})["status"]["token"]
+        (self.folder / "token").touch(mode=0o600)
+        (self.folder / "token").write_text(token)
+        (self.folder / "ca.crt").write_text(lane.must(
+            "GET", f"/api/v1/namespaces/{SPACE}/configmaps/sluice-ca")["data"]["ca.crt"])
+        control, enrolment = zip(*map(addresses, controllers))
+        argv = [world.binary().parent / "sluice-agent", "--site", "phoenix", "--node", node,
+                "--control", ",".join(control), "--enrolment", ",".join(enrolment), "--ca-file", self.folder / "ca.crt", "--token-file", self.folder / "token",
+                 "--state-dir", self.folder / "state", "--run-dir", self.folder / "run",
+                 "--metrics", f"127.0.0.1:{self.metrics}"]
+        self.log = self.folder / "log"
+        with open(self.log, "wb") as out:
+            self._process = subprocess.Popen(argv, stdout=out, stderr=out,
+                                             preexec_fn=world.die_with_us)
+
+    def running(self):
+        return self._process.poll() is None
+
+    def applied(self):
+        """Orders (epoch, revision) of the configurations it took, in order."""
+        return [(int(epoch), int(revision)) for epoch, revision in re.findall(
+            r"configuration applied.*epoch=(\d+).*revision=(\d+)", self.log.read_text())]
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
