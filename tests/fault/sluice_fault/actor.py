@@ -39,13 +39,13 @@ def path_of(thing):
 class Actor:
     def __init__(self, lane):
         self._lane = lane
-        self._pods = fleet.Pods(lane.call, [])
+        self.pods = fleet.Pods(lane.call, [])
 
     def make_pods(self):
         """Pods for every DaemonSet: from then on they are played, too, and it is they that count."""
         for thing in self._lane.must("GET", LISTS["DaemonSet"])["items"]:
-            self._pods.nodes = self._nodes_of(thing)
-            self._pods.round(thing)
+            self.pods.nodes = self._nodes_of(thing)
+            self.pods.round(thing)
 
     def objects(self):
         """Every object of the world, with its kind, but what the API server keeps for itself."""
@@ -88,9 +88,9 @@ class Actor:
                                    MERGE)
             return True
         nodes = self._nodes_of(thing)
-        if self._pods.list(f"/apis/apps/v1/namespaces/{meta['namespace']}/controllerrevisions"):
-            self._pods.nodes = nodes
-            return self._pods.round(thing)
+        if self.pods.list(f"/apis/apps/v1/namespaces/{meta['namespace']}/controllerrevisions"):
+            self.pods.nodes = nodes
+            return self.pods.round(thing)
         count = len(nodes)
         now = thing.get("status", {})
         # A roll-out is seen in two steps: the new generation with nothing updated, then all of it.

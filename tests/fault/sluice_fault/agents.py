@@ -11,6 +11,8 @@ from . import world
 
 SPACE = "sluice-site-phoenix"
 READY_SECONDS = 60
+# A /run of its own, as in its pod: the agent's socket stands there. Needs root.
+IN_POD = 'mount -t tmpfs none /run && mkdir -p /run/sluice && exec "$@"'
 
 
 def free_port():
@@ -62,9 +64,10 @@ class Agent:
         (self.folder / "ca.crt").write_text(lane.must(
             "GET", f"/api/v1/namespaces/{SPACE}/configmaps/sluice-ca")["data"]["ca.crt"])
         control, enrolment = zip(*map(addresses, controllers))
-        argv = [world.binary().parent / "sluice-agent", "--site", "phoenix", "--node", node,
-                "--control", ",".join(control), "--enrolment", ",".join(enrolment), "--ca-file", self.folder / "ca.crt", "--token-file", self.folder / "token",
-                 "--state-dir", self.folder / "state", "--run-dir", self.folder / "run",
+        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_POD, "sh",
+                world.binary().parent / "sluice-agent", "--site", "phoenix", "--node",
+                node, "--control", ",".join(control), "--enrolment", ",".join(enrolment), "--ca-file", self.folder / "ca.crt", "--token-file", self.folder / "token",
+                 "--state-dir", self.folder / "state", "--run-dir", "/run/sluice",
                  "--metrics", f"127.0.0.1:{self.metrics}"]
         self.log = self.folder / "log"
         with open(self.log, "wb") as out:
