@@ -80,6 +80,8 @@ class Controller:
     def ended(self):
         """Exit code of a life that ended and was not looked at yet, None while it runs."""
         code = self._process.poll()
+        if code is not None and "Sanitizer" in (log := self.log.read_text(errors="replace")):
+            raise RuntimeError("a sanitizer ended the controller:\n" + log[-6000:])
         if code is not None and not self.killed:
             self.unasked_ends += 1
         return code
