@@ -7,7 +7,7 @@ import re._parser as parser  # the pattern's own syntax tree; stable since Pytho
 
 MAX_REPEAT = 6   # of unbounded repeats in patterns; more where what comes out stays too short
 MAX_DEPTH = 12
-_TYPES = {str: "string", list: "array", dict: "object"}
+_TYPES = {str: "string", int: "integer", list: "array", dict: "object"}
 
 
 def text(rng, pattern, low=0, high=40):
@@ -103,17 +103,41 @@ def _array(rng, schema, references, name, depth):
     return items
 
 
+def least(rng, schema, references, name=""):
+    """A value with nothing that is optional."""
+    return value(rng, schema, references, name, MAX_DEPTH)
+
+
 def leaves(schema, thing, path=()):
-    """(path, schema) of every leaf field that `thing` sets."""
-    if isinstance(thing, dict) and "properties" in schema:
+    """(path, schema) of every leaf of the schema, whether `thing` sets it or not; of a list that it does not
+    set, those of a first item."""
+    if "properties" in schema:
         for name, sub in schema["properties"].items():
-            if name in thing:
-                yield from leaves(sub, thing[name], path + (name,))
-    elif isinstance(thing, list):
-        for at, item in enumerate(thing):
-            yield from leaves(schema["items"], item, path + (at,))
+            inner = thing.get(name) if isinstance(thing, dict) else None
+            yield from leaves(sub, inner, path + (name,))
+    elif schema.get("type") == "array" and "properties" in schema["items"]:
+        for at_, item in enumerate(thing or [None]):
+            yield from leaves(schema["items"], item, path + (at_,))
     else:
         yield path, schema
+
+
+def fields(schema, thing):
+    """`leaves`, but of several items of a list each field once: where it is set, if it is anywhere."""
+    found = {}
+    for path, sub in leaves(schema, thing):
+        name = tuple(step for step in path if isinstance(step, str))
+        if name not in found or not has(thing, found[name][0]) and has(thing, path):
+            found[name] = path, sub
+    return list(found.values())
+
+
+def has(thing, path):
+    for step in path:
+        if isinstance(step, str) and step not in thing or isinstance(step, int) and step >= len(thing):
+            return False
+        thing = thing[step]
+    return True
 
 
 def at(thing, path):
@@ -122,19 +146,47 @@ def at(thing, path):
     return thing
 
 
-def replaced(thing, path, new):
+def put(rng, schema, references, thing, path, new):
+    """`thing` with `new` at `path`; what is missing on the way there gets what it requires."""
     thing = copy.deepcopy(thing)
-    at(thing, path[:-1])[path[-1]] = new
+    node = thing
+    for step, following in zip(path, path[1:]):
+        schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
+        if isinstance(step, int):
+            if step >= len(node):
+                node.append(least(rng, schema, references))
+        elif step not in node:
+            node[step] = [] if isinstance(following, int) else least(rng, schema, references, step)
+        node = node[step]
+    node[path[-1]] = new
     return thing
 
 
-def another(rng, schema, now):
+def without(thing, path):
+    thing = copy.deepcopy(thing)
+    del at(thing, path[:-1])[path[-1]]
+    return thing
+
+
+def instead_of_neighbours(thing, new, path):
+    """`new`, and forms of it that lack one of the fields that `thing` has beside what was added on the way to
+    `path`: where only one of several may be set."""
+    yield new
+    for depth in range(len(path)):
+        if not has(thing, path[:depth + 1]):
+            if isinstance(at(thing, path[:depth]), dict):
+                for neighbour in at(thing, path[:depth]):
+                    yield without(new, path[:depth] + (neighbour,))
+            return
+
+
+def another(rng, schema, now, references=None, name=""):
     """A valid value that is not `now`; None where there is none."""
     for _ in range(20):
         if isinstance(now, dict):  # a map, such as labels
             made = {key: "other" for key in now}
         else:
-            made = value(rng, schema, {})
+            made = value(rng, schema, references or {}, name)
         if made != now:
             return made
     return None
