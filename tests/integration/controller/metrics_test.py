@@ -46,7 +46,8 @@ GO = {
     "process_resident_memory_bytes": ("gauge", set()),
     "process_start_time_seconds": ("gauge", set()),
 }
-OUR_OWN = {"workqueue_refused_total", "rest_client_throttled_seconds_total"}
+OUR_OWN = {"workqueue_refused_total", "rest_client_throttled_total",
+           "rest_client_throttled_seconds_total"}
 LIKE_GOS = re.compile(r"controller_runtime_|workqueue_|rest_client_|leader_election_|process_|certwatcher_")
 RESULTS = {"success", "error", "requeue", "requeue_after"}
 
