@@ -35,6 +35,10 @@ Status Validate(const Options& options) {
   return base::OkStatus();
 }
 
+std::chrono::milliseconds RequestTimeout(std::chrono::milliseconds renew_deadline) {
+  return std::max<std::chrono::milliseconds>(std::chrono::seconds(1), renew_deadline / 2);
+}
+
 Elector::Elector(Options options, client::Reader& reader, client::Writer& writer,
                  base::Clock& clock, base::metrics::Registry& registry, Callbacks callbacks)
     : options_(std::move(options)),
@@ -162,7 +166,7 @@ MonoTime Elector::Attempt() {
       log::Warn("lease attempt failed", {{"error", status}, {"leading", leading}});
     }
   }
-  const MonoTime next = clock_.Mono() + options_.retry_period;
+  const MonoTime next = sent + options_.retry_period;  // a call that hung has waited already
   // A candidate need not sleep past the instant at which the hold it saw runs out.
   return wait_until_.has_value() ? std::min(next, *wait_until_) : next;
 }

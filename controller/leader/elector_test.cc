@@ -101,6 +101,14 @@ class ElectorTest : public testing::Test {
     const json lease = api.Look(LeaseResource(), kLease);
     return lease.is_null() ? "" : lease["spec"]["holderIdentity"].get<std::string>();
   }
+  // As an API server that swallows a call: it ends when its time limit has passed.
+  base::Status Swallow(base::Duration limit) {
+    std::mutex mutex;
+    std::condition_variable never;
+    std::unique_lock lock(mutex);
+    clock.WaitUntil(lock, never, clock.Mono() + limit, [] { return false; });
+    return base::DeadlineExceeded("no answer came");
+  }
   base::FakeClock clock;
   testing_kit::FakeApi api;
 };
@@ -192,6 +200,51 @@ TEST_F(ElectorTest, AProcessFrozenPastItsLeaseDoesNotLeadForAMoment) {
   clock.Advance(seconds(30));  // as SIGSTOP and SIGCONT: time has passed in one jump
   EXPECT_FALSE(a.elector.leading());
   EXPECT_TRUE(WaitUntil([&] { return a.lost == 1; }));
+}
+
+TEST_F(ElectorTest, ARenewalThatHangsLeavesTimeForTwoMoreAttempts) {
+  std::atomic<int> failed{0};
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  api.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (failed == 0 && call.IsWrite()) {
+      ++failed;
+      return Swallow(RequestTimeout(Options().renew_deadline));
+    }
+    if (failed == 1) {
+      ++failed;
+      return base::Unavailable("busy");
+    }
+    return std::nullopt;
+  });
+  Pass(seconds(20), 2);
+  EXPECT_EQ(failed, 2);
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_EQ(a.lost, 0);
+}
+
+TEST_F(ElectorTest, ARenewalThatNeverEndsLosesTheLeadAndEndsTheProcessBeforeTheLeaseIsFree) {
+  Candidate a("a", api, clock);
+  a.elector.Start();
+  ASSERT_TRUE(WaitUntil([&] { return a.elector.leading(); }));
+  std::atomic<bool> stuck{false};
+  api.FailBefore([&](const testing_kit::Call&) -> std::optional<base::Status> {
+    stuck = true;
+    return Swallow(std::chrono::hours(1));
+  });
+  Pass(milliseconds(9750), 2);
+  EXPECT_TRUE(stuck);
+  EXPECT_TRUE(a.elector.leading());
+  EXPECT_EQ(a.lost, 0);
+  Pass(milliseconds(250), 2);
+  EXPECT_FALSE(a.elector.leading());
+  EXPECT_TRUE(WaitUntil([&] { return a.lost == 1; }));
+  Pass(milliseconds(3750), 2);
+  EXPECT_EQ(a.overdue, 0);
+  clock.Advance(milliseconds(250));
+  EXPECT_TRUE(WaitUntil([&] { return a.overdue == 1; })) << "14 s of 15 have passed";
+  clock.Advance(std::chrono::hours(1));  // lets the call go
 }
 
 TEST_F(ElectorTest, ALeaseDeletedByHandIsMadeAgainByItsHolder) {

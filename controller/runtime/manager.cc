@@ -61,7 +61,9 @@ class ManagerImpl final : public Manager {
                               : base::Unavailable("not synced: " + Joined(unsynced));
     });
     pages_.SetDebug([this] { return Debug(); });
-    client_.Observe(RequestMetrics(registry_));
+    const client::RequestObserver observer = RequestMetrics(registry_);
+    client_.Observe(observer);
+    if (options_.lease_client != nullptr) options_.lease_client->Observe(observer);
     base::metrics::AddProcessMetrics(registry_);
   }
 
@@ -172,13 +174,14 @@ class ManagerImpl final : public Manager {
 
   // An Elector leads at most once, so each candidacy has its own.
   void StandForElection() {
+    client::Client& client = options_.lease_client != nullptr ? *options_.lease_client : client_;
     auto elector = std::make_shared<leader::Elector>(
         leader::Options{{options_.lease_namespace, options_.lease_name},
                         options_.identity,
                         options_.lease_duration,
                         options_.renew_deadline,
                         options_.retry_period},
-        client_, client_, clock_, registry_,
+        client, client, clock_, registry_,
         leader::Callbacks{[this] { Signal(&ManagerImpl::acquired_, base::OkStatus()); },
                           [this](const Status& why) { Signal(&ManagerImpl::lost_, why); },
                           [this] { EndProcess("the lease ran out before work had stopped"); }});

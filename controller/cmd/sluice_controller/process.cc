@@ -15,6 +15,7 @@
 #include "controller/cmd/sluice_controller/audit_plane.h"
 #include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/http/server.h"
+#include "controller/leader/elector.h"
 #include "controller/runtime/manager.h"
 #include "controller/runtime/process.h"
 #include "reconcilers/common/credentials.h"
@@ -48,6 +49,13 @@ StatusOr<client::Config> ConfigOf(const Options& options) {
   if (!config.ok()) return base::InvalidArgument("kubeconfig: " + config.status().message());
   config->user_agent = std::string("sluice-controller/") + kVersion;
   return config;
+}
+
+// The lease is kept by a client of its own, whose calls leave time for another attempt.
+StatusOr<std::unique_ptr<client::Client>> LeaseClient(const Options& options, client::Config config,
+                                                      base::Clock& clock) {
+  config.request_timeout = leader::RequestTimeout(options.renew_deadline);
+  return client::NewClient(config, clock);
 }
 
 std::string NamespaceOf(const Options& options, const client::Config& config) {
@@ -184,6 +192,7 @@ Status Run(const Options& options, std::stop_token stop) {
   base::metrics::Registry registry;
   registry.GetGauge("sluice_build_info", "What runs here.", {{"version", kVersion}}).Set(1);
   SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
+  SLUICE_ASSIGN_OR_RETURN(const auto lease_client, LeaseClient(options, config, clock));
   const std::string ns = NamespaceOf(options, config);
   const std::string identity =
       options.identity.empty() ? runtime::MakeIdentity() : options.identity;
@@ -227,6 +236,7 @@ Status Run(const Options& options, std::stop_token stop) {
                     .retention = options.audit_retention},
                    *client, clock, [&] { return plane.SigningKeyPem(); });
   runtime::Options manager_options = ManagerOptions(options, ns, identity, registry);
+  manager_options.lease_client = lease_client.get();
   manager_options.on_lead = [&] {
     const Status status = plane.OnLead();
     // Configurations derived as a follower are published under the epoch just raised.
@@ -269,6 +279,7 @@ Status Run(const Options& options, std::stop_token stop) {
   plane.Stop();
   clusters->Stop();
   client->Stop();
+  lease_client->Stop();
   if (result.ok() && fenced) {
     return base::Aborted("the agents' record was taken over by another; to be started again");
   }
