@@ -52,6 +52,7 @@ class InformerImpl final : public Informer {
   // Unavailable: the state is older than what was seen, and is read anew.
   base::Status FinishState(std::string_view version);
   void Put(meta::ObjectPtr object);
+  meta::ObjectPtr Pruned(meta::ObjectPtr object);
   void Tell(const Event& event);
   void Pause(milliseconds wait, const std::stop_token& stop);
   void Record(const base::Status& status);
@@ -83,7 +84,9 @@ class InformerImpl final : public Informer {
 
 void InformerImpl::Subscribe(EventHandler handler) {
   std::lock_guard lock(handlers_mutex_);
-  for (meta::ObjectPtr& object : store_.List()) handler({nullptr, std::move(object), true});
+  for (meta::ObjectPtr& object : store_.List()) {
+    store_.guard().Call("handler", object.get(), [&] { handler({nullptr, object, true}); });
+  }
   handlers_.push_back(std::move(handler));
 }
 
@@ -114,6 +117,7 @@ InformerStats InformerImpl::Stats() const {
   std::lock_guard lock(mutex_);
   InformerStats stats = stats_;
   stats.objects = store_.size();
+  stats.exceptions = store_.guard().exceptions();
   return stats;
 }
 
@@ -218,16 +222,21 @@ base::Status InformerImpl::OnLine(std::string_view line) {
       return base::OkStatus();
     case WatchEvent::Type::kDeleted:
       machine_.OnVersion(event.object->resource_version());
-      if (options_.prune) event.object = options_.prune(std::move(event.object));
-      if (const auto change = store_.Remove(event.object)) Tell(*change);
+      if (const auto change = store_.Remove(Pruned(std::move(event.object)))) Tell(*change);
       return base::OkStatus();
   }
   return base::OkStatus();
 }
 
 void InformerImpl::Put(meta::ObjectPtr object) {
-  if (options_.prune) object = options_.prune(std::move(object));
-  if (const auto change = store_.Put(std::move(object))) Tell(*change);
+  if (const auto change = store_.Put(Pruned(std::move(object)))) Tell(*change);
+}
+
+meta::ObjectPtr InformerImpl::Pruned(meta::ObjectPtr object) {
+  if (!options_.prune) return object;
+  meta::ObjectPtr kept = object;
+  store_.guard().Call("prune", object.get(), [&] { kept = options_.prune(object); });
+  return kept;
 }
 
 base::Status InformerImpl::FinishState(std::string_view version) {
@@ -248,7 +257,7 @@ base::Status InformerImpl::FinishState(std::string_view version) {
     stats_.last_heard = clock_.Mono();
   }
   changed_.notify_all();
-  if (first && options_.on_synced) options_.on_synced();
+  if (first && options_.on_synced) store_.guard().Call("on_synced", nullptr, options_.on_synced);
   if (first) {
     base::log::Info("cache synced", {{"resource", options_.resource.GroupResource()},
                                      {"objects", store_.size()},
@@ -263,7 +272,10 @@ base::Status InformerImpl::FinishState(std::string_view version) {
 
 void InformerImpl::Tell(const Event& event) {
   std::lock_guard lock(handlers_mutex_);
-  for (const EventHandler& handler : handlers_) handler(event);
+  const meta::Object* object = (event.after != nullptr ? event.after : event.before).get();
+  for (const EventHandler& handler : handlers_) {
+    store_.guard().Call("handler", object, [&] { handler(event); });
+  }
 }
 
 void InformerImpl::Pause(milliseconds wait, const std::stop_token& stop) {

@@ -31,6 +31,8 @@
 
 namespace sluice::cache {
 
+// Exceptions of what is registered here end nothing: guard.h.
+
 // What of an object the cache keeps: called for every object on its way in, before anyone sees it.
 // Must keep the identity (name, namespace, uid, resourceVersion). Pure.
 using PruneFunction = std::function<meta::ObjectPtr(meta::ObjectPtr)>;
@@ -67,9 +69,10 @@ struct InformerStats {
   std::uint64_t watches = 0;  // resumptions
   std::uint64_t events = 0;   // added, modified, deleted lines
   std::uint64_t bookmarks = 0;
-  std::uint64_t failures = 0;   // steps that ended with an error
-  base::Status last_error;      // of the last of these
-  base::MonoTime last_heard{};  // when the server last told anything
+  std::uint64_t failures = 0;    // steps that ended with an error
+  base::Status last_error;       // of the last of these
+  std::uint64_t exceptions = 0;  // of what others registered: guard.h
+  base::MonoTime last_heard{};   // when the server last told anything
 };
 
 class Informer {

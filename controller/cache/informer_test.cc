@@ -334,6 +334,31 @@ TEST(Informer, PrunesBeforeAnyoneSees) {
             R"({"metadata":{"name":"a","uid":"u","resourceVersion":"1"}})");
 }
 
+TEST(Informer, WhatThrowsOnAnObjectTakesNothingFromOthers) {
+  ScriptedApi api(
+      {Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true))});
+  InformerOptions options{.resource = kSites};
+  options.prune = [](meta::ObjectPtr object) {
+    if (object->name() == "a") throw std::runtime_error("a prune function");
+    return object;
+  };
+  const auto informer = Informer::New(api.client(), api.clock(), options).value();
+  Diary diary, late;
+  const EventHandler refuses = [](const Event& event) {
+    if (event.after->name() == "a") throw 7;
+  };
+  informer->Subscribe(refuses);
+  informer->Subscribe(diary.handler());
+  informer->Start();
+  EXPECT_THAT(diary.WaitFor(2), ElementsAre("[+a]", "[+b]"));
+  EXPECT_TRUE(informer->WaitUntilSynced(api.clock().Mono() + 1s));
+  EXPECT_EQ(informer->store().size(), 2U) << "what could not be pruned is kept whole";
+  informer->Subscribe(refuses);  // late
+  informer->Subscribe(late.handler());
+  EXPECT_THAT(late.WaitFor(2), ElementsAre("[+a]", "[+b]"));
+  EXPECT_EQ(informer->Stats().exceptions, 3U);
+}
+
 TEST(Informer, AllSecretsMustBeAskedForInSoManyWords) {
   ScriptedApi api({});
   const auto make = [&](InformerOptions options) {

@@ -9,7 +9,8 @@ namespace sluice::cache {
 
 inline constexpr std::size_t kMaxExpectations = 65536;       // writes whose echo has not come
 inline constexpr std::chrono::seconds kExpectationLife{60};  // then we act on what we have
-inline constexpr std::size_t kRecentVersions = 1024;  // events remembered, opaque versions only
+inline constexpr std::size_t kRecentVersions = 1024;    // events remembered, opaque versions only
+inline constexpr std::size_t kMaxExceptionsTold = 256;  // logged once each; later ones are counted
 inline constexpr int kListPageSize = 500;
 inline constexpr std::chrono::milliseconds kMinBackoff{800};
 inline constexpr std::chrono::milliseconds kMaxBackoff{30000};

@@ -72,18 +72,26 @@ std::size_t MemoryStore::MemoryBytes() const {
 
 void MemoryStore::AddIndex(std::string name, IndexFunction function) {
   std::unique_lock lock(mutex_);
-  Index& index = indexes_[std::move(name)];
+  Index& index = indexes_[name];
   index = {std::move(function), {}};
   for (const Entry& entry : entries_) {
-    for (std::string& value : index.function(*entry.object)) {
+    for (std::string& value : ValuesOf(name, index, *entry.object)) {
       index.values[std::move(value)].insert(entry.object);
     }
   }
 }
 
+// None for one whose function throws: it is pure, so it does again when the object goes.
+std::vector<std::string> MemoryStore::ValuesOf(const std::string& name, const Index& index,
+                                               const meta::Object& object) {
+  std::vector<std::string> values;
+  guard_.Call("index " + name, &object, [&] { values = index.function(object); });
+  return values;
+}
+
 void MemoryStore::IndexObject(const ObjectPtr& object) {
   for (auto& [name, index] : indexes_) {
-    for (std::string& value : index.function(*object)) {
+    for (std::string& value : ValuesOf(name, index, *object)) {
       index.values[std::move(value)].insert(object);
     }
   }
@@ -91,7 +99,7 @@ void MemoryStore::IndexObject(const ObjectPtr& object) {
 
 void MemoryStore::UnindexObject(const ObjectPtr& object) {
   for (auto& [name, index] : indexes_) {
-    for (const std::string& value : index.function(*object)) {
+    for (const std::string& value : ValuesOf(name, index, *object)) {
       const auto bucket = index.values.find(value);
       if (bucket == index.values.end()) continue;
       bucket->second.erase(object);

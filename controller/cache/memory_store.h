@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "controller/base/clock.h"
+#include "controller/cache/guard.h"
 #include "controller/cache/store.h"
 
 namespace sluice::cache {
@@ -33,7 +34,7 @@ namespace sluice::cache {
 class MemoryStore final : public Store {
  public:
   MemoryStore(meta::Resource resource, base::Clock& clock)
-      : resource_(std::move(resource)), clock_(clock) {}
+      : resource_(std::move(resource)), clock_(clock), guard_(resource_.GroupResource()) {}
 
   const meta::Resource& resource() const override { return resource_; }
   bool synced() const override;
@@ -66,6 +67,9 @@ class MemoryStore final : public Store {
   void OnVersion(std::string_view version);  // of a bookmark
   // Bytes of objects and nodes, for metrics; walks all.
   std::size_t MemoryBytes() const;
+  // Of all that is called for objects of this store.
+  Guard& guard() { return guard_; }
+  const Guard& guard() const { return guard_; }
 
  private:
   struct KeyView {
@@ -108,6 +112,8 @@ class MemoryStore final : public Store {
   };
 
   static KeyView ViewOf(const meta::Key& key) { return {key.ns, key.name}; }
+  std::vector<std::string> ValuesOf(const std::string& name, const Index& index,
+                                    const meta::Object& object);
   void IndexObject(const meta::ObjectPtr& object);
   void UnindexObject(const meta::ObjectPtr& object);
   void Seen(const meta::Object& object, bool deleted);
@@ -115,6 +121,7 @@ class MemoryStore final : public Store {
 
   const meta::Resource resource_;
   base::Clock& clock_;
+  Guard guard_;
   mutable std::shared_mutex mutex_;  // guards all below
   bool synced_ = false;
   bool comparable_ = false;

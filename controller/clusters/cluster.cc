@@ -28,6 +28,7 @@ Cluster::Cluster(std::string name, std::unique_ptr<client::Client> client, base:
       clock_(clock),
       period_(period),
       observer_(std::move(observer)),
+      guard_("cluster " + name_),
       state_{Health::kConnecting, "Connecting", "not reached yet", clock.Wall()} {}
 
 Cluster::~Cluster() { Stop(); }
@@ -101,7 +102,7 @@ void Cluster::Took(const Status& answer) {
     state_.message = answer.ok() ? "answers" : answer.message();
     told = state_;
   }
-  if (observer_) observer_(told);
+  if (observer_) guard_.Call("on_state", nullptr, [&] { observer_(told); });
 }
 
 }  // namespace sluice::clusters

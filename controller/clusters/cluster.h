@@ -19,6 +19,7 @@
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
+#include "controller/cache/guard.h"
 #include "controller/cache/informer.h"
 #include "controller/client/client.h"
 
@@ -69,6 +70,7 @@ class Cluster {
   base::Clock& clock_;
   const base::Duration period_;
   const Observer observer_;
+  cache::Guard guard_;
 
   struct Entry {
     cache::InformerOptions options;

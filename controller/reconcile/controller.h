@@ -66,6 +66,9 @@ class Controller {
   workqueue::Workqueue& queue() { return queue_; }
   const std::string& name() const { return options_.name; }
   std::vector<LastError> LastErrors() const;
+  // One of what decides over its keys threw (a mapper, a predicate): counted with its rounds that
+  // did.
+  void CountException() { exceptions_.Add(); }
 
   // One turn of the loop without waiting, for tests: false when nothing was due.
   bool RunOne();

@@ -17,6 +17,10 @@ Priority PriorityOf(const cache::Event& event) {
   return event.initial ? Priority::kLow : Priority::kNormal;
 }
 
+const meta::Object& ObjectOf(const cache::Event& event) {
+  return event.after != nullptr ? *event.after : *event.before;
+}
+
 }  // namespace
 
 ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
@@ -27,6 +31,8 @@ ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
       wiring_(std::move(wiring)),
       store_(wiring_.store_of(resource_, options)),
       predicate_(SpecOrMetadataChanged),
+      whole_looks_(kWholeLookPeriod, clock),
+      guard_("controller " + name),
       controller_({.name = std::move(name),
                    .kind = resource_.kind,
                    .is_stale = [this](const meta::Key& key) { return store_.IsStale(key); },
@@ -38,10 +44,30 @@ ControllerEntry::ControllerEntry(std::string name, meta::Resource resource,
   wiring_.subscribe(resource_, options, [this](const cache::Event& event) { OnOwnEvent(event); });
 }
 
+template <typename Function>
+bool ControllerEntry::Guarded(std::string_view what, const cache::Event& event, Function&& call) {
+  const bool returned = guard_.Call(what, &ObjectOf(event), std::forward<Function>(call));
+  if (!returned) controller_.CountException();
+  return returned;
+}
+
 void ControllerEntry::OnOwnEvent(const cache::Event& event) {
-  if (!active_ || !predicate_(event)) return;
-  const meta::Object& object = event.after != nullptr ? *event.after : *event.before;
-  controller_.queue().Add(object.key(), PriorityOf(event));
+  if (!active_) return;
+  bool matters = true;
+  Guarded("predicate", event, [&] { matters = predicate_(event); });
+  if (matters) controller_.queue().Add(ObjectOf(event).key(), PriorityOf(event));
+}
+
+void ControllerEntry::OnOtherEvent(const cache::Event& event, const Mapper& map,
+                                   std::string_view what) {
+  std::vector<meta::Key> keys;
+  if (Guarded(what, event, [&] { keys = map(event); })) {
+    for (const meta::Key& key : keys) controller_.queue().Add(key, PriorityOf(event));
+    return;
+  }
+  for (const meta::Key& key : store_.Keys()) {
+    controller_.queue().AddAfter(key, whole_looks_.WaitFor(key), Priority::kLow);
+  }
 }
 
 void ControllerEntry::OnForbidden(const meta::Key& key, const base::Status& error) const {
@@ -58,10 +84,11 @@ ControllerBuilder& ControllerEntry::Owns(const meta::Resource& resource,
 
 ControllerBuilder& ControllerEntry::Watches(const meta::Resource& resource,
                                             const StoreOptions& options, Mapper mapper) {
-  wiring_.subscribe(resource, options, [this, map = std::move(mapper)](const cache::Event& event) {
-    if (!active_) return;
-    for (const meta::Key& key : map(event)) controller_.queue().Add(key, PriorityOf(event));
-  });
+  wiring_.subscribe(resource, options,
+                    [this, map = std::move(mapper),
+                     what = "mapper of " + resource.GroupResource()](const cache::Event& event) {
+                      if (active_) OnOtherEvent(event, map, what);
+                    });
   return *this;
 }
 

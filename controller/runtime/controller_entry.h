@@ -7,6 +7,11 @@
 // of a store go through the backlog, a slice at a time, so that a start does not build a queue of
 // the store's size.
 //
+// A mapper that throws might have named any key: all are looked at, each at most once in
+// kWholeLookPeriod, and then after the event (gather.h): no wake-up is lost.
+// A predicate that throws lets the event through. Both are counted in
+// controller_runtime_reconcile_panics_total.
+//
 // Thread rule: the builder's methods before Run, on the building thread; OnEvent from informers'
 // threads; Activate, RequestStop and Stop from the Manager's.
 #pragma once
@@ -17,7 +22,9 @@
 #include <string>
 #include <vector>
 
+#include "controller/cache/guard.h"
 #include "controller/reconcile/controller.h"
+#include "controller/runtime/gather.h"
 #include "controller/runtime/manager.h"
 
 namespace sluice::runtime {
@@ -63,6 +70,10 @@ class ControllerEntry final : public ControllerBuilder {
 
  private:
   void OnOwnEvent(const cache::Event& event);
+  void OnOtherEvent(const cache::Event& event, const Mapper& map, std::string_view what);
+  // False when `call` threw.
+  template <typename Function>
+  bool Guarded(std::string_view what, const cache::Event& event, Function&& call);
   void AddAll();
   void OnForbidden(const meta::Key& key, const base::Status& error) const;
   // Moves a slice of the backlog into the queue when few keys wait there.
@@ -79,6 +90,8 @@ class ControllerEntry final : public ControllerBuilder {
   std::atomic<bool> has_backlog_{false};
   std::mutex backlog_mutex_;
   std::vector<meta::Key> backlog_;  // guarded by backlog_mutex_
+  Gather whole_looks_;              // that a mapper's exceptions lead to
+  cache::Guard guard_;
   reconcile::Controller controller_;
 };
 

@@ -15,6 +15,8 @@ inline constexpr std::size_t kMaxKeptSeries = 128;     // of requests, found wit
 inline constexpr std::size_t kMaxDebugEntries = 1000;  // of each queue
 // Keys of a whole store that enter its queue at a time: as many as the queue keeps entries for.
 inline constexpr std::size_t kBacklogSlice = workqueue::kSpareEntries;
+// All keys of a controller, because its mapper threw: at most this often.
+inline constexpr std::chrono::seconds kWholeLookPeriod{10};
 // Free memory goes back to the system this long after the caches are synced or the lead was taken,
 // then once in a longer while.
 inline constexpr std::chrono::seconds kFirstTidy{1};

@@ -11,6 +11,7 @@
 #include "controller/base/log.h"
 #include "controller/base/memory.h"
 #include "controller/base/process_metrics.h"
+#include "controller/cache/guard.h"
 #include "controller/leader/elector.h"
 #include "controller/runtime/controller_entry.h"
 #include "controller/runtime/debug_page.h"
@@ -213,7 +214,11 @@ class ManagerImpl final : public Manager {
         if (lost_) return base::Aborted("leadership lost: " + lost_why_.message());
       }
       if (stop.stop_requested()) return base::OkStatus();
-      const Status status = options_.on_lead ? options_.on_lead() : base::OkStatus();
+      Status status;
+      const auto on_lead = [&] { status = options_.on_lead(); };
+      if (options_.on_lead && !guard_.Call("on_lead", nullptr, on_lead)) {
+        status = base::Internal("on_lead threw");
+      }
       if (status.ok()) return status;
       // Another replica may fare better; this one goes on serving and tries again later.
       log::Error("lead was not taken and is given up", {{"error", status}});
@@ -227,7 +232,7 @@ class ManagerImpl final : public Manager {
   // From warm caches to the end of the lead or of the process.
   Status Lead(std::stop_token stop) {
     if (!AwaitSync(stop)) return base::OkStatus();
-    if (options_.on_synced) options_.on_synced();
+    if (options_.on_synced) guard_.Call("on_synced", nullptr, options_.on_synced);
     base::ReturnFreeMemory();  // of kubeconfig, certificates, first answers
     for (auto& entry : controllers_) {
       if (!entry->needs_leader()) entry->Activate();
@@ -320,6 +325,7 @@ class ManagerImpl final : public Manager {
   const std::unique_ptr<recorder::EventRecorder> recorder_;
   StoreSet stores_;
   Pages pages_;
+  cache::Guard guard_{"manager"};
   std::deque<std::unique_ptr<ControllerEntry>> controllers_;
   std::atomic<bool> running_{false};
   std::atomic<bool> leads_{false};

@@ -68,6 +68,11 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
                        [informer_ptr = entry->informer.get()] {
                          return static_cast<double>(informer_ptr->Stats().failures);
                        });
+  registry_.AddCounter("sluice_cache_exceptions_total",
+                       "Exceptions of handlers, index and prune functions that were caught.",
+                       {{"store", entry->name}}, [informer_ptr = entry->informer.get()] {
+                         return static_cast<double>(informer_ptr->Stats().exceptions);
+                       });
   if (started_) entry->informer->Start();
   entries_.push_back(std::move(entry));
   return *entries_.back();
@@ -128,8 +133,9 @@ void StoreSet::Stop() {
     started_ = false;
     for (auto& entry : entries_) {
       informers.push_back(entry->informer.get());
-      registry_.RemoveSeries("sluice_cache_objects", "store", entry->name);
-      registry_.RemoveSeries("sluice_cache_failures_total", "store", entry->name);
+      for (const char* name :
+           {"sluice_cache_objects", "sluice_cache_failures_total", "sluice_cache_exceptions_total"})
+        registry_.RemoveSeries(name, "store", entry->name);
     }
   }
   for (cache::Informer* informer : informers) informer->Stop();
