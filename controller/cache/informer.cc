@@ -31,6 +31,7 @@ class InformerImpl final : public Informer {
   ~InformerImpl() override { Stop(); }
 
   Store& store() override { return store_; }
+  void UseComparableVersions() override { store_.UseComparableVersions(); }
   void AddIndex(std::string name, IndexFunction function) override {
     store_.AddIndex(std::move(name), std::move(function));
   }
@@ -67,7 +68,6 @@ class InformerImpl final : public Informer {
   ReflectorMachine machine_;
   std::mt19937_64 random_;
   base::MonoTime relist_at_{};
-  bool asked_version_ = false;
   int older_states_ = 0;  // in a row
 
   std::mutex handlers_mutex_;  // held while handlers run, so that late subscribers miss nothing
@@ -262,10 +262,6 @@ base::Status InformerImpl::FinishState(std::string_view version) {
     base::log::Info("cache synced", {{"resource", options_.resource.GroupResource()},
                                      {"objects", store_.size()},
                                      {"watchList", machine_.uses_watch_list()}});
-  }
-  if (!std::exchange(asked_version_, true)) {
-    const auto server = client::GetServerVersion(client_);
-    if (server.ok() && server->ComparableVersions()) store_.UseComparableVersions();
   }
   return base::OkStatus();
 }

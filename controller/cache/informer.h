@@ -84,6 +84,9 @@ class Informer {
   virtual ~Informer() = default;
 
   virtual Store& store() = 0;
+  // The server's resourceVersions compare as numbers (client::ServerVersion): whoever makes the
+  // informer finds out, once for all informers of a client. Until then they are opaque.
+  virtual void UseComparableVersions() = 0;
   // Before or after Start; builds the index of what is there.
   virtual void AddIndex(std::string name, IndexFunction function) = 0;
   // A late subscriber first gets everything there is as initial additions; one that was just on its

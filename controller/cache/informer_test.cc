@@ -65,10 +65,6 @@ class ScriptedApi {
  private:
   void Serve(ImposterConnection& connection) {
     while (const auto request = connection.ReadRequest()) {
-      if (request->target == "/version") {
-        connection.Send(Answer(200, R"({"major":"1","minor":"36"})"));
-        continue;
-      }
       Step step = [](ImposterConnection& c) { c.WaitForClose(); };
       {
         std::lock_guard lock(mutex_);
@@ -137,6 +133,7 @@ class Diary {
 struct Subject {
   explicit Subject(ScriptedApi& api, InformerOptions options = {.resource = kSites}) {
     informer = Informer::New(api.client(), api.clock(), std::move(options)).value();
+    informer->UseComparableVersions();
     informer->Subscribe(diary.handler());
     informer->Start();
   }

@@ -51,9 +51,10 @@ class MemoryStore final : public Store {
   // Builds the index of what is there already; replaces one of the same name.
   void AddIndex(std::string name, IndexFunction function);
 
-  // For the writer.
-  // Versions compare as numbers from now on (resource_version.h).
+  // Versions compare as numbers from now on (resource_version.h). From any thread.
   void UseComparableVersions();
+
+  // For the writer.
   // A complete reading of the state begins: what it does not show is gone at its end. Where
   // versions compare, what is older than what was seen changes nothing, unless it `may_go_back`.
   void BeginState(bool may_go_back = false);

@@ -43,6 +43,7 @@ base::StatusOr<cache::Informer*> Cluster::InformerOf(const cache::InformerOption
     return base::ResourceExhausted("cluster " + name_ + " has too many caches");
   }
   SLUICE_ASSIGN_OR_RETURN(auto informer, cache::Informer::New(*client_, clock_, options));
+  if (comparable_) informer->UseComparableVersions();
   informer->Start();
   entries_.push_back({options, std::move(informer)});
   return entries_.back().informer.get();
@@ -76,10 +77,18 @@ void Cluster::Loop() {
     lock.unlock();
     // Says that it is there, and 401 when it does not know us.
     const auto version = client::GetServerVersion(*client_);
+    if (version.ok()) Learn(*version);
     Took(version.ok() ? base::OkStatus() : version.status());
     lock.lock();
     clock_.WaitUntil(lock, wake_, clock_.Mono() + period_, [&] { return stopping_; });
   }
+}
+
+void Cluster::Learn(const client::ServerVersion& version) {
+  const std::lock_guard lock(mutex_);
+  if (comparable_ || !version.ComparableVersions()) return;
+  comparable_ = true;
+  for (Entry& entry : entries_) entry.informer->UseComparableVersions();
 }
 
 void Cluster::Took(const Status& answer) {

@@ -64,6 +64,7 @@ class Cluster {
  private:
   void Loop();
   void Took(const base::Status& answer);
+  void Learn(const client::ServerVersion& version);
 
   const std::string name_;
   const std::unique_ptr<client::Client> client_;
@@ -81,7 +82,8 @@ class Cluster {
   bool stopping_ = false;       // guarded by mutex_, as are:
   std::vector<Entry> entries_;  // stopped when stopping_, never removed
   State state_;
-  int failures_ = 0;  // of the looking thread
+  bool comparable_ = false;  // resourceVersions, once the server told its version
+  int failures_ = 0;         // of the looking thread
   std::once_flag stopped_;
   std::thread thread_;
 };

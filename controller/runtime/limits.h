@@ -23,6 +23,9 @@ inline constexpr std::chrono::seconds kFirstTidy{1};
 inline constexpr std::chrono::seconds kTidyPeriod{60};
 // From the wish to stop until everything is joined; afterwards the process ends by force.
 inline constexpr std::chrono::seconds kStopDeadline{25};
+// Between two questions for the server's version, doubled up to the longest.
+inline constexpr std::chrono::seconds kMinVersionRetry{1};
+inline constexpr std::chrono::seconds kMaxVersionRetry{60};
 // How often a start that waits for caches says for which.
 inline constexpr std::chrono::seconds kSyncReport{10};
 // A CPU profile: a sample each period of CPU time, of at most this depth.

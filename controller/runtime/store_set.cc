@@ -33,7 +33,8 @@ StoreSet::StoreSet(client::Client& client, base::Clock& clock, base::metrics::Re
       clock_(clock),
       registry_(registry),
       on_synced_(std::move(on_synced)),
-      start_from_server_cache_(start_from_server_cache) {}
+      start_from_server_cache_(start_from_server_cache),
+      asker_(client, clock, [this](const client::ServerVersion& version) { Learn(version); }) {}
 
 StoreSet::~StoreSet() { Stop(); }
 
@@ -73,6 +74,7 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
                        {{"store", entry->name}}, [informer_ptr = entry->informer.get()] {
                          return static_cast<double>(informer_ptr->Stats().exceptions);
                        });
+  if (comparable_) entry->informer->UseComparableVersions();
   if (started_) entry->informer->Start();
   entries_.push_back(std::move(entry));
   return *entries_.back();
@@ -119,14 +121,23 @@ void StoreSet::Expect(const meta::Resource& resource, const meta::Object& writte
   }
 }
 
+void StoreSet::Learn(const client::ServerVersion& version) {
+  const std::lock_guard lock(mutex_);
+  comparable_ = version.ComparableVersions();
+  if (!comparable_) return;
+  for (auto& entry : entries_) entry->informer->UseComparableVersions();
+}
+
 void StoreSet::Start() {
   const std::lock_guard lock(mutex_);
   SLUICE_CHECK(!started_);
   started_ = true;
   for (auto& entry : entries_) entry->informer->Start();
+  asker_.Start();
 }
 
 void StoreSet::Stop() {
+  asker_.Stop();
   std::vector<cache::Informer*> informers;
   {
     const std::lock_guard lock(mutex_);

@@ -18,6 +18,7 @@
 #include "controller/cache/store.h"
 #include "controller/client/client.h"
 #include "controller/runtime/manager.h"
+#include "controller/runtime/version_asker.h"
 
 namespace sluice::runtime {
 
@@ -57,6 +58,7 @@ class StoreSet {
 
  private:
   struct Entry;
+  void Learn(const client::ServerVersion& version);
   Entry& Find(const meta::Resource& resource, const StoreOptions& options);
 
   client::Client& client_;
@@ -66,9 +68,11 @@ class StoreSet {
   const bool start_from_server_cache_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Entry>> entries_;  // guarded by mutex_
-  // Guarded by mutex_, as is started_.
+  // Guarded by mutex_, as are the two below.
   std::vector<std::pair<meta::Resource, cache::PruneFunction>> prunes_;
   bool started_ = false;
+  bool comparable_ = false;  // versions, once known
+  VersionAsker asker_;       // the last to be made
 };
 
 }  // namespace sluice::runtime
