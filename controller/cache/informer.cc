@@ -12,6 +12,7 @@
 #include "controller/base/log.h"
 #include "controller/cache/memory_store.h"
 #include "controller/cache/reflector_machine.h"
+#include "controller/cache/scope.h"
 #include "controller/cache/watch_decoder.h"
 
 namespace sluice::cache {
@@ -21,10 +22,11 @@ using std::chrono::milliseconds;
 
 class InformerImpl final : public Informer {
  public:
-  InformerImpl(client::Client& client, base::Clock& clock, InformerOptions options)
+  InformerImpl(client::Client& client, base::Clock& clock, InformerOptions options, Scope scope)
       : client_(client),
         clock_(clock),
         options_(std::move(options)),
+        scope_(std::move(scope)),
         store_(options_.resource, clock),
         machine_(options_.watch_list),
         random_(options_.seed != 0 ? options_.seed : std::random_device()()) {}
@@ -32,6 +34,9 @@ class InformerImpl final : public Informer {
 
   Store& store() override { return store_; }
   void UseComparableVersions() override { store_.UseComparableVersions(); }
+  void Expect(const meta::Resource& resource, const meta::Object& written) override {
+    if (!written.deleting() && scope_.Shows(resource, written)) store_.ExpectAtLeast(written);
+  }
   void AddIndex(std::string name, IndexFunction function) override {
     store_.AddIndex(std::move(name), std::move(function));
   }
@@ -62,6 +67,7 @@ class InformerImpl final : public Informer {
   client::Client& client_;
   base::Clock& clock_;
   const InformerOptions options_;
+  const Scope scope_;
   MemoryStore store_;
 
   // The informer thread's own.
@@ -291,25 +297,24 @@ void InformerImpl::Record(const base::Status& status) {
                   {{"resource", options_.resource.GroupResource()}, {"error", status}});
 }
 
-bool Unscoped(const InformerOptions& options) {
-  const meta::Resource& resource = options.resource;
-  const bool sensitive =
-      resource.group.empty() && (resource.plural == "secrets" || resource.plural == "pods");
-  return sensitive && options.ns.empty() && options.label_selector.empty() &&
-         options.field_selector.empty();
+bool Sensitive(const meta::Resource& resource) {
+  return resource.group.empty() && (resource.plural == "secrets" || resource.plural == "pods");
 }
 
 }  // namespace
 
 base::StatusOr<std::unique_ptr<Informer>> Informer::New(client::Client& client, base::Clock& clock,
                                                         InformerOptions options) {
-  if (Unscoped(options) && !options.all_secrets_or_pods) {
+  SLUICE_ASSIGN_OR_RETURN(Scope scope, Scope::Of(options.resource, options.ns,
+                                                 options.label_selector, options.field_selector));
+  if (Sensitive(options.resource) && !scope.Narrows() && !options.all_secrets_or_pods) {
     return base::InvalidArgument(
         fmt::format("a cache of all {} of a cluster must be asked for: narrow it by namespace or "
-                    "selector, or set all_secrets_or_pods",
+                    "by what a label or field must be, or set all_secrets_or_pods",
                     options.resource.plural));
   }
-  return std::unique_ptr<Informer>(new InformerImpl(client, clock, std::move(options)));
+  return std::unique_ptr<Informer>(
+      new InformerImpl(client, clock, std::move(options), std::move(scope)));
 }
 
 }  // namespace sluice::cache

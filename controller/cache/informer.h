@@ -43,7 +43,8 @@ struct InformerOptions {
   std::string label_selector;
   std::string field_selector;
   bool metadata_only = false;
-  // In so many words: cache every Secret, or every Pod, of the cluster.
+  // In so many words: cache every Secret, or every Pod, of the cluster. Needed wherever the scope
+  // does not narrow (scope.h): "a!=b" holds nearly all of them.
   bool all_secrets_or_pods = false;
   PruneFunction prune;
   bool watch_list = true;  // falls back by itself where the server refuses
@@ -77,8 +78,8 @@ struct InformerStats {
 
 class Informer {
  public:
-  // `client` and `clock` outlive the informer. Errors: InvalidArgument: Secrets or Pods without
-  // namespace or selector, unless all_secrets_or_pods.
+  // `client` and `clock` outlive the informer. Errors: InvalidArgument: Secrets or Pods in a scope
+  // that does not narrow, unless all_secrets_or_pods; a selector that cannot be read.
   static base::StatusOr<std::unique_ptr<Informer>> New(client::Client& client, base::Clock& clock,
                                                        InformerOptions options);
   virtual ~Informer() = default;
@@ -87,6 +88,10 @@ class Informer {
   // The server's resourceVersions compare as numbers (client::ServerVersion): whoever makes the
   // informer finds out, once for all informers of a client. Until then they are opaque.
   virtual void UseComparableVersions() = 0;
+  // We wrote this (the answer to a write that stays): where this cache will show it, its key is
+  // stale until it does (store.h). Nothing for one being deleted: the write may have been its last,
+  // without an echo.
+  virtual void Expect(const meta::Resource& resource, const meta::Object& written) = 0;
   // Before or after Start; builds the index of what is there.
   virtual void AddIndex(std::string name, IndexFunction function) = 0;
   // A late subscriber first gets everything there is as initial additions; one that was just on its

@@ -366,6 +366,7 @@ TEST(Informer, AllSecretsMustBeAskedForInSoManyWords) {
   EXPECT_EQ(make({.resource = {"", "v1", "Pod", "pods", true}}), base::Code::kInvalidArgument);
   EXPECT_EQ(make({.resource = secrets, .ns = "n"}), base::Code::kOk);
   EXPECT_EQ(make({.resource = secrets, .label_selector = "a=b"}), base::Code::kOk);
+  EXPECT_EQ(make({.resource = secrets, .label_selector = "a!=b"}), base::Code::kInvalidArgument);
   EXPECT_EQ(make({.resource = secrets, .all_secrets_or_pods = true}), base::Code::kOk);
 }
 

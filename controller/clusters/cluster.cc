@@ -49,6 +49,11 @@ base::StatusOr<cache::Informer*> Cluster::InformerOf(const cache::InformerOption
   return entries_.back().informer.get();
 }
 
+void Cluster::Expect(const meta::Resource& resource, const meta::Object& written) {
+  const std::lock_guard lock(mutex_);
+  for (Entry& entry : entries_) entry.informer->Expect(resource, written);
+}
+
 State Cluster::state() const {
   const std::lock_guard lock(mutex_);
   return state_;

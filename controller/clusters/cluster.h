@@ -56,6 +56,8 @@ class Cluster {
   // The cache of this part of a kind, made and started on first use; as options, those of the first
   // one who asked. Errors: InvalidArgument (informer.h), ResourceExhausted.
   base::StatusOr<cache::Informer*> InformerOf(const cache::InformerOptions& options);
+  // We wrote this there: stale in the caches that will show it (informer.h).
+  void Expect(const meta::Resource& resource, const meta::Object& written);
   State state() const;
 
   void Start();  // begins to look whether it can be reached

@@ -31,6 +31,8 @@ struct ControllerOptions {
   std::string kind;  // for log lines: "Site"
   workqueue::Options queue;
   // Asked while a key waits for this replica's cache to hold our own last write; true delays it.
+  // The Manager asks its own kind's store; a reconciler that decides on what it writes besides asks
+  // those stores itself.
   std::function<bool(const meta::Key&)> is_stale;
   // Called on a worker after each key: may put more keys in while few wait. Cheap when there are
   // none.

@@ -150,7 +150,8 @@ class ManagerImpl final : public Manager {
   Status Run(std::stop_token stop) override {
     SLUICE_CHECK(!running_.exchange(true));
     const std::stop_callback wake(stop, [this] { Wake(); });
-    Status result = pages_.Start();
+    Status result = stores_.problem();
+    if (result.ok()) result = pages_.Start();
     if (result.ok()) {
       recorder_->Start();
       stores_.Start();

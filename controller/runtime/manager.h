@@ -81,10 +81,13 @@ using Predicate = std::function<bool(const cache::Event&)>;
 
 // Which part of a kind a store keeps.
 struct StoreOptions {
-  std::string ns;              // empty: all namespaces
-  std::string label_selector;  // Secrets and Pods must be narrowed by one of the three
+  std::string ns;  // empty: all namespaces
+  std::string label_selector;
   std::string field_selector;
   bool metadata_only = false;
+  // Secrets and Pods must be narrowed by what they must be (cache/scope.h), or wanted all in so
+  // many words; else Run returns InvalidArgument.
+  bool all_secrets_or_pods = false;
   friend bool operator==(const StoreOptions&, const StoreOptions&) = default;
 };
 
@@ -153,6 +156,7 @@ class Manager {
   virtual int health_port() const = 0;
 
   // Runs until `stop` is requested (OK) or leadership is lost (Aborted: the process must end).
+  // InvalidArgument: a store that cannot be made (StoreOptions).
   virtual base::Status Run(std::stop_token stop) = 0;
 };
 

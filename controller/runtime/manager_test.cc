@@ -18,10 +18,31 @@ TEST_F(ManagerTest, AKeyIsStaleFromOurOwnWriteUntilTheCacheShowsIt) {
   cache::Store& store = manager->StoreOf(kWidgets);
   cache::Store& narrowed = manager->StoreOf(kWidgets, {.ns = "", .label_selector = "a=b"});
   ASSERT_THAT(manager->fenced_client().Create(kWidgets, Widget("a")), testing_kit::IsOk());
+  json labelled = Widget("l");
+  labelled["metadata"]["labels"]["a"] = "b";
+  ASSERT_THAT(manager->fenced_client().Create(kWidgets, labelled), testing_kit::IsOk());
   EXPECT_TRUE(store.IsStale({"ns", "a"}));
-  EXPECT_FALSE(narrowed.IsStale({"ns", "a"})) << "it may never show it";
+  EXPECT_TRUE(store.IsStale({"ns", "l"}));
+  EXPECT_FALSE(narrowed.IsStale({"ns", "a"})) << "it will never show it";
+  EXPECT_TRUE(narrowed.IsStale({"ns", "l"})) << "it will show it";
   Run();
-  EXPECT_TRUE(WaitUntil([&] { return store.synced() && !store.IsStale({"ns", "a"}); }));
+  for (const cache::Store* each : {&store, &narrowed}) {
+    EXPECT_TRUE(WaitUntil([&] {
+      return each->synced() && !each->IsStale({"ns", "a"}) && !each->IsStale({"ns", "l"});
+    }));
+  }
+}
+
+TEST_F(ManagerTest, AnUnnarrowedStoreOfSecretsIsRefusedByRunUnlessItIsAskedFor) {
+  const meta::Resource secrets{"", "v1", "Secret", "secrets", true};
+  Make();
+  manager->StoreOf(secrets, {.label_selector = "a!=b"});
+  EXPECT_THAT(manager->Run(stop.get_token()), testing_kit::HasCode(base::Code::kInvalidArgument));
+  EXPECT_THAT(manager->Run(stop.get_token()).message(), ::testing::HasSubstr("secrets"));
+  Make();
+  cache::Store& all = manager->StoreOf(secrets, {.all_secrets_or_pods = true});
+  Run();
+  EXPECT_TRUE(WaitUntil([&] { return all.synced(); }));
 }
 
 TEST_F(ManagerTest, EveryStoreOfAPrunedKindKeepsWhatIsAskedAndOtherKindsStayWhole) {

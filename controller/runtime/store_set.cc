@@ -3,14 +3,18 @@
 #include <algorithm>
 
 #include "controller/base/check.h"
+#include "controller/base/log.h"
 
 namespace sluice::runtime {
+
+namespace log = base::log;
 
 struct StoreSet::Entry {
   meta::Resource resource;
   StoreOptions options;
   std::string name;
   std::unique_ptr<cache::Informer> informer;
+  bool refused = false;  // never started
 };
 
 namespace {
@@ -49,13 +53,21 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   wanted.label_selector = options.label_selector;
   wanted.field_selector = options.field_selector;
   wanted.metadata_only = options.metadata_only;
+  wanted.all_secrets_or_pods = options.all_secrets_or_pods;
   for (const auto& [pruned, function] : prunes_) {
     if (pruned == resource) wanted.prune = function;
   }
   wanted.on_synced = on_synced_;
   wanted.start_from_server_cache = start_from_server_cache_;
-  auto informer = cache::Informer::New(client_, clock_, std::move(wanted));
-  SLUICE_CHECK(informer.ok());  // only a kind that must be narrowed and was not: our own bug
+  auto informer = cache::Informer::New(client_, clock_, wanted);
+  const bool refused = !informer.ok();
+  if (refused) {
+    // Whoever asked gets a store that stays empty; Run, or a page of a running process, says why.
+    problem_ = informer.status().Annotate("store " + NameOf(resource, options));
+    log::Error("store was refused", {{"error", problem_}});
+    informer =
+        cache::Informer::New(client_, clock_, {.resource = resource, .all_secrets_or_pods = true});
+  }
   auto entry = std::make_unique<Entry>();
   entry->resource = resource;
   entry->options = options;
@@ -75,7 +87,8 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
                          return static_cast<double>(informer_ptr->Stats().exceptions);
                        });
   if (comparable_) entry->informer->UseComparableVersions();
-  if (started_) entry->informer->Start();
+  entry->refused = refused;
+  if (started_ && !refused) entry->informer->Start();
   entries_.push_back(std::move(entry));
   return *entries_.back();
 }
@@ -109,16 +122,13 @@ void StoreSet::Subscribe(const meta::Resource& resource, const StoreOptions& opt
 }
 
 void StoreSet::Expect(const meta::Resource& resource, const meta::Object& written) {
-  if (written.deleting()) return;  // the write may have been its last: there would be no echo
   const std::lock_guard lock(mutex_);
-  for (auto& entry : entries_) {
-    const StoreOptions& options = entry->options;
-    if (entry->resource != resource || !options.label_selector.empty() ||
-        !options.field_selector.empty() || (!options.ns.empty() && options.ns != written.ns())) {
-      continue;
-    }
-    entry->informer->store().ExpectAtLeast(written);
-  }
+  for (auto& entry : entries_) entry->informer->Expect(resource, written);
+}
+
+base::Status StoreSet::problem() const {
+  const std::lock_guard lock(mutex_);
+  return problem_;
 }
 
 void StoreSet::Learn(const client::ServerVersion& version) {
@@ -132,7 +142,9 @@ void StoreSet::Start() {
   const std::lock_guard lock(mutex_);
   SLUICE_CHECK(!started_);
   started_ = true;
-  for (auto& entry : entries_) entry->informer->Start();
+  for (auto& entry : entries_) {
+    if (!entry->refused) entry->informer->Start();
+  }
   asker_.Start();
 }
 

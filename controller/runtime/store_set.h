@@ -37,11 +37,13 @@ class StoreSet {
                 cache::IndexFunction function);
   void Subscribe(const meta::Resource& resource, const StoreOptions& options,
                  cache::EventHandler handler);
-  // We wrote this: its key is stale in the whole kind's store until the watch shows it (store.h).
-  // Narrowed stores may never show it, so they wait for nothing.
+  // We wrote this: its key is stale in each store that will show it (cache/scope.h) until its watch
+  // does (cache/store.h).
   void Expect(const meta::Resource& resource, const meta::Object& written);
   void Start();
   void Stop();
+  // Why a store could not be made (informer.h); OK when all were. Such a store stays empty.
+  base::Status problem() const;
   // Names of the stores that are not synced yet, "secrets (label sluice.dev/tenant)".
   std::vector<std::string> Unsynced() const;
   bool AllSynced() const;
@@ -68,9 +70,10 @@ class StoreSet {
   const bool start_from_server_cache_;
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Entry>> entries_;  // guarded by mutex_
-  // Guarded by mutex_, as are the two below.
+  // Guarded by mutex_, as are the three below.
   std::vector<std::pair<meta::Resource, cache::PruneFunction>> prunes_;
   bool started_ = false;
+  base::Status problem_;
   bool comparable_ = false;  // versions, once known
   VersionAsker asker_;       // the last to be made
 };

@@ -93,7 +93,11 @@ Status HealthOf(const clusters::Cluster& cluster) {
 struct SiteClusters::Hands {
   Hands(std::shared_ptr<clusters::Cluster> with, const std::function<bool()>& leading)
       : cluster(std::move(with)),
-        fenced(runtime::NewFencedClient(cluster->client(), leading, nullptr)),
+        fenced(runtime::NewFencedClient(
+            cluster->client(), leading,
+            [cluster = cluster.get()](const meta::Resource& resource, const meta::Object& object) {
+              cluster->Expect(resource, object);
+            })),
         applier(*fenced, kFieldManager) {}
   const std::shared_ptr<clusters::Cluster> cluster;
   const std::unique_ptr<client::Client> fenced;
