@@ -71,9 +71,12 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   if (!in.ok()) return Result::Terminal(in.status());
   ReadPlace(place, *in);
   ReadRelease(*in);
+  std::vector<WantedObject> wanted;
+  if (in->site_class != nullptr && place.api != nullptr) wanted = WantedObjects(*in, options_());
+  if (AwaitsEcho(wanted, place)) return Result::After(kEchoWait);
 
   Observed observed;
-  observed.apply_error = Converge(*in, place, observed);
+  observed.apply_error = Converge(*in, place, wanted, observed);
   metrics_.Set(*in, observed, clock_.Wall());
   const json status = BuildStatus(*in, derived_.Get(in->name), observed, clock_.Wall());
   const auto written = applier_.ApplyStatus(common::kSites, *site, status);
@@ -147,7 +150,8 @@ Place SiteReconciler::PlaceOf(const meta::Object& site) {
   return place;
 }
 
-base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Observed& observed) {
+base::Status SiteReconciler::Converge(const Inputs& in, const Place& place,
+                                      const std::vector<WantedObject>& wanted, Observed& observed) {
   const meta::ObjectPtr daemon_set =
       place.daemon_sets == nullptr ? nullptr
                                    : place.daemon_sets->Get({NamespaceOf(in.name), kAgentName});
@@ -162,7 +166,7 @@ base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Obse
   if (in.site_class == nullptr) return base::OkStatus();
   if (place.api != nullptr) {
     SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
-    SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_()), place));
+    SLUICE_RETURN_IF_ERROR(ApplyAll(wanted, place));
   }
   SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place));
   SLUICE_RETURN_IF_ERROR(DropStaleObjectives(in));
@@ -201,6 +205,14 @@ base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted, c
     }
   }
   return base::OkStatus();
+}
+
+// Whether a cache does not show yet what we wrote last: its older state would be "repaired" again.
+bool SiteReconciler::AwaitsEcho(const std::vector<WantedObject>& wanted, const Place& place) const {
+  return std::any_of(wanted.begin(), wanted.end(), [&](const WantedObject& each) {
+    const cache::Store* store = StoreOf(each.resource, place);
+    return store != nullptr && store->IsStale(each.key);
+  });
 }
 
 base::Status SiteReconciler::DropStaleObjectives(const Inputs& in) {

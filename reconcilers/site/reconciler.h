@@ -66,7 +66,9 @@ class SiteReconciler final : public reconcile::Reconciler {
  private:
   Place PlaceOf(const meta::Object& site);
   void ReadRelease(Inputs& in) const;
-  base::Status Converge(const Inputs& in, const Place& place, Observed& observed);
+  base::Status Converge(const Inputs& in, const Place& place,
+                        const std::vector<WantedObject>& wanted, Observed& observed);
+  bool AwaitsEcho(const std::vector<WantedObject>& wanted, const Place& place) const;
   // When a run that found nothing to retry is due again.
   reconcile::Result NextLook(const Inputs& in, const Observed& observed) const;
   base::Status ClaimNamespace(const Inputs& in, const Place& place);

@@ -14,6 +14,7 @@
 #include "controller/testing/status_matchers.h"
 #include "reconcilers/agents/testing.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/limits.h"
 #include "reconcilers/site/testing.h"
 
 namespace sluice::site {
@@ -46,6 +47,16 @@ class ReconcilerTest : public ::testing::Test {
                               {"kind", "Site"},
                               {"metadata", {{"name", "phoenix"}, {"finalizers", finalizers}}}});
     EXPECT_THAT(api_.Delete(common::kSites, {"", "phoenix"}), testing_kit::IsOk());
+  }
+  void PutSiteOfClass() {
+    api_.Put(common::kSiteClasses, {{"apiVersion", common::kSiteClasses.ApiVersion()},
+                                    {"kind", "SiteClass"},
+                                    {"metadata", {{"name", "edge"}}},
+                                    {"spec", json::object()}});
+    api_.Put(common::kSites, {{"apiVersion", common::kSites.ApiVersion()},
+                              {"kind", "Site"},
+                              {"metadata", {{"name", "phoenix"}, {"finalizers", {kFinalizer}}}},
+                              {"spec", {{"classRef", {{"name", "edge"}}}}}});
   }
   json OwnedBy(const std::string& uid) const {
     return json::array({{{"apiVersion", common::kSites.ApiVersion()},
@@ -227,14 +238,7 @@ TEST_F(ReconcilerTest, ANamespaceOfAnotherOwnerOutlivesTheSite) {
 }
 
 TEST_F(ReconcilerTest, ANamespaceSomebodyElseMadeIsNeverTakenOver) {
-  api_.Put(common::kSiteClasses, {{"apiVersion", common::kSiteClasses.ApiVersion()},
-                                  {"kind", "SiteClass"},
-                                  {"metadata", {{"name", "edge"}}},
-                                  {"spec", json::object()}});
-  api_.Put(common::kSites, {{"apiVersion", common::kSites.ApiVersion()},
-                            {"kind", "Site"},
-                            {"metadata", {{"name", "phoenix"}, {"finalizers", {kFinalizer}}}},
-                            {"spec", {{"classRef", {{"name", "edge"}}}}}});
+  PutSiteOfClass();
   PutNamespace(json::array());
   const json before = api_.LookAll(common::kNamespaces);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Reconcile().kind(), reconcile::Result::Kind::kAfter);
@@ -252,6 +256,20 @@ TEST_F(ReconcilerTest, ANamespaceSomebodyElseMadeIsNeverTakenOver) {
   const json made = api_.Look(common::kNamespaces, {"", "sluice-site-phoenix"});
   EXPECT_EQ(made["metadata"]["ownerReferences"][0]["uid"], Uid());
   EXPECT_THAT(Condition("AgentsReady"), Not(HasSubstr("NamespaceTaken")));
+}
+
+TEST_F(ReconcilerTest, NothingIsRepairedThatTheCacheDoesNotShowYet) {
+  PutSiteOfClass();
+  Reconcile();
+  const auto live = api_.Get(common::kDaemonSets, {"sluice-site-phoenix", kAgentName});
+  ASSERT_THAT(live.status(), testing_kit::IsOk());
+  api_.ForgetCalls();
+  caches_.daemon_sets.ExpectAtLeast(**live);  // as whoever tells of our writes does
+  const auto early = reconciler_.Reconcile({{"", "phoenix"}}, {});
+  EXPECT_EQ(early.kind(), reconcile::Result::Kind::kAfter);
+  EXPECT_EQ(early.wait(), kEchoWait);
+  EXPECT_EQ(api_.writes(), 0);
+  EXPECT_NE(Reconcile().wait(), kEchoWait) << "the echo came";
 }
 
 TEST_F(ReconcilerTest, NothingIsMadeForASiteOfAnotherCluster) {
