@@ -4,29 +4,54 @@
 #include <nlohmann/json.hpp>
 
 #include "reconcilers/common/resources.h"
+#include "reconcilers/common/tenants.h"
 #include "reconcilers/slo/limits.h"
 #include "reconcilers/slo/reconciler.h"
 
 namespace sluice::slo {
 namespace {
 
-// Objectives about the object that changed; a change of its status concerns none.
-runtime::Mapper ObjectivesOf(const cache::Store& objectives, std::string kind) {
-  return [&objectives, kind = std::move(kind)](const cache::Event& event) {
-    std::vector<meta::Key> keys;
-    if (event.before != nullptr && event.after != nullptr &&
-        event.before->generation() == event.after->generation()) {
-      return keys;
+using nlohmann::json;
+
+// A change of its status concerns no objective.
+bool Concerns(const cache::Event& event) {
+  return event.before == nullptr || event.after == nullptr ||
+         event.before->generation() != event.after->generation();
+}
+
+// Objectives about a site, and about tenants that are measured there: at their first site.
+std::vector<meta::Key> OfSite(const Stores& stores, std::string_view site) {
+  std::vector<meta::Key> keys;
+  for (const meta::ObjectPtr& objective : stores.objectives.List()) {
+    const json subject = objective->ToJson().value("/spec/subjectRef"_json_pointer, json::object());
+    std::string name = subject.value("name", "");
+    if (subject.value("kind", "") == "Tenant") {
+      const meta::ObjectPtr tenant = stores.tenants.Get({"", name});
+      const auto sites =
+          tenant != nullptr ? common::SitesOfTenant(*tenant) : std::vector<std::string>();
+      name = sites.empty() ? "" : sites.front();
     }
-    const meta::Object& subject = event.after != nullptr ? *event.after : *event.before;
-    const nlohmann::json wanted = {{"kind", kind}, {"name", subject.name()}};
-    const nlohmann::json::json_pointer at("/spec/subjectRef");
-    for (const meta::ObjectPtr& objective : objectives.List()) {
-      if (objective->ToJson().value(at, nlohmann::json()) == wanted) {
-        keys.push_back(objective->key());
-      }
+    if (name == site) keys.push_back(objective->key());
+  }
+  return keys;
+}
+
+std::vector<meta::Key> OfTenant(const Stores& stores, std::string_view tenant) {
+  const json wanted = {{"kind", "Tenant"}, {"name", tenant}};
+  std::vector<meta::Key> keys;
+  for (const meta::ObjectPtr& objective : stores.objectives.List()) {
+    if (objective->ToJson().value("/spec/subjectRef"_json_pointer, json()) == wanted) {
+      keys.push_back(objective->key());
     }
-    return keys;
+  }
+  return keys;
+}
+
+runtime::Mapper Objectives(const Stores& stores,
+                           std::vector<meta::Key> (*of)(const Stores&, std::string_view)) {
+  return [stores, of](const cache::Event& event) {
+    if (!Concerns(event)) return std::vector<meta::Key>();
+    return of(stores, (event.after != nullptr ? event.after : event.before)->name());
   };
 }
 
@@ -44,8 +69,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                                           manager.metrics(), deps.clock))
       .Workers(kWorkers)
       .Owns(common::kConfigMaps, managed)
-      .Watches(common::kSites, ObjectivesOf(stores.objectives, "Site"))
-      .Watches(common::kTenants, ObjectivesOf(stores.objectives, "Tenant"));
+      .Watches(common::kSites, Objectives(stores, OfSite))
+      .Watches(common::kTenants, Objectives(stores, OfTenant));
 }
 
 }  // namespace sluice::slo

@@ -123,6 +123,14 @@ bool Moved(const std::string& before, const std::string& after, Decimal share, D
   return high - low > std::max(least, size * share);
 }
 
+// Whether two messages differ in numbers only.
+bool SameWords(std::string a, std::string b) {
+  const auto number = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  std::erase_if(a, number);
+  std::erase_if(b, number);
+  return a == b;
+}
+
 }  // namespace
 
 std::vector<gates::Gate> ReadingGates(const gates::Slo& slo) {
@@ -176,7 +184,8 @@ bool WorthWriting(const ServiceLevelObjectiveStatus& before,
   for (const v1alpha1::Condition& condition : after.conditions()) {
     const auto* old = types::FindCondition(before.conditions(), condition.type());
     if (old == nullptr || old->status() != condition.status() ||
-        old->reason() != condition.reason()) {
+        old->reason() != condition.reason() ||
+        (condition.status() != types::kTrue && !SameWords(old->message(), condition.message()))) {
       return true;
     }
   }

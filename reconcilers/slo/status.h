@@ -1,8 +1,8 @@
 // What an objective's status says, from what was read. Pure.
 //
-// Numbers move all the time, a status does not: it is written when a condition, the budget's state
-// or the rules changed, or a number moved by more than a person would care to see
-// (WorthWriting). At rest nothing is written.
+// Numbers move all the time, a status does not: it is written when a condition (or the words of one
+// that does not hold), the budget's state or the rules changed, or a number moved by more than a
+// person would care to see (WorthWriting). At rest nothing is written.
 #pragma once
 
 #include <cstdint>

@@ -139,6 +139,16 @@ TEST(SloStatus, NumbersThatMoveALittleAreNotWritten) {
   EXPECT_TRUE(WorthWriting({}, before));
 }
 
+TEST(SloStatus, WhatIsWrongIsToldAnewWhenItsWordsChange) {
+  Read read{.slo = base::NotFound("there is no Tenant falcon, looked 3 times"), .evidence = {}};
+  const auto before = Built(read);
+  EXPECT_FALSE(WorthWriting(before, Built(read, before)));
+  read.slo = base::NotFound("there is no Tenant falcon, looked 4.5 times");
+  EXPECT_FALSE(WorthWriting(before, Built(read, before)));
+  read.slo = base::NotFound("there is no Site phoenix, looked 4 times");
+  EXPECT_TRUE(WorthWriting(before, Built(read, before)));
+}
+
 TEST(RulesObject, IsAPrometheusRuleWhereThatKindIsAndAConfigMapElsewhere) {
   const auto objective = meta::Object::FromJson(
       {{"metadata", {{"name", "phoenix-availability"}, {"uid", "u1"}, {"resourceVersion", "1"}}}});
