@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "controller/base/check.h"
 
@@ -21,7 +22,9 @@ std::vector<double> DurationBounds() { return base::metrics::ExponentialBounds(1
 Workqueue::Workqueue(Options options, base::Clock& clock, base::metrics::Registry& registry)
     : options_(std::move(options)),
       clock_(clock),
-      random_(options_.seed * 0x9E3779B97F4A7C15ull + 1),
+      random_((options_.seed != 0 ? options_.seed : std::random_device()()) *
+                  0x9E3779B97F4A7C15ull |
+              1),
       registry_(registry),
       depth_normal_(registry.GetGauge(
           "workqueue_depth", "Current depth of workqueue",

@@ -44,7 +44,8 @@ struct Options {
   base::Duration max_backoff = kMaxBackoff;
   double jitter = kBackoffJitter;  // waits are moved by up to this share, either way
   std::size_t max_keys = kMaxKeys;
-  std::uint64_t seed = 1;  // of the jitter
+  std::uint64_t seed =
+      0;  // of the jitter; 0: one of its own, so that replicas do not retry in step
 };
 
 // A key handed out. Valid, as its key, until it is given back by Done.

@@ -281,6 +281,22 @@ TEST_F(WorkqueueTest, MetricsCarryTheNamesOfTheStockDashboards) {
           testing::HasSubstr(R"(workqueue_retries_total{controller="test",name="test"} 1)")));
 }
 
+TEST_F(WorkqueueTest, TwoReplicasDoNotRetryInStep) {
+  const auto waits = [&] {
+    Options options;
+    options.name = "test";
+    Workqueue mine(options, clock, registry);
+    std::vector<double> out;
+    for (int i = 0; i < 20; ++i) mine.AddRateLimited(K(std::to_string(i)));
+    for (const auto& entry : mine.Look(20).entries) out.push_back(entry.seconds);
+    mine.ShutDown();
+    return out;
+  };
+  const auto one = waits();
+  ASSERT_EQ(one.size(), 20u);
+  EXPECT_NE(one, waits());
+}
+
 TEST_F(WorkqueueTest, NoKeyIsEverWithTwoWorkersAndNoChangeIsLost) {
   const auto seed = std::random_device{}();
   RecordProperty("seed", static_cast<int>(seed));
