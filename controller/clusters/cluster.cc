@@ -1,5 +1,9 @@
 #include "controller/clusters/cluster.h"
 
+#include <nlohmann/json.hpp>
+
+#include "controller/base/time_format.h"
+#include "controller/cache/debug.h"
 #include "controller/clusters/limits.h"
 
 namespace sluice::clusters {
@@ -57,6 +61,20 @@ void Cluster::Expect(const meta::Resource& resource, const meta::Object& written
 State Cluster::state() const {
   const std::lock_guard lock(mutex_);
   return state_;
+}
+
+nlohmann::json Cluster::Debug() const {
+  const std::lock_guard lock(mutex_);
+  nlohmann::json caches = nlohmann::json::array();
+  for (const Entry& entry : entries_) {
+    caches.push_back(cache::DebugOf(cache::NameOf(entry.options), entry.informer->Stats()));
+  }
+  return {{"cluster", name_},
+          {"reachable", state_.health == Health::kReachable},
+          {"reason", state_.reason},
+          {"message", state_.message},
+          {"since", base::FormatRfc3339(state_.since)},
+          {"caches", caches}};
 }
 
 void Cluster::Start() {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -59,6 +60,7 @@ class Cluster {
   // We wrote this there: stale in the caches that will show it (informer.h).
   void Expect(const meta::Resource& resource, const meta::Object& written);
   State state() const;
+  nlohmann::json Debug() const;  // what /debug shows of it
 
   void Start();  // begins to look whether it can be reached
   void Stop();

@@ -132,6 +132,17 @@ std::vector<std::string> ClusterSet::Names() const {
   return out;
 }
 
+nlohmann::json ClusterSet::Debug() const {
+  std::vector<std::shared_ptr<Cluster>> clusters;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, entry] : entries_) clusters.push_back(entry.cluster);
+  }
+  nlohmann::json out = nlohmann::json::array();
+  for (const auto& cluster : clusters) out.push_back(cluster->Debug());
+  return out;
+}
+
 void ClusterSet::Stop() {
   {
     const std::lock_guard lock(mutex_);

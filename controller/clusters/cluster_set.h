@@ -29,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,6 +65,7 @@ class ClusterSet {
   void Remove(const std::string& name);
   std::shared_ptr<Cluster> Find(const std::string& name) const;  // nullptr: there is none
   std::vector<std::string> Names() const;
+  nlohmann::json Debug() const;  // for Manager::AddDebug: a list, of each health and caches
   void Stop();
 
  private:

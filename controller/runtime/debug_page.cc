@@ -9,20 +9,13 @@ namespace sluice::runtime {
 
 using nlohmann::json;
 
-std::string DebugText(bool leading, const std::string& holder,
-                      const std::vector<StoreSet::Line>& stores,
-                      const std::deque<std::unique_ptr<ControllerEntry>>& controllers) {
+std::string DebugText(bool leading, const std::string& holder, const json& caches,
+                      const std::deque<std::unique_ptr<ControllerEntry>>& controllers,
+                      const std::vector<DebugPart>& parts) {
   json out;
   out["leading"] = leading;
   out["holder"] = holder;
-  for (const auto& line : stores) {
-    out["caches"].push_back({{"store", line.name},
-                             {"synced", line.synced},
-                             {"objects", line.objects},
-                             {"events", line.events},
-                             {"failures", line.failures},
-                             {"lastError", line.last_error}});
-  }
+  out["caches"] = caches;
   for (const auto& entry : controllers) {
     const auto queue = entry->controller().queue().Look(kMaxDebugEntries);
     json keys = json::array();
@@ -43,6 +36,7 @@ std::string DebugText(bool leading, const std::string& holder,
                                          {"keys", keys},
                                          {"lastErrors", errors}};
   }
+  for (const DebugPart& part : parts) out[part.name] = part.show();
   return out.dump(2) + "\n";
 }
 

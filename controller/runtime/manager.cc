@@ -139,6 +139,10 @@ class ManagerImpl final : public Manager {
     pages_.AddReadyCheck(std::move(name), std::move(check));
   }
 
+  void AddDebug(std::string name, DebugFunction show) override {
+    debug_.push_back({std::move(name), std::move(show)});
+  }
+
   // Until on_lead has passed (the epoch is raised) nobody may act as if we led.
   bool leading() const override { return leads_ && MayWrite(); }
   client::Client& fenced_client() override { return *fenced_; }
@@ -146,6 +150,7 @@ class ManagerImpl final : public Manager {
   base::metrics::Registry& metrics() override { return registry_; }
   int metrics_port() const override { return pages_.metrics_port(); }
   int health_port() const override { return pages_.health_port(); }
+  int debug_port() const override { return pages_.debug_port(); }
 
   Status Run(std::stop_token stop) override {
     SLUICE_CHECK(!running_.exchange(true));
@@ -314,7 +319,7 @@ class ManagerImpl final : public Manager {
   std::string Debug() {
     const auto elector = CurrentElector();
     return DebugText(leading(), elector != nullptr ? elector->holder() : options_.identity,
-                     stores_.Look(), controllers_);
+                     stores_.Debug(), controllers_, debug_);
   }
 
   const Options options_;
@@ -326,6 +331,7 @@ class ManagerImpl final : public Manager {
   const std::unique_ptr<recorder::EventRecorder> recorder_;
   StoreSet stores_;
   Pages pages_;
+  std::vector<DebugPart> debug_;
   cache::Guard guard_{"manager"};
   std::deque<std::unique_ptr<ControllerEntry>> controllers_;
   std::atomic<bool> running_{false};

@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -91,6 +92,9 @@ struct StoreOptions {
   friend bool operator==(const StoreOptions&, const StoreOptions&) = default;
 };
 
+// What a part of a program shows on /debug.
+using DebugFunction = std::function<nlohmann::json()>;
+
 class ControllerBuilder {
  public:
   virtual ~ControllerBuilder() = default;
@@ -144,6 +148,8 @@ class Manager {
 
   // A named check of /readyz; OK means ready.
   virtual void AddReadyCheck(std::string name, std::function<base::Status()> check) = 0;
+  // A part of /debug of that name, made when it is asked for; must not block. Before Run.
+  virtual void AddDebug(std::string name, DebugFunction show) = 0;
   // False at once when the lease could not be renewed in time, whatever threads still do.
   virtual bool leading() const = 0;
   // The client to hand to reconcilers that need the lead: as Manager::New's, but writes fail with
@@ -154,6 +160,7 @@ class Manager {
   // Ports the pages are served on, after they started; 0 when there are none.
   virtual int metrics_port() const = 0;
   virtual int health_port() const = 0;
+  virtual int debug_port() const = 0;
 
   // Runs until `stop` is requested (OK) or leadership is lost (Aborted: the process must end).
   // InvalidArgument: a store that cannot be made (StoreOptions).

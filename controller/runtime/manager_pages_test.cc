@@ -38,6 +38,25 @@ TEST_F(ManagerTest, ReadyzNamesTheCheckThatFails) {
       testing::HasSubstr("controller_runtime_max_concurrent_reconciles{controller=\"widget\"} 1"));
 }
 
+TEST_F(ManagerTest, DebugShowsCachesQueuesAndWhatOthersAdd) {
+  options.debug_address = "127.0.0.1:0";
+  Make();
+  manager->NewController("widget", kWidgets, reconciler);
+  manager->AddDebug("clusters", [] { return nlohmann::json{{{"cluster", "east"}}}; });
+  Run();
+  ASSERT_TRUE(WaitUntil([&] {
+    return manager->leading() && manager->debug_port() != 0 && manager->StoreOf(kWidgets).synced();
+  }));
+  const auto shown = nlohmann::json::parse(Page(manager->debug_port(), "/debug"));
+  EXPECT_EQ(shown["leading"], true);
+  EXPECT_EQ(shown["caches"][0]["store"], "widgets.example.com");
+  EXPECT_EQ(shown["caches"][0]["synced"], true);
+  EXPECT_EQ(shown["caches"][0]["failures"], 0);
+  EXPECT_EQ(shown["controllers"]["widget"]["waiting"], 0);
+  EXPECT_EQ(shown["controllers"]["widget"]["lastErrors"], nlohmann::json::array());
+  EXPECT_EQ(shown["clusters"][0]["cluster"], "east");
+}
+
 TEST_F(ManagerTest, AnAddressThatCannotBeServedEndsTheRunWithOneClearError) {
   options.health_address = "nonsense";
   Make();

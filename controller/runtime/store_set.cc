@@ -1,9 +1,11 @@
 #include "controller/runtime/store_set.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
+#include "controller/cache/debug.h"
 
 namespace sluice::runtime {
 
@@ -16,20 +18,6 @@ struct StoreSet::Entry {
   std::unique_ptr<cache::Informer> informer;
   bool refused = false;  // never started
 };
-
-namespace {
-
-std::string NameOf(const meta::Resource& resource, const StoreOptions& options) {
-  std::string narrowed;
-  for (const auto& [what, value] : {std::pair("namespace ", options.ns),
-                                    {"labels ", options.label_selector},
-                                    {"fields ", options.field_selector}}) {
-    if (!value.empty()) narrowed += (narrowed.empty() ? "" : ", ") + std::string(what) + value;
-  }
-  return resource.GroupResource() + (narrowed.empty() ? "" : " (" + narrowed + ")");
-}
-
-}  // namespace
 
 StoreSet::StoreSet(client::Client& client, base::Clock& clock, base::metrics::Registry& registry,
                    std::function<void()> on_synced, bool start_from_server_cache)
@@ -59,11 +47,12 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   }
   wanted.on_synced = on_synced_;
   wanted.start_from_server_cache = start_from_server_cache_;
+  const std::string name = cache::NameOf(wanted);
   auto informer = cache::Informer::New(client_, clock_, wanted);
   const bool refused = !informer.ok();
   if (refused) {
     // Whoever asked gets a store that stays empty; Run, or a page of a running process, says why.
-    problem_ = informer.status().Annotate("store " + NameOf(resource, options));
+    problem_ = informer.status().Annotate("store " + name);
     log::Error("store was refused", {{"error", problem_}});
     informer =
         cache::Informer::New(client_, clock_, {.resource = resource, .all_secrets_or_pods = true});
@@ -71,7 +60,7 @@ StoreSet::Entry& StoreSet::Find(const meta::Resource& resource, const StoreOptio
   auto entry = std::make_unique<Entry>();
   entry->resource = resource;
   entry->options = options;
-  entry->name = NameOf(resource, options);
+  entry->name = name;
   entry->informer = std::move(informer).value();
   registry_.AddGauge(
       "sluice_cache_objects", "Objects in a cache.", {{"store", entry->name}},
@@ -179,13 +168,11 @@ bool StoreSet::AllSynced() const {
                      [](const auto& entry) { return entry->informer->store().synced(); });
 }
 
-std::vector<StoreSet::Line> StoreSet::Look() const {
+nlohmann::json StoreSet::Debug() const {
   const std::lock_guard lock(mutex_);
-  std::vector<Line> out;
+  nlohmann::json out = nlohmann::json::array();
   for (const auto& entry : entries_) {
-    const cache::InformerStats stats = entry->informer->Stats();
-    out.push_back({entry->name, stats.synced, stats.objects, stats.events, stats.failures,
-                   stats.last_error.ok() ? "" : stats.last_error.ToString()});
+    out.push_back(cache::DebugOf(entry->name, entry->informer->Stats()));
   }
   return out;
 }

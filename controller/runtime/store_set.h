@@ -4,10 +4,10 @@
 // Stop: Stop() ends and joins them all.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,19 +44,11 @@ class StoreSet {
   void Stop();
   // Why a store could not be made (informer.h); OK when all were. Such a store stays empty.
   base::Status problem() const;
-  // Names of the stores that are not synced yet, "secrets (label sluice.dev/tenant)".
+  // Names of the stores that are not synced yet (cache/debug.h).
   std::vector<std::string> Unsynced() const;
   bool AllSynced() const;
 
-  struct Line {  // what /debug shows
-    std::string name;
-    bool synced = false;
-    std::size_t objects = 0;
-    std::uint64_t events = 0;
-    std::uint64_t failures = 0;
-    std::string last_error;
-  };
-  std::vector<Line> Look() const;
+  nlohmann::json Debug() const;  // what /debug shows: a list (cache/debug.h)
 
  private:
   struct Entry;

@@ -81,7 +81,7 @@ TEST(StoreSet, AsksForTheServersVersionUntilItAnswersAndDelaysNoWatch) {
   expire = true;
   ASSERT_TRUE(WaitUntil([&] { return clock.waiters() == 1; }));  // before it reads anew
   clock.Advance(std::chrono::seconds(30));
-  ASSERT_TRUE(WaitUntil([&] { return set.Look()[0].failures == 2; }));
+  ASSERT_TRUE(WaitUntil([&] { return set.Debug()[0]["failures"] == 2; }));
   EXPECT_EQ(store.Get({"", "a"})->resource_version(), "4");
   EXPECT_NE(store.Get({"", "b"}), nullptr);
   cache::Store& later = set.Of({"example.com", "v1", "Other", "others", false}, {});

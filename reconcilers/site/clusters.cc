@@ -9,6 +9,7 @@
 #include "api/types/kinds.h"
 #include "controller/meta/json_scanner.h"
 #include "controller/runtime/fenced_client.h"
+#include "controller/runtime/request_metrics.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/site/events.h"
 #include "reconcilers/site/limits.h"
@@ -109,7 +110,8 @@ bool IsElsewhere(const meta::Object& site) {
   return !part.empty() && part.front() == '{';
 }
 
-SiteClusters::SiteClusters(Deps deps) : deps_(std::move(deps)) {
+SiteClusters::SiteClusters(Deps deps)
+    : deps_(std::move(deps)), requests_(runtime::RequestMetrics(deps_.registry)) {
   clusters::Options options;
   options.set_up = [this](clusters::Cluster& cluster) { SetUp(cluster); };
   options.on_state = [this](const std::string& name, const clusters::State&) { Tell(name); };
@@ -141,7 +143,10 @@ void SiteClusters::Tell(const std::string& cluster) const {
   for (std::string& site : sites) changed_({"", std::move(site)});
 }
 
+nlohmann::json SiteClusters::Debug() const { return set_->Debug(); }
+
 void SiteClusters::SetUp(clusters::Cluster& cluster) {
+  cluster.client().Observe(requests_);
   const std::string name = cluster.name();
   for (cache::InformerOptions options : Cached()) {
     const bool nodes = options.resource == common::kNodes;

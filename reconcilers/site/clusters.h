@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -78,6 +79,8 @@ class SiteClusters {
   // at once.
   std::string ClusterOf(const std::string& site) const;
 
+  nlohmann::json Debug() const;  // clusters/cluster_set.h
+
   void Stop();
 
  private:
@@ -88,6 +91,7 @@ class SiteClusters {
   std::shared_ptr<Hands> HandsOf(const std::shared_ptr<clusters::Cluster>& cluster) const;
 
   const Deps deps_;
+  const client::RequestObserver requests_;  // of all clusters' clients, told apart by host
   std::function<void(const meta::Key&)> changed_;
   mutable std::mutex mutex_;
   // Guarded by mutex_: the cluster each Site names, what is wrong with a kubeconfig, which clusters

@@ -73,6 +73,19 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
   ASSERT_NE(kept, nullptr);
   EXPECT_EQ(kept->ToJson()["status"], json({{"capacity", {{"memory", "1Gi"}}}}));
   EXPECT_EQ(kept->Label("a"), "1");
+
+  // What is told of the cluster: its requests by its host, its caches on /debug.
+  const std::string host = server.url().substr(server.url().rfind('/') + 1);
+  EXPECT_NE(registry.Expose().find("rest_client_requests_total{code=\"200\",host=\"" + host + '"'),
+            std::string::npos)
+      << registry.Expose();
+  const json shown = clusters.Debug();
+  ASSERT_EQ(shown.size(), 1u);
+  EXPECT_EQ(shown[0]["cluster"], "east");
+  EXPECT_EQ(shown[0]["caches"][0]["store"], "nodes");
+  EXPECT_EQ(shown[0]["caches"][0]["objects"], 1);
+  EXPECT_EQ(shown[0]["caches"][1]["store"],
+            "namespaces (labels " + std::string(common::kManagedSelector) + ")");
 }
 
 }  // namespace

@@ -254,6 +254,7 @@ Status Run(const Options& options, std::stop_token stop) {
                                .clock = clock,
                                .registry = registry,
                                .leading = [&] { return manager->leading(); }});
+  manager->AddDebug("clusters", [&] { return clusters->Debug(); });
   gates::GrpcCheck grpc_check;
   gates::ExternalCheck external(
       {.allowed = options.external_gates, .ca_file = options.external_gate_ca_file}, &grpc_check);

@@ -1,0 +1,17 @@
+// What /debug shows of a cache, and how a cache is called there, in metrics and logs. Pure.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "controller/cache/informer.h"
+
+namespace sluice::cache {
+
+// "secrets (namespace sluice-system, labels sluice.dev/tenant)".
+std::string NameOf(const InformerOptions& options);
+
+// store, synced, objects, events, failures, lastError.
+nlohmann::json DebugOf(const std::string& name, const InformerStats& stats);
+
+}  // namespace sluice::cache
