@@ -35,7 +35,12 @@ class InformerImpl final : public Informer {
   Store& store() override { return store_; }
   void UseComparableVersions() override { store_.UseComparableVersions(); }
   void Expect(const meta::Resource& resource, const meta::Object& written) override {
-    if (!written.deleting() && scope_.Shows(resource, written)) store_.ExpectAtLeast(written);
+    if (resource != options_.resource) return;
+    if (!written.deleting() && scope_.Shows(resource, written)) {
+      store_.ExpectAtLeast(written);
+    } else {
+      store_.ExpectIfHeld(written);  // an event will take it out
+    }
   }
   void AddIndex(std::string name, IndexFunction function) override {
     store_.AddIndex(std::move(name), std::move(function));

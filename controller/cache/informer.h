@@ -88,9 +88,8 @@ class Informer {
   // The server's resourceVersions compare as numbers (client::ServerVersion): whoever makes the
   // informer finds out, once for all informers of a client. Until then they are opaque.
   virtual void UseComparableVersions() = 0;
-  // We wrote this (the answer to a write that stays): where this cache will show it, its key is
-  // stale until it does (store.h). Nothing for one being deleted: the write may have been its last,
-  // without an echo.
+  // We wrote this (the answer to a write that stays): where this cache will show it, or holds it
+  // and will show that it went, its key is stale until it does (store.h).
   virtual void Expect(const meta::Resource& resource, const meta::Object& written) = 0;
   // Before or after Start; builds the index of what is there.
   virtual void AddIndex(std::string name, IndexFunction function) = 0;

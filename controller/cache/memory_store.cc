@@ -215,6 +215,16 @@ void MemoryStore::Seen(const meta::Object& object, bool deleted) {
 
 void MemoryStore::ExpectAtLeast(const meta::Object& written) {
   std::unique_lock lock(mutex_);
+  Await(written);
+}
+
+void MemoryStore::ExpectIfHeld(const meta::Object& written) {
+  std::unique_lock lock(mutex_);
+  const auto held = entries_.find(KeyView{written.ns(), written.name()});
+  if (held != entries_.end() && held->object->uid() == written.uid()) Await(written);
+}
+
+void MemoryStore::Await(const meta::Object& written) {
   const std::string_view version = written.resource_version();
   if (version.empty()) return;
   if (comparable_ && !reading_ && VersionAtLeast(version_, version)) return;
@@ -228,6 +238,11 @@ void MemoryStore::ExpectAtLeast(const meta::Object& written) {
   if (std::find(recent_.begin(), recent_.end(),
                 std::pair(std::string(written.uid()), std::string(version))) != recent_.end()) {
     return;
+  }
+  const auto awaited = expectations_.find(written.key());
+  if (awaited != expectations_.end() && awaited->second.uid == written.uid() && comparable_ &&
+      VersionAtLeast(awaited->second.version, version)) {
+    return;  // two wrote, and the earlier one tells later
   }
   if (expectations_.size() >= kMaxExpectations) {
     const base::MonoTime oldest = clock_.Mono() - kExpectationLife;

@@ -47,6 +47,9 @@ class MemoryStore final : public Store {
   std::size_t size() const override;
   void ExpectAtLeast(const meta::Object& written) override;
   bool IsStale(const meta::Key& key) const override;
+  // The same for a write after which the object may not be shown any more (it left the cache's
+  // part, or went): nothing where the object is not held, for then no echo is to come.
+  void ExpectIfHeld(const meta::Object& written);
 
   // Builds the index of what is there already; replaces one of the same name.
   void AddIndex(std::string name, IndexFunction function);
@@ -118,6 +121,7 @@ class MemoryStore final : public Store {
   void IndexObject(const meta::ObjectPtr& object);
   void UnindexObject(const meta::ObjectPtr& object);
   void Seen(const meta::Object& object, bool deleted);
+  void Await(const meta::Object& written);
   bool IsOlder(const meta::Object& object, const meta::Object& stored) const;
 
   const meta::Resource resource_;

@@ -159,6 +159,28 @@ TEST_F(StoreTest, DeletionAListBegunLaterAndTimeEndTheWaiting) {
   EXPECT_FALSE(store_.IsStale({"n", "c"}));
 }
 
+TEST_F(StoreTest, AWriteThatTakesAnObjectOutIsAwaitedOnlyWhereTheObjectIsHeld) {
+  Sync("1");
+  store_.ExpectIfHeld(*Thing("a", "3"));
+  EXPECT_FALSE(store_.IsStale({"n", "a"})) << "no event is to come";
+  store_.Put(Thing("a", "2"));
+  store_.ExpectIfHeld(*Thing("a", "3"));
+  EXPECT_TRUE(store_.IsStale({"n", "a"}));
+  store_.Remove(Thing("a", "3"));
+  EXPECT_FALSE(store_.IsStale({"n", "a"}));
+}
+
+TEST_F(StoreTest, AnEarlierWriteThatIsToldLaterDoesNotEndTheWaiting) {
+  store_.UseComparableVersions();
+  Sync("1");
+  store_.ExpectAtLeast(*Thing("a", "15"));
+  store_.ExpectAtLeast(*Thing("a", "12"));
+  store_.Put(Thing("a", "12"));
+  EXPECT_TRUE(store_.IsStale({"n", "a"}));
+  store_.Put(Thing("a", "15"));
+  EXPECT_FALSE(store_.IsStale({"n", "a"}));
+}
+
 TEST_F(StoreTest, ComparableVersionsAreSatisfiedByAnythingLater) {
   store_.UseComparableVersions();
   Sync("100");

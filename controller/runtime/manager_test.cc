@@ -33,6 +33,34 @@ TEST_F(ManagerTest, AKeyIsStaleFromOurOwnWriteUntilTheCacheShowsIt) {
   }
 }
 
+TEST_F(ManagerTest, AKeyIsStaleUntilItsCacheShowsThatItWentByOurOwnWrite) {
+  Make();
+  json object = Widget("a");
+  object["metadata"]["labels"]["a"] = "b";
+  api.Put(kWidgets, object);
+  object["metadata"]["name"] = "f";
+  object["metadata"]["finalizers"] = {"x/y"};
+  api.Put(kWidgets, object);
+  cache::Store& narrowed = manager->StoreOf(kWidgets, {.ns = "", .label_selector = "a=b"});
+  Run();
+  ASSERT_TRUE(WaitUntil([&] { return narrowed.size() == 2; }));
+  ASSERT_THAT(api.Delete(kWidgets, {"ns", "f"}), testing_kit::IsOk());  // waits for its finalizer
+  ASSERT_TRUE(WaitUntil([&] { return narrowed.Get({"ns", "f"})->deleting(); }));
+  const auto version = [&](const char* name) {
+    return api.Look(kWidgets, {"ns", name})["metadata"]["resourceVersion"];
+  };
+  // The watch may be faster than the question; slower, it has to be waited for.
+  for (const char* name : {"a", "f"}) {
+    json changed = api.Look(kWidgets, {"ns", name});
+    changed["metadata"].erase(name[0] == 'a' ? "labels" : "finalizers");
+    changed["metadata"]["resourceVersion"] = version(name);
+    ASSERT_THAT(manager->fenced_client().Update(kWidgets, changed), testing_kit::IsOk());
+    EXPECT_TRUE(narrowed.IsStale({"ns", name}) || narrowed.Get({"ns", name}) == nullptr) << name;
+    EXPECT_TRUE(WaitUntil([&] { return narrowed.Get({"ns", name}) == nullptr; })) << name;
+    EXPECT_FALSE(narrowed.IsStale({"ns", name})) << name;
+  }
+}
+
 TEST_F(ManagerTest, AnUnnarrowedStoreOfSecretsIsRefusedByRunUnlessItIsAskedFor) {
   const meta::Resource secrets{"", "v1", "Secret", "secrets", true};
   Make();
