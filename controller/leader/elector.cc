@@ -35,8 +35,9 @@ Status Validate(const Options& options) {
   return base::OkStatus();
 }
 
-std::chrono::milliseconds RequestTimeout(std::chrono::milliseconds renew_deadline) {
-  return std::max<std::chrono::milliseconds>(std::chrono::seconds(1), renew_deadline / 2);
+std::chrono::milliseconds RequestTimeout(std::chrono::milliseconds renew_deadline,
+                                         std::chrono::milliseconds retry_period) {
+  return (renew_deadline - retry_period) / 2;
 }
 
 Elector::Elector(Options options, client::Reader& reader, client::Writer& writer,

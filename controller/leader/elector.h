@@ -12,8 +12,8 @@
 //     owner calls Stop() only when nothing acts any more.
 //  5. The fencing epoch does not come from here: a deleted Lease would reset leaseTransitions.
 //  6. One call that hangs does not cost the lead, as long as calls end within RequestTimeout: the
-//     next attempt begins at once and still has half of the renew deadline. Calls therefore want a
-//     client of their own; one with the usual 30 s would outlast the deadline.
+//     next attempt begins at once and still has as long. Calls therefore want a client of their
+//     own; one with the usual 30 s would outlast the deadline.
 //
 // Candidates wait retry_period without client-go's jitter (factor 1.2, for candidates only): there
 // are as many as replicas, the resourceVersion decides between two that come at once, and jitter
@@ -52,9 +52,10 @@ struct Options {
 // Errors: InvalidArgument unless 0 < retry_period < renew_deadline < lease_duration, names given.
 base::Status Validate(const Options& options);
 
-// The time limit for each call of the Lease's client, as controller-runtime's: half of the renew
-// deadline, at least a second.
-std::chrono::milliseconds RequestTimeout(std::chrono::milliseconds renew_deadline);
+// The time limit for each call of the Lease's client: a renewal begins retry_period after the last,
+// and what is left until the deadline is for two calls.
+std::chrono::milliseconds RequestTimeout(std::chrono::milliseconds renew_deadline,
+                                         std::chrono::milliseconds retry_period);
 
 // None may throw.
 struct Callbacks {

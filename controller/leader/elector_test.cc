@@ -210,7 +210,7 @@ TEST_F(ElectorTest, ARenewalThatHangsLeavesTimeForTwoMoreAttempts) {
   api.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
     if (failed == 0 && call.IsWrite()) {
       ++failed;
-      return Swallow(RequestTimeout(Options().renew_deadline));
+      return Swallow(RequestTimeout(Options().renew_deadline, Options().retry_period));
     }
     if (failed == 1) {
       ++failed;
@@ -222,6 +222,15 @@ TEST_F(ElectorTest, ARenewalThatHangsLeavesTimeForTwoMoreAttempts) {
   EXPECT_EQ(failed, 2);
   EXPECT_TRUE(a.elector.leading());
   EXPECT_EQ(a.lost, 0);
+}
+
+TEST(RequestTimeout, LeavesTimeForTwoCallsWhateverTheTerms) {
+  for (const auto& [renew, retry] :
+       {std::pair(10000, 2000), {8000, 4000}, {1500, 500}, {300, 299}}) {
+    const milliseconds call = RequestTimeout(milliseconds(renew), milliseconds(retry));
+    EXPECT_LE(milliseconds(retry) + 2 * call, milliseconds(renew));
+    EXPECT_GE(milliseconds(retry) + 3 * call + milliseconds(3), milliseconds(renew)) << "no less";
+  }
 }
 
 TEST_F(ElectorTest, ARenewalThatNeverEndsLosesTheLeadAndEndsTheProcessBeforeTheLeaseIsFree) {

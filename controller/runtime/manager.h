@@ -49,7 +49,7 @@ struct Options {
   std::chrono::milliseconds renew_deadline{10000};
   std::chrono::milliseconds retry_period{2000};
   // What the lease is read and written with: a client of its own whose calls end within
-  // leader::RequestTimeout(renew_deadline), so that one that hangs does not cost the lead. nullptr:
+  // leader::RequestTimeout, so that one that hangs does not cost the lead. nullptr:
   // the Manager's client, for tests and where nothing is at stake.
   client::Client* lease_client = nullptr;
   std::string metrics_address = "0.0.0.0:8080";  // /metrics; empty: none

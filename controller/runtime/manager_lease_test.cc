@@ -66,7 +66,7 @@ class ManagerLeaseTest : public ManagerTest {
     options.retry_period = milliseconds(400);
     client::Config config;
     config.server = server_->url();
-    config.request_timeout = leader::RequestTimeout(options.renew_deadline);
+    config.request_timeout = leader::RequestTimeout(options.renew_deadline, options.retry_period);
     lease_client_ = client::NewClient(config, clock).value();
     options.lease_client = lease_client_.get();
     Make();
