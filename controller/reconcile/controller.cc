@@ -158,6 +158,10 @@ workqueue::Backoff Controller::Settle(const workqueue::Item& item, const Result&
       requeue_after_.Add();
       Remember(key, nullptr);
       return Backoff::kStartsOver;
+    case Result::Kind::kLater:
+      queue_.AddAfter(key, result.wait());
+      requeue_after_.Add();
+      return Backoff::kStays;
     case Result::Kind::kRetry:
       // Calls cut short by the stop are not errors.
       if (stop_.stop_requested()) return Backoff::kStays;

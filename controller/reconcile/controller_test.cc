@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "controller/base/log.h"
+
 namespace sluice::reconcile {
 namespace {
 
@@ -103,6 +105,42 @@ TEST_F(ControllerTest, AnErrorIsRetriedWithBackoffUntilItPasses) {
   EXPECT_TRUE(controller->RunOne());
   EXPECT_THAT(controller->LastErrors(), testing::IsEmpty());
   EXPECT_EQ(controller->queue().Failures(key), 0);
+}
+
+TEST_F(ControllerTest, NotNowSaysNothingOfHowTheLastLookWent) {
+  auto controller = Make();
+  controller->queue().Add(key);
+  for (int i = 1; i <= 3; ++i) {
+    reconciler->next = [](const auto&, auto) { return Result::Retry(base::Unavailable("down")); };
+    ASSERT_TRUE(controller->RunOne());
+    EXPECT_EQ(controller->queue().Failures(key), i);
+    reconciler->next = [](const auto&, auto) { return Result::Later(milliseconds(50)); };
+    clock.Advance(seconds(10));
+    ASSERT_TRUE(controller->RunOne());
+    EXPECT_EQ(controller->queue().Failures(key), i);
+    EXPECT_EQ(controller->LastErrors().size(), 1u);
+    clock.Advance(milliseconds(50));
+  }
+}
+
+TEST_F(ControllerTest, EveryLineOfALookCarriesItsKeyAndAnIdOfItsOwn) {
+  std::vector<std::string> lines;
+  reconciler->next = [&](const auto&, auto) {
+    using base::log::Format, base::log::Level;
+    lines.push_back(base::log::Render(Format::kText, "T", Level::kInfo, "m", {}));
+    return Result::After(seconds(1));
+  };
+  auto controller = Make();
+  controller->queue().Add(key);
+  EXPECT_TRUE(controller->RunOne());
+  clock.Advance(seconds(1));
+  EXPECT_TRUE(controller->RunOne());
+  ASSERT_EQ(lines.size(), 2u);
+  for (const std::string& line : lines) {
+    EXPECT_THAT(line,
+                testing::ContainsRegex("controller=widget Widget=ns/a reconcileID=[0-9a-f]{16}$"));
+  }
+  EXPECT_NE(lines[0], lines[1]);
 }
 
 TEST_F(ControllerTest, AnErrorWaitsAsLongAsTheServerAsked) {

@@ -30,6 +30,9 @@ class Result {
   static Result Done() { return Result(Kind::kDone, {}, {}); }
   // Look again after this long, or earlier when something changes.
   static Result After(std::chrono::milliseconds wait) { return Result(Kind::kAfter, wait, {}); }
+  // Not now: as After, but says nothing of how the last look went: failures go on being counted,
+  // the last error stays.
+  static Result Later(std::chrono::milliseconds wait) { return Result(Kind::kLater, wait, {}); }
   static Result Retry(base::Status error) { return Result(Kind::kRetry, {}, std::move(error)); }
   static Result Terminal(base::Status error) {
     return Result(Kind::kTerminal, {}, std::move(error));
@@ -43,7 +46,7 @@ class Result {
     return bad ? Terminal(std::move(status)) : Retry(std::move(status));
   }
 
-  enum class Kind { kDone, kAfter, kRetry, kTerminal };
+  enum class Kind { kDone, kAfter, kLater, kRetry, kTerminal };
   Kind kind() const { return kind_; }
   std::chrono::milliseconds wait() const { return wait_; }
   const base::Status& error() const { return error_; }

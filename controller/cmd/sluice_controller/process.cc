@@ -54,7 +54,7 @@ StatusOr<client::Config> ConfigOf(const Options& options) {
 // The lease is kept by a client of its own, whose calls leave time for another attempt.
 StatusOr<std::unique_ptr<client::Client>> LeaseClient(const Options& options, client::Config config,
                                                       base::Clock& clock) {
-  config.request_timeout = leader::RequestTimeout(options.renew_deadline);
+  config.request_timeout = leader::RequestTimeout(options.renew_deadline, options.retry_period);
   return client::NewClient(config, clock);
 }
 
@@ -266,7 +266,9 @@ Status Run(const Options& options, std::stop_token stop) {
                            .secrets = secrets,
                            .clusters = *clusters,
                            .external = external});
-  plane.OnAuthority([&] { LookAtSites(*manager, "site"); });
+  plane.OnAuthority([&] {
+    for (const char* controller : {"site", "site-elsewhere"}) LookAtSites(*manager, controller);
+  });
   std::optional<incident::Receiver> receiver;
   if (!options.alertmanager_address.empty()) {
     receiver.emplace(*client, *client, registry, options.alertmanager_token_file);
