@@ -9,6 +9,18 @@ namespace sluice::runtime {
 
 using nlohmann::json;
 
+namespace {
+
+json Shown(const DebugPart& part) {
+  try {
+    return part.show();
+  } catch (const std::exception& error) {
+    return {{"error", error.what()}};
+  }
+}
+
+}  // namespace
+
 std::string DebugText(bool leading, const std::string& holder, const json& caches,
                       const std::deque<std::unique_ptr<ControllerEntry>>& controllers,
                       const std::vector<DebugPart>& parts) {
@@ -36,8 +48,9 @@ std::string DebugText(bool leading, const std::string& holder, const json& cache
                                          {"keys", keys},
                                          {"lastErrors", errors}};
   }
-  for (const DebugPart& part : parts) out[part.name] = part.show();
-  return out.dump(2) + "\n";
+  for (const DebugPart& part : parts) out[part.name] = Shown(part);
+  // Errors quote what servers answer, whatever bytes these are.
+  return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace sluice::runtime

@@ -39,5 +39,27 @@ TEST(FencedClient, AStatusAsTextIsWrittenAndToldOnlyByWhoLeads) {
   EXPECT_EQ(write("{").status().code(), base::Code::kInvalidArgument);
 }
 
+TEST(FencedClient, RefusesEveryWriteOfWhoDoesNotLead) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  api.Put(kWidgets, {{"metadata", {{"namespace", "ns"}, {"name", "a"}}}});
+  const auto fenced = NewFencedClient(
+      api, [] { return false; }, nullptr);
+  const json object = json::parse(kStatus);
+  const meta::Key key{"ns", "a"};
+  const client::ApplyOptions as{.field_manager = "m"};
+  const std::vector<std::pair<const char*, base::Status>> answers = {
+      {"create", fenced->Create(kWidgets, object).status()},
+      {"update", fenced->Update(kWidgets, object).status()},
+      {"apply", fenced->Apply(kWidgets, object, as).status()},
+      {"patch", fenced->Patch(kWidgets, key, client::PatchType::kMerge, object).status()},
+      {"delete", fenced->Delete(kWidgets, key)},
+      {"apply status", fenced->ApplyStatus(kWidgets, object, as).status()},
+      {"update status", fenced->UpdateStatus(kWidgets, object).status()}};
+  for (const auto& [what, answer] : answers) EXPECT_EQ(answer.reason(), "NotLeading") << what;
+  EXPECT_EQ(api.writes(), 0);
+  EXPECT_TRUE(fenced->Get(kWidgets, key).ok()) << "reads go through";
+}
+
 }  // namespace
 }  // namespace sluice::runtime

@@ -57,6 +57,27 @@ TEST_F(ManagerTest, DebugShowsCachesQueuesAndWhatOthersAdd) {
   EXPECT_EQ(shown["clusters"][0]["cluster"], "east");
 }
 
+TEST_F(ManagerTest, DebugShowsWhateverBytesAnErrorHasAndWhateverAPartThrows) {
+  options.debug_address = "127.0.0.1:0";
+  Make();
+  reconciler->before = [](const auto&, auto) { throw std::runtime_error("a \xff byte"); };
+  manager->NewController("widget", kWidgets, reconciler);
+  manager->AddDebug("broken", []() -> nlohmann::json { throw std::runtime_error("no part"); });
+  api.Put(kWidgets, Widget("a"));
+  Run();
+  nlohmann::json shown;
+  ASSERT_TRUE(WaitUntil([&] {
+    if (manager->debug_port() == 0) return false;
+    shown = nlohmann::json::parse(Page(manager->debug_port(), "/debug"), nullptr, false);
+    return shown.is_object() && !shown["controllers"]["widget"]["lastErrors"].empty();
+  })) << Page(manager->debug_port(), "/debug");
+  EXPECT_EQ(shown["controllers"]["widget"]["lastErrors"][0]["error"],
+            "Internal: exception: a \xef\xbf\xbd byte");
+  EXPECT_EQ(shown["controllers"]["widget"]["keys"][0]["key"], "ns/a");
+  EXPECT_EQ(shown["caches"][0]["objects"], 1);
+  EXPECT_EQ(shown["broken"]["error"], "no part");
+}
+
 TEST_F(ManagerTest, AnAddressThatCannotBeServedEndsTheRunWithOneClearError) {
   options.health_address = "nonsense";
   Make();

@@ -31,6 +31,7 @@ StopSignals::StopSignals() {
 }
 
 StopSignals::~StopSignals() {
+  ending_ = true;
   pthread_kill(thread_.native_handle(), SIGUSR1);
   thread_.join();
 }
@@ -39,7 +40,10 @@ void StopSignals::Wait() {
   while (true) {
     int number = 0;
     if (sigwait(&set_, &number) != 0) continue;
-    if (number == SIGUSR1) return;
+    if (number == SIGUSR1) {
+      if (ending_) return;
+      continue;  // somebody else's
+    }
     if (stop_.stop_requested()) _exit(1);
     base::log::Info("signal received", {{"signal", strsignal(number)}});
     stop_.request_stop();

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -30,6 +31,7 @@ class StopSignals {
  private:
   void Wait();
   sigset_t set_;
+  std::atomic<bool> ending_{false};
   std::stop_source stop_;
   std::thread thread_;
 };

@@ -19,6 +19,19 @@ int AfterSignals(int count) {
   return stopped ? 0 : 7;
 }
 
+int AfterSomebodyElsesSignal() {
+  const StopSignals signals;
+  kill(getpid(), SIGUSR1);
+  kill(getpid(), SIGTERM);
+  const bool stopped = testing_kit::WaitUntil([&] { return signals.token().stop_requested(); });
+  return stopped ? 0 : 7;
+}
+
+TEST(StopSignalsDeathTest, AnotherSignalDoesNotDisarmThem) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(_exit(AfterSomebodyElsesSignal()), ::testing::ExitedWithCode(0), "Terminated");
+}
+
 TEST(StopSignalsDeathTest, TheFirstAsksForAStopAndTheSecondEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(_exit(AfterSignals(1)), ::testing::ExitedWithCode(0), "Terminated");
