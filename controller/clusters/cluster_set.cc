@@ -48,18 +48,23 @@ Status ClusterSet::Set(const std::string& name, const std::string& kubeconfig) {
       name, std::move(client).value(), clock_, options_.probe_period,
       [this, name, number](const State& state) { Tell(name, number, state); });
   if (options_.set_up) options_.set_up(*cluster);
-  registry_.GetGauge(kReachable, kReachableHelp, {{"cluster", name}}).Set(0);
   std::shared_ptr<Cluster> before;
   {
     const std::lock_guard lock(mutex_);
     Entry& entry = entries_[name];
     before = std::move(entry.cluster);
     entry = {digest, number, cluster};
+    Show(name, false);
   }
   if (before) Retire(std::move(before));
   cluster->Start();
   log::Info("cluster was added", {{"cluster", name}});
   return base::OkStatus();
+}
+
+// Called with mutex_ held, by which the reaper takes the series away.
+void ClusterSet::Show(const std::string& name, bool reachable) {
+  registry_.GetGauge(kReachable, kReachableHelp, {{"cluster", name}}).Set(reachable ? 1 : 0);
 }
 
 Status ClusterSet::Refuse(const std::string& name, const Status& why) {
@@ -75,9 +80,8 @@ void ClusterSet::Tell(const std::string& name, std::uint64_t number, const State
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end() || found->second.number != number) return;  // replaced or removed
+    Show(name, state.health == Health::kReachable);
   }
-  registry_.GetGauge(kReachable, kReachableHelp, {{"cluster", name}})
-      .Set(state.health == Health::kReachable ? 1 : 0);
   log::Info("cluster changed", {{"cluster", name}, {"reason", state.reason}});
   if (options_.on_state) options_.on_state(name, state);
 }

@@ -76,6 +76,7 @@ class ClusterSet {
   };
   base::Status Refuse(const std::string& name, const base::Status& why);
   void Tell(const std::string& name, std::uint64_t number, const State& state);
+  void Show(const std::string& name, bool reachable);
   void Retire(std::shared_ptr<Cluster> cluster);
   void Reap();
 
