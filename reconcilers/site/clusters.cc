@@ -191,6 +191,13 @@ void SiteClusters::Follow(const meta::Object& site) {
   const std::string name(site.name());
   if (!IsElsewhere(site)) return Forget(name);
   const std::string cluster = NameOf(RefOf(site));
+  bool moved = false;  // made anew under its name, with another cluster
+  {
+    const std::lock_guard lock(mutex_);
+    const auto before = cluster_of_.find(name);
+    moved = before != cluster_of_.end() && before->second != cluster;
+  }
+  if (moved) Forget(name);
   const auto text = Kubeconfig(site);
   {
     const std::lock_guard lock(mutex_);

@@ -86,6 +86,12 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
   EXPECT_EQ(shown[0]["caches"][0]["objects"], 1);
   EXPECT_EQ(shown[0]["caches"][1]["store"],
             "namespaces (labels " + std::string(common::kManagedSelector) + ")");
+
+  // Made anew under its name, with another cluster: of the first one nothing is kept.
+  json other = site->ToJson();
+  other["spec"]["cluster"]["kubeconfigSecretRef"]["name"] = "west";
+  clusters.Follow(**meta::Object::FromJson(other));
+  EXPECT_EQ(clusters.Debug(), json::array());
 }
 
 }  // namespace

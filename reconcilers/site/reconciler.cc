@@ -72,8 +72,11 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   ReadPlace(place, *in);
   ReadRelease(*in);
   std::vector<WantedObject> wanted;
-  if (in->site_class != nullptr && place.api != nullptr) wanted = WantedObjects(*in, options_());
-  if (AwaitsEcho(wanted, place)) return Result::After(kEchoWait);
+  if (in->site_class != nullptr) {
+    if (place.api != nullptr) wanted = WantedObjects(*in, options_());
+    std::ranges::move(WantedObjectives(*in), std::back_inserter(wanted));
+  }
+  if (AwaitsEcho(wanted, place)) return Result::Later(kEchoWait);
 
   Observed observed;
   observed.apply_error = Converge(*in, place, wanted, observed);
@@ -164,11 +167,8 @@ base::Status SiteReconciler::Converge(const Inputs& in, const Place& place,
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
   // What runs goes on; the status tells.
   if (in.site_class == nullptr) return base::OkStatus();
-  if (place.api != nullptr) {
-    SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
-    SLUICE_RETURN_IF_ERROR(ApplyAll(wanted, place));
-  }
-  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place));
+  if (place.api != nullptr) SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
+  SLUICE_RETURN_IF_ERROR(ApplyAll(wanted, place));
   SLUICE_RETURN_IF_ERROR(DropStaleObjectives(in));
   if (!in.partition.active || place.api == nullptr) return base::OkStatus();
   SLUICE_ASSIGN_OR_RETURN(observed.moved, MoveNodes(*place.api, in, clock_.Wall()));

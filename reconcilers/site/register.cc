@@ -70,7 +70,18 @@ void WatchWorld(runtime::ControllerBuilder& controller, const Stores& stores,
                [sites](const cache::Event&) { return AllSites(*sites); });
 }
 
-// The Sites of this cluster, or those of all others.
+void WatchReleases(runtime::ControllerBuilder& controller, const cache::Store& sites) {
+  const auto named = [all = &sites](const char* pointer) {
+    return [all, pointer](const cache::Event& event) {
+      return SitesWith(*all, pointer, Either(event).name());
+    };
+  };
+  controller.Watches(common::kReleases, named("/spec/release/releaseRef/name"))
+      .Watches(common::kRollouts, named("/spec/release/rolloutRef/name"));
+}
+
+// The Sites of this cluster, or those of all others. One that went is forgotten by both, each after
+// its own last look: the other's would bring its series back.
 class Half final : public reconcile::Reconciler {
  public:
   Half(bool elsewhere, const cache::Store& sites, std::shared_ptr<SiteReconciler> whole,
@@ -78,10 +89,11 @@ class Half final : public reconcile::Reconciler {
       : elsewhere_(elsewhere), sites_(sites), whole_(std::move(whole)), clusters_(clusters) {}
   reconcile::Result Reconcile(const reconcile::Request& request, std::stop_token stop) override {
     const meta::ObjectPtr site = sites_.Get(request.key);
-    const bool elsewhere = site != nullptr && clusters_ != nullptr && IsElsewhere(*site);
+    if (site == nullptr) return whole_->Reconcile(request, stop);
+    const bool elsewhere = clusters_ != nullptr && IsElsewhere(*site);
     if (elsewhere != elsewhere_) return reconcile::Result::Done();
     const auto turn = elsewhere ? clusters_->Enter(*site) : nullptr;
-    if (elsewhere && turn == nullptr) return reconcile::Result::After(kBusyLook);
+    if (elsewhere && turn == nullptr) return reconcile::Result::Later(kBusyLook);
     return whole_->Reconcile(request, stop);
   }
 
@@ -159,15 +171,8 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                [all = &stores.sites](const cache::Event& event) {
                  return NodeMatters(event) ? AllSites(*all) : std::vector<Key>();
                })
-      .Watches(common::kReleases,
-               [all = &stores.sites](const cache::Event& event) {
-                 return SitesWith(*all, "/spec/release/releaseRef/name", Either(event).name());
-               })
-      .Watches(common::kRollouts,
-               [all = &stores.sites](const cache::Event& event) {
-                 return SitesWith(*all, "/spec/release/rolloutRef/name", Either(event).name());
-               })
       .Workers(2);
+  WatchReleases(site, stores.sites);
   runtime::Trigger here = manager.TriggerOf("site"), elsewhere;
   runtime::Trigger agents_here = manager.GatheringTriggerOf("site", kAgentsGather);
   runtime::Trigger agents_elsewhere;
@@ -176,6 +181,7 @@ void Register(runtime::Manager& manager, const Deps& deps) {
         "site-elsewhere", common::kSites,
         std::make_shared<Half>(true, stores.sites, reconciler, deps.clusters));
     WatchWorld(other, stores, own_secrets);
+    WatchReleases(other, stores.sites);
     other.Owns(common::kObjectives).Workers(kElsewhereWorkers).GrowsTo(kMostElsewhereWorkers);
     elsewhere = manager.TriggerOf("site-elsewhere");
     agents_elsewhere = manager.GatheringTriggerOf("site-elsewhere", kAgentsGather);

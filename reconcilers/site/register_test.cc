@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -10,9 +11,11 @@
 #include "api/agent/v1/agent.pb.h"
 #include "controller/runtime/manager.h"
 #include "controller/testing/fake_api.h"
+#include "controller/testing/status_matchers.h"
 #include "controller/testing/wait.h"
 #include "reconcilers/agents/testing.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/site/clusters.h"
 #include "reconcilers/site/limits.h"
 #include "reconcilers/site/reconciler.h"
 #include "reconcilers/site/roster.h"
@@ -43,13 +46,17 @@ class RegisterTest : public ::testing::Test {
     secrets_ = std::make_unique<common::SecretReader>(
         api_, manager_->StoreOf(common::kSecrets, {.ns = "sluice-system"}), "sluice-system",
         clock_);
+    clusters_ = std::make_unique<SiteClusters>(
+        SiteClusters::Deps{manager_->StoreOf(common::kSites), *secrets_, clock_,
+                           manager_->metrics(), [this] { return manager_->leading(); }});
     Register(*manager_, {manager_->fenced_client(), publisher_, fleet_, *secrets_, clock_,
-                         [] { return AgentOptions(); }});
+                         [] { return AgentOptions(); }, clusters_.get()});
     runner_ = std::thread([this] { EXPECT_TRUE(manager_->Run(stop_.get_token()).ok()); });
   }
   ~RegisterTest() override {
     stop_.request_stop();
     runner_.join();
+    clusters_->Stop();
   }
   void InStep(const std::string& node) {
     fleet_.Update({"phoenix", node}, [&](agents::NodeState& state) {
@@ -64,12 +71,13 @@ class RegisterTest : public ::testing::Test {
         .value("/status/agents/configured"_json_pointer, 0);
   }
 
-  // How often Sites were looked at, but for their configuration.
-  int Looks() const {
+  // How often a controller looked at Sites.
+  int Looks(const std::string& controller = "site") const {
     std::istringstream lines(manager_->metrics().Expose());
+    const std::string series = R"(controller_runtime_reconcile_total{controller=")" + controller;
     double sum = 0;
     for (std::string line; std::getline(lines, line);) {
-      if (line.starts_with(R"(controller_runtime_reconcile_total{controller="site",)")) {
+      if (line.starts_with(series + "\",")) {
         sum += std::stod(line.substr(line.rfind(' ')));
       }
     }
@@ -93,6 +101,7 @@ class RegisterTest : public ::testing::Test {
   std::string version_;
   std::unique_ptr<runtime::Manager> manager_;
   std::unique_ptr<common::SecretReader> secrets_;
+  std::unique_ptr<SiteClusters> clusters_;
   std::stop_source stop_;
   std::thread runner_;
 };
@@ -122,6 +131,33 @@ TEST_F(RegisterTest, OfANodeWhatSitesReadIsKept) {
   const std::string metrics = manager_->metrics().Expose();
   const std::string series = R"(sluice_cache_objects{store="nodes)";
   EXPECT_EQ(metrics.find(series), metrics.rfind(series));
+}
+
+TEST_F(RegisterTest, ASiteElsewhereThatGoesWhileItIsLookedAtLeavesNoSeries) {
+  std::atomic<bool> held{false}, released{false};
+  api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (call.IsWrite() && call.resource == "servicelevelobjectives.sluice.dev") {
+      held = true;
+      EXPECT_TRUE(WaitUntil([&] { return released.load(); }));
+      return base::Unavailable("slow");
+    }
+    return std::nullopt;
+  });
+  api_.Put(common::kSiteClasses,
+           {{"metadata", {{"name", "small"}}},
+            {"spec", {{"sloTemplates", {{{"name", "availability"}, {"target", "0.9"}}}}}}});
+  api_.Put(common::kSites, {{"metadata", {{"name", "mesa"}}},
+                            {"spec",
+                             {{"classRef", {{"name", "small"}}},
+                              {"cluster", {{"kubeconfigSecretRef", {{"name", "east"}}}}}}}});
+  ASSERT_TRUE(WaitUntil([&] { return held.load(); }));
+  const int before = Looks();
+  ASSERT_THAT(api_.Delete(common::kSites, {"", "mesa"}), testing_kit::IsOk());
+  ASSERT_TRUE(WaitUntil([&] { return Looks() > before; }));
+  const int elsewhere = Looks("site-elsewhere");
+  released = true;
+  ASSERT_TRUE(WaitUntil([&] { return Looks("site-elsewhere") >= elsewhere + 2; }));
+  EXPECT_EQ(manager_->metrics().Expose().find(R"(site="mesa")"), std::string::npos);
 }
 
 TEST_F(RegisterTest, ANodesHeartbeatLeadsToNoLook) {

@@ -332,6 +332,11 @@ TEST_F(SiteTest, ARefusedConfigurationIsTold) {
 }
 
 TEST_F(SiteTest, WhatAnAgentSaysIsWrongIsToldAndHoldsNothingBack) {
+  observed_.fleet.connected = observed_.agents.wanted - 1;
+  const json unheard = ConditionOf(Status(), "AgentsHealthy");
+  EXPECT_EQ(unheard["status"], "Unknown") << "one that is gone has not become healthy";
+  EXPECT_EQ(unheard["reason"], "NotHeard");
+  observed_.fleet.connected = observed_.agents.wanted;
   EXPECT_EQ(ConditionOf(Status(), "AgentsHealthy")["status"], "True");
   observed_.fleet.connected = 2;
   observed_.fleet.degraded = 1;

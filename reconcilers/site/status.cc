@@ -201,7 +201,14 @@ Part TlsPart(const Inputs& in, const Observed& observed) {
 }
 
 // What agents say of themselves. They serve, if less well, so it holds nothing back.
-Part HealthPart(const agents::SiteSummary& fleet) {
+Part HealthPart(const Observed& observed) {
+  const agents::SiteSummary& fleet = observed.fleet;
+  if (fleet.degraded == 0 && fleet.connected < observed.agents.wanted) {
+    return {kAgentsHealthy, types::kUnknown, "NotHeard",
+            fmt::format("{} of {} agents say how they are, and nothing is wrong with these",
+                        fleet.connected, observed.agents.wanted),
+            ""};
+  }
   if (fleet.degraded == 0) {
     return {kAgentsHealthy, types::kTrue, "Healthy", "no agent says that anything is wrong", ""};
   }
@@ -316,7 +323,7 @@ nlohmann::json BuildStatus(const Inputs& in, const Derived& derived, const Obser
                              CredentialsPart(in, derived),
                              AgentsPart(in, observed),
                              ConfiguredPart(derived, observed),
-                             HealthPart(observed.fleet)};
+                             HealthPart(observed)};
   if (!in.release.name.empty()) parts.push_back(ReleasePart(in.release, now));
   if (TlsPort(*in.site) != 0) parts.push_back(TlsPart(in, observed));
   // Alone while nothing is known of that cluster.
