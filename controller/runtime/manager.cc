@@ -12,6 +12,7 @@
 #include "controller/base/memory.h"
 #include "controller/base/process_metrics.h"
 #include "controller/cache/guard.h"
+#include "controller/client/config.h"
 #include "controller/leader/elector.h"
 #include "controller/runtime/controller_entry.h"
 #include "controller/runtime/debug_page.h"
@@ -36,10 +37,17 @@ std::string Joined(const std::vector<std::string>& names) {
   return out;
 }
 
+// Those that the Manager makes; nullptr where it was given one.
+struct OwnClients {
+  std::unique_ptr<client::Client> all;
+  std::unique_ptr<client::Client> lease;
+};
+
 class ManagerImpl final : public Manager {
  public:
-  ManagerImpl(Options options, client::Client& client, base::Clock& clock)
-      : options_(std::move(options)),
+  ManagerImpl(Options options, client::Client& client, base::Clock& clock, OwnClients own = {})
+      : own_clients_(std::move(own)),
+        options_(std::move(options)),
         client_(client),
         clock_(clock),
         own_registry_(options_.registry == nullptr ? std::make_unique<base::metrics::Registry>()
@@ -322,6 +330,7 @@ class ManagerImpl final : public Manager {
                      stores_.Debug(), controllers_, debug_);
   }
 
+  const OwnClients own_clients_;  // first: what follows uses them until it is destroyed
   const Options options_;
   client::Client& client_;
   base::Clock& clock_;
@@ -350,6 +359,28 @@ class ManagerImpl final : public Manager {
 
 std::unique_ptr<Manager> Manager::New(Options options, client::Client& client, base::Clock& clock) {
   return std::make_unique<ManagerImpl>(std::move(options), client, clock);
+}
+
+base::StatusOr<std::unique_ptr<Manager>> Manager::New(Options options, const client::Config& config,
+                                                      base::Clock& clock) {
+  OwnClients own;
+  SLUICE_ASSIGN_OR_RETURN(own.all, client::NewClient(config, clock));
+  if (!options.lease_name.empty() && options.lease_client == nullptr) {
+    SLUICE_ASSIGN_OR_RETURN(
+        own.lease, NewLeaseClient(config, clock, options.renew_deadline, options.retry_period));
+    options.lease_client = own.lease.get();
+  }
+  client::Client& client = *own.all;
+  return std::unique_ptr<Manager>(
+      std::make_unique<ManagerImpl>(std::move(options), client, clock, std::move(own)));
+}
+
+base::StatusOr<std::unique_ptr<client::Client>> NewLeaseClient(
+    const client::Config& config, base::Clock& clock, std::chrono::milliseconds renew_deadline,
+    std::chrono::milliseconds retry_period) {
+  client::Config own = config;
+  own.request_timeout = leader::RequestTimeout(renew_deadline, retry_period);
+  return client::NewClient(own, clock);
 }
 
 }  // namespace sluice::runtime

@@ -1,7 +1,7 @@
 // The process around the reconcilers: informers, controllers, leader election, health and metrics,
 // started in order and stopped in order (stop intake, drain, join).
 //
-//   const auto manager = Manager::New(options, *client, clock);
+//   SLUICE_ASSIGN_OR_RETURN(const auto manager, Manager::New(options, config, clock));
 //   manager->NewController("site", kSites, site_reconciler)
 //       .Owns(kDaemonSets)
 //       .Watches(kTenants, [](const cache::Event& event) { return SitesOfTenant(event); })
@@ -48,9 +48,9 @@ struct Options {
   std::chrono::milliseconds lease_duration{15000};
   std::chrono::milliseconds renew_deadline{10000};
   std::chrono::milliseconds retry_period{2000};
-  // What the lease is read and written with: a client of its own whose calls end within
-  // leader::RequestTimeout, so that one that hangs does not cost the lead. nullptr:
-  // the Manager's client, for tests and where nothing is at stake.
+  // What the lease is read and written with: a client of its own (NewLeaseClient), so that a call
+  // that hangs does not cost the lead. nullptr: a Manager that makes its clients makes this one,
+  // too; one that is given its client uses that, for tests and where nothing is at stake.
   client::Client* lease_client = nullptr;
   std::string metrics_address = "0.0.0.0:8080";  // /metrics; empty: none
   std::string health_address = "0.0.0.0:8081";   // /healthz and /readyz; empty: none
@@ -117,6 +117,11 @@ using Trigger = std::function<void(const meta::Key&)>;
 
 class Manager {
  public:
+  // With clients of its own for that cluster. Errors: client::NewClient's.
+  static base::StatusOr<std::unique_ptr<Manager>> New(Options options, const client::Config& config,
+                                                      base::Clock& clock);
+  // With a client that the program uses elsewhere, too; it and options.lease_client must outlive
+  // the Manager.
   static std::unique_ptr<Manager> New(Options options, client::Client& client, base::Clock& clock);
   virtual ~Manager() = default;
 
@@ -166,5 +171,11 @@ class Manager {
   // InvalidArgument: a store that cannot be made (StoreOptions).
   virtual base::Status Run(std::stop_token stop) = 0;
 };
+
+// For Options::lease_client: one whose calls end within leader::RequestTimeout.
+// Errors: client::NewClient's.
+base::StatusOr<std::unique_ptr<client::Client>> NewLeaseClient(
+    const client::Config& config, base::Clock& clock, std::chrono::milliseconds renew_deadline,
+    std::chrono::milliseconds retry_period);
 
 }  // namespace sluice::runtime

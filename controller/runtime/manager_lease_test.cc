@@ -5,7 +5,6 @@
 
 #include "controller/client/config.h"
 #include "controller/http/testing/imposter.h"
-#include "controller/leader/elector.h"
 #include "controller/runtime/manager_for_test.h"
 #include "controller/testing/status_matchers.h"
 #include "controller/testing/wait.h"
@@ -56,8 +55,8 @@ class LeaseServer {
 
 class ManagerLeaseTest : public ManagerTest {
  protected:
-  // As the shipped controller, on a fifth of its times.
-  void Lead(std::function<bool(int)> swallows) {
+  // As the shipped controller, on a fifth of its times. The server's client::Config.
+  client::Config Terms(std::function<bool(int)> swallows) {
     server_ = std::make_unique<LeaseServer>(std::move(swallows));
     options.lease_namespace = "ns";
     options.lease_name = "lead";
@@ -66,8 +65,12 @@ class ManagerLeaseTest : public ManagerTest {
     options.retry_period = milliseconds(400);
     client::Config config;
     config.server = server_->url();
-    config.request_timeout = leader::RequestTimeout(options.renew_deadline, options.retry_period);
-    lease_client_ = client::NewClient(config, clock).value();
+    return config;
+  }
+  void Lead(std::function<bool(int)> swallows) {
+    const client::Config config = Terms(std::move(swallows));
+    lease_client_ =
+        NewLeaseClient(config, clock, options.renew_deadline, options.retry_period).value();
     options.lease_client = lease_client_.get();
     Make();
     reconciler->before = [this](const auto&, auto) { Hang(); };
@@ -97,6 +100,22 @@ TEST_F(ManagerLeaseTest, OneRenewalThatIsNeverAnsweredCostsNothing) {
   // Its requests are counted like all others.
   EXPECT_THAT(manager->metrics().Expose(),
               ::testing::HasSubstr("rest_client_requests_total{code=\"<error>\""));
+}
+
+TEST_F(ManagerLeaseTest, AManagerThatMakesItsClientsHasOneForTheLease) {
+  const client::Config config = Terms([](int put) { return put == 2; });
+  manager = Manager::New(options, config, clock).value();
+  Run();
+  ASSERT_TRUE(WaitUntil([&] { return manager->leading(); }));
+  ASSERT_TRUE(WaitUntil([&] { return server_->puts() >= 5 || !manager->leading(); }));
+  EXPECT_TRUE(manager->leading());
+}
+
+TEST_F(ManagerLeaseTest, AConfigurationThatMakesNoClientMakesNoManager) {
+  client::Config config;
+  config.server = "ftp://nowhere";
+  EXPECT_THAT(Manager::New(options, config, clock).status(),
+              testing_kit::HasCode(base::Code::kInvalidArgument));
 }
 
 TEST_F(ManagerLeaseTest, WithoutAnyAnswerTheRunEndsInTimeAndWhatHangsIsEndedByForce) {

@@ -15,7 +15,6 @@
 #include "controller/cmd/sluice_controller/audit_plane.h"
 #include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/http/server.h"
-#include "controller/leader/elector.h"
 #include "controller/runtime/manager.h"
 #include "controller/runtime/process.h"
 #include "reconcilers/common/credentials.h"
@@ -49,13 +48,6 @@ StatusOr<client::Config> ConfigOf(const Options& options) {
   if (!config.ok()) return base::InvalidArgument("kubeconfig: " + config.status().message());
   config->user_agent = std::string("sluice-controller/") + kVersion;
   return config;
-}
-
-// The lease is kept by a client of its own, whose calls leave time for another attempt.
-StatusOr<std::unique_ptr<client::Client>> LeaseClient(const Options& options, client::Config config,
-                                                      base::Clock& clock) {
-  config.request_timeout = leader::RequestTimeout(options.renew_deadline, options.retry_period);
-  return client::NewClient(config, clock);
 }
 
 std::string NamespaceOf(const Options& options, const client::Config& config) {
@@ -192,7 +184,9 @@ Status Run(const Options& options, std::stop_token stop) {
   base::metrics::Registry registry;
   registry.GetGauge("sluice_build_info", "What runs here.", {{"version", kVersion}}).Set(1);
   SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
-  SLUICE_ASSIGN_OR_RETURN(const auto lease_client, LeaseClient(options, config, clock));
+  SLUICE_ASSIGN_OR_RETURN(
+      const auto lease_client,
+      runtime::NewLeaseClient(config, clock, options.renew_deadline, options.retry_period));
   const std::string ns = NamespaceOf(options, config);
   const std::string identity =
       options.identity.empty() ? runtime::MakeIdentity() : options.identity;

@@ -79,9 +79,8 @@ class TemplateReconciler final : public reconcile::Reconciler {
 base::Status Run(runtime::Options options, std::stop_token stop) {
   SLUICE_ASSIGN_OR_RETURN(const client::Config config, client::DefaultConfig());
   base::RealClock clock;
-  SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
   options.lease_namespace = config.ns.empty() ? "default" : config.ns;
-  const auto manager = runtime::Manager::New(options, *client, clock);
+  SLUICE_ASSIGN_OR_RETURN(const auto manager, runtime::Manager::New(options, config, clock));
   const auto reconciler = std::make_shared<TemplateReconciler>(*manager, clock);
   manager->NewController("template", kTemplates, reconciler).Owns(kConfigMaps, kOurs);
   return manager->Run(stop);
