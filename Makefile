@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= 2
 
-.PHONY: help setup build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath bench-datapath-limits bench-scale lint \
+.PHONY: help setup rival build demo demo-down test test-full test-clients unit fuzz bench-controller bench-datapath bench-datapath-limits bench-scale lint \
   generate images clean
 
 help: ## List the targets
@@ -12,6 +12,9 @@ help: ## List the targets
 
 setup: ## Install missing packages and the local Kubernetes' programs
 	@deploy/local/install.sh
+
+rival: setup ## Build Go's side of bench-controller
+	@deploy/local/install.sh rival
 
 build: setup ## Build everything (release)
 	@cmake --preset release -Wno-dev >/dev/null && cmake --build --preset release -j $(JOBS)
@@ -24,10 +27,10 @@ demo: setup ## Run the main job on a real two-node Kubernetes (KEEP=1 leaves it 
 demo-down: ## Remove everything a kept demo left running
 	@tests/e2e/demo --down
 
-test: setup ## The quick whole: unit, sanitizers, short fuzzing, integration, end to end
+test: setup rival ## The quick whole: unit, sanitizers, short fuzzing, integration, end to end
 	@tests/run quick
 
-test-full: setup ## The long forms: thread sanitizer, long fuzzing, every fault point, churn
+test-full: setup rival ## The long forms: thread sanitizer, long fuzzing, every fault point, churn
 	@tests/run full
 
 test-clients: setup ## Every S3 client and suite we can get, Java, JavaScript and Rust among them, against the agent
@@ -57,8 +60,7 @@ bench-datapath-limits: setup ## Memory, cold reads, the disk tier against fio, a
 lint: setup ## Format, clang warnings as errors, dependency rules
 	@tests/run lint
 
-bench-controller: setup ## Our controller runtime beside Go's, in one run (BENCH=short: 10 minutes)
-	@deploy/local/install.sh rival
+bench-controller: setup rival ## Our controller runtime beside Go's, in one run (BENCH=short: 10 minutes)
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target widget_controller
 	@tests/bench/controller/run

@@ -5,7 +5,7 @@
 #     apt       Debian packages of packages.txt that are missing
 #     programs  etcd, the Kubernetes programs, pause, helm, versitygw, coredns  -> build/local/bin
 #     venv      Python packages of requirements.txt                             -> build/venv
-#     rival     Go's side of tests/bench/controller                             -> build/local/bin
+#     rival     Go's side of tests/bench/controller, for `make test`            -> build/local/bin
 #
 # Go programs are kept in ${SLUICE_CACHE:-~/.cache/sluice}/local-bin under a hash of what they are
 # built from, so that a second clone on the same machine does not build them again.

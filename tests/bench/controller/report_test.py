@@ -78,9 +78,36 @@ class Report(unittest.TestCase):
         wanted = {"sync_seconds", "sync_cpu_seconds", "bytes_per_object", "base_bytes",
                   "noop_per_second", "write_cpu_seconds_per_10k", "latency_p50_ms",
                   "latency_p99_ms", "ready_seconds", "failover_seconds", "writes_at_rest"}
+        self.assertEqual(set(report.KEYS), wanted)
         for name in (report.OURS, report.RIVAL):
             self.assertLessEqual(wanted, set(self.report[name]))
         self.assertEqual(self.report[report.OURS]["latency_p99_ms"], 12.0)
+
+    def test_a_key_that_a_side_lacks_is_missed_where_the_plan_promised_it(self):
+        smoke, brief = plan.FORMS["smoke"], plan.FORMS["brief"]
+        names = (report.OURS, report.RIVAL)
+        self.assertEqual(report.missing(smoke, self.report, names), [])
+        del self.report[report.RIVAL]["failover_seconds"]
+        self.assertEqual(report.missing(smoke, self.report, names),
+                         [(report.RIVAL, "failover_seconds")])
+        self.assertEqual(report.missing(brief, self.report, names), [])
+        del self.report[report.RIVAL]
+        self.assertEqual(len(report.missing(smoke, self.report, names)), len(report.KEYS))
+
+    def test_who_wrote_at_rest_is_named(self):
+        self.assertEqual(report.wrote_at_rest(self.report), [])
+        self.report["loads"][0]["figures"][report.RIVAL]["writes_at_rest"]["values"] = [0, 1]
+        self.assertEqual(report.wrote_at_rest(self.report), [report.RIVAL])
+
+    def test_other_settings_have_tables_of_their_own_and_are_not_counted(self):
+        only = report.text(self.report)
+        for part in (self.report["base"], *self.report["loads"]):
+            part["figures"][report.NO_DEEP_COPY] = dict(part["figures"][report.RIVAL])
+        self.report["base"]["figures"][report.NO_DEEP_COPY].pop("failover_seconds")
+        also = report.text(self.report)
+        self.assertTrue(also.startswith(only), "the comparison's own tables stay as they are")
+        self.assertIn(f"The same figures, {report.OURS} beside {report.NO_DEEP_COPY}", also)
+        self.assertEqual(also.count("targets met"), 1)
 
     def test_the_table_marks_misses(self):
         table = report.text(self.report)

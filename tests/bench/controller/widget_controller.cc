@@ -85,7 +85,7 @@ runtime::Options ManagerOptions() {
   options.lease_name = Environment("BENCH_LEASE");
   options.metrics_address = "";
   options.health_address = "";
-  options.start_from_server_cache = true;
+  options.start_from_server_cache = Environment("BENCH_CONSISTENT_START").empty();
   options.on_synced = [] {
     std::puts("READY");
     std::fflush(stdout);
@@ -96,8 +96,8 @@ runtime::Options ManagerOptions() {
 base::Status Run(std::stop_token stop) {
   SLUICE_ASSIGN_OR_RETURN(const client::Config config, client::DefaultConfig());
   base::RealClock clock;
-  SLUICE_ASSIGN_OR_RETURN(const auto client, client::NewClient(config, clock));
-  const auto manager = runtime::Manager::New(ManagerOptions(), *client, clock);
+  SLUICE_ASSIGN_OR_RETURN(const auto manager,
+                          runtime::Manager::New(ManagerOptions(), config, clock));
   const cache::Store& widgets = manager->StoreOf(kWidgets);
   const auto reconciler = std::make_shared<WidgetReconciler>(widgets, manager->fenced_client(),
                                                              Environment("BENCH_SALT"));
@@ -116,7 +116,6 @@ base::Status Run(std::stop_token stop) {
   SLUICE_RETURN_IF_ERROR(server->Start());
   const base::Status result = manager->Run(std::move(stop));
   server->Stop();
-  client->Stop();
   return result;
 }
 

@@ -17,15 +17,15 @@ def say(text):
 
 
 class Bench:
-    def __init__(self, plan, binaries, verbose=False):
-        """`binaries`: name of the contender → its program, in the order of the report."""
+    def __init__(self, plan, contenders, verbose=False):
+        """`contenders`: name → process.Contender, in the order of the report."""
         self.plan = plan
-        self.binaries = binaries
+        self.contenders = contenders
         self.log = None if verbose else process.subprocess.DEVNULL
         self.api_core, self.core = process.cores()
         # contender → figure → values; one table for each load, one for what needs no load.
-        self.base = {name: collections.defaultdict(list) for name in binaries}
-        self.loads = [{name: collections.defaultdict(list) for name in binaries}
+        self.base = {name: collections.defaultdict(list) for name in contenders}
+        self.loads = [{name: collections.defaultdict(list) for name in contenders}
                       for _ in plan.loads]
 
     def run(self, after_repeat):
@@ -38,13 +38,13 @@ class Bench:
                 say(f"{load.count} objects of {load.size_bytes} bytes")
                 world.seed(load.count, load.size_bytes)
                 for repeat in range(self.plan.repeats):
-                    for name in self.binaries:
+                    for name in self.contenders:
                         self._measure(world, load, name, f"{name}-{repeat}", self.loads[i][name])
                     say(f"repeat {repeat + 1} of {self.plan.repeats}")
                     after_repeat()
 
     def _start(self, world, name, salt, lease=""):
-        return process.Controller(self.binaries[name], world.kubeconfig, self.core, salt, lease,
+        return process.Controller(self.contenders[name], world.kubeconfig, self.core, salt, lease,
                                   self.log)
 
     # Without objects, or with a handful.
@@ -73,7 +73,9 @@ class Bench:
         with contextlib.ExitStack() as stack:
             pairs = []
             for repeat in range(self.plan.repeats):
-                for name in self.binaries:
+                for name in self.contenders:
+                    if self.contenders[name].environment:
+                        continue  # such settings are of no matter here
                     salt = f"{name}-{repeat}"
                     leader = stack.enter_context(self._start(world, name, salt, f"lease-{salt}"))
                     leader.wait_ready().wait_stats("writes", count, 60, 0.1)

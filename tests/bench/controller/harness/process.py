@@ -1,5 +1,6 @@
 """One running widget controller: started on a core of its own, asked over its control port, and
 measured from outside by the kernel's accounts."""
+import dataclasses
 import http.client
 import json
 import os
@@ -26,18 +27,24 @@ def free_port():
         return probe.getsockname()[1]
 
 
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    binary: pathlib.Path
+    environment: dict = dataclasses.field(default_factory=dict)  # beside the protocol's
+
+
 class Controller:
     """`ready_seconds` and `ready_cpu_seconds` are of the time from its start to its READY."""
 
-    def __init__(self, binary, kubeconfig, core, salt, lease="", log=subprocess.DEVNULL):
+    def __init__(self, contender, kubeconfig, core, salt, lease="", log=subprocess.DEVNULL):
         self.port = free_port()
         env = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig),
-               "BENCH_LISTEN": f"127.0.0.1:{self.port}", "BENCH_SALT": salt, "BENCH_LEASE": lease}
+               "BENCH_LISTEN": f"127.0.0.1:{self.port}", "BENCH_SALT": salt, "BENCH_LEASE": lease, **contender.environment}
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {core})  # inherited; an exec of taskset would be measured, too
         try:
             self.started = time.monotonic()
-            self.process = subprocess.Popen([binary], env=env, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen([contender.binary], env=env, stdout=subprocess.PIPE, stderr=log)
         finally:
             os.sched_setaffinity(0, mine)
         self.pid = self.process.pid

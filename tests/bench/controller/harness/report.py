@@ -2,6 +2,17 @@
 import statistics
 
 OURS, RIVAL = "sluice", "controller-runtime"
+# The same programs, set otherwise (README.md).
+CONSISTENT = "sluice-consistent-start"
+NO_DEEP_COPY = "controller-runtime-no-deep-copy"
+LISTING = "controller-runtime-listing"
+# Each compared with the one that is as bold. The first is the comparison.
+PAIRS = ((OURS, RIVAL), (CONSISTENT, RIVAL), (OURS, NO_DEEP_COPY), (OURS, LISTING))
+
+# What controller.json holds of each contender, for other tools.
+KEYS = ("sync_seconds", "sync_cpu_seconds", "bytes_per_object", "base_bytes", "noop_per_second",
+        "write_cpu_seconds_per_10k", "latency_p50_ms", "latency_p99_ms", "ready_seconds",
+        "failover_seconds", "writes_at_rest")
 
 
 def median(values):
@@ -94,6 +105,22 @@ def flat(base, load):
     return {key: median(values) for key, values in wanted.items() if values}
 
 
+def missing(plan, report, names):
+    """(contender, key) of what the plan promised and the report lacks."""
+    promised = set(KEYS)
+    if not plan.failover:
+        promised.remove("failover_seconds")
+    if not plan.loads[0].rates:
+        promised -= {"latency_p50_ms", "latency_p99_ms"}
+    return [(name, key) for name in names for key in sorted(promised - set(report.get(name, {})))]
+
+
+def wrote_at_rest(report):
+    """Those of whom a write was seen while there was nothing to write."""
+    return sorted({name for load in report["loads"] for name, figures in load["figures"].items()
+                   if any(figures.get("writes_at_rest", {}).get("values", ()))})
+
+
 def build(plan, form, base, loads, machine):
     """The whole of controller.json. `base`: contender → figures; `loads`: one such a load."""
     base = {name: with_latencies(f) for name, f in base.items()}
@@ -129,29 +156,45 @@ def _spread(figures, name, figure):
     return f"{number(found['median'])} ({number(found['q1'])}..{number(found['q3'])})"
 
 
-def _section(title, section):
-    lines = [f"\n{title}", f"  {'figure':28}{'sluice':>30}{'controller-runtime':>32}"
-             f"{'ratio':>8}  target"]
+def _section(title, section, ours=OURS, theirs=RIVAL):
+    figures = section["figures"]
+    lines = [f"\n{title}", f"  {'figure':28}{ours:>30}{theirs:>32}{'ratio':>8}  target"]
     judged = {row["figure"]: row for row in section["targets"]}
-    for figure in sorted(section["figures"][OURS], key=lambda f: (f not in judged, f)):
+    for figure in sorted(figures[ours], key=lambda f: (f not in judged, f)):
         row = judged.get(figure, {})
         verdict = {True: "met", False: "MISSED", None: ""}[row.get("met")]
         ratio = row.get("ratio")
-        if not row and RIVAL in section["figures"]:
-            theirs = section["figures"][RIVAL][figure]["median"]
-            ratio = section["figures"][OURS][figure]["median"] / theirs if theirs else None
-        lines.append(f"  {figure:28}{_spread(section['figures'], OURS, figure):>30}"
-                     f"{_spread(section['figures'], RIVAL, figure):>32}{number(ratio):>8}"
+        if not row and figure in figures.get(theirs, {}):
+            other = figures[theirs][figure]["median"]
+            ratio = figures[ours][figure]["median"] / other if other else None
+        lines.append(f"  {figure:28}{_spread(figures, ours, figure):>30}"
+                     f"{_spread(figures, theirs, figure):>32}{number(ratio):>8}"
                      f"  {row.get('target', ''):18} {verdict}".rstrip())
+    return lines
+
+
+def _sections(report, ours=OURS, theirs=RIVAL):
+    parts = [("No objects", report["base"], BASE_TARGETS)]
+    parts += [(f"{load['objects']:,} objects of about {load['size_bytes']} bytes", load,
+               LOAD_TARGETS) for load in report["loads"]]
+    lines = []
+    for title, section, targets in parts:
+        if (ours, theirs) != PAIRS[0]:
+            mine, other = ({figure: found["values"] for figure, found in
+                            section["figures"][name].items()} for name in (ours, theirs))
+            targets = [target for target in targets if target[0] in mine and target[0] in other]
+            section = section | {"targets": judge(targets, mine, other)}
+        lines += _section(title, section, ours, theirs)
     return lines
 
 
 def text(report):
     """The table for people: median (quartiles) of each, the ratio, the target, met or MISSED."""
-    lines = _section("No objects", report["base"])
-    for load in report["loads"]:
-        lines += _section(f"{load['objects']:,} objects of about {load['size_bytes']} bytes", load)
+    lines = _sections(report)
     rows = report["base"]["targets"] + [r for load in report["loads"] for r in load["targets"]]
     missed = sum(row["met"] is False for row in rows)
     lines.append(f"\n{sum(row['met'] is True for row in rows)} targets met, {missed} missed")
+    for pair in PAIRS[1:]:
+        if all(name in report["base"]["figures"] for name in pair):
+            lines += [f"\nThe same figures, {pair[0]} beside {pair[1]}", *_sections(report, *pair)]
     return "\n".join(lines)
