@@ -197,6 +197,7 @@ class Standby(LaneTest):
         wait_until(lambda: len(agent.applied()) > told, "the leader's next command")
         self.takes_orders_in_order(agent)
         self.assertEqual({order[0] for order in agent.applied()[told:]}, {now})
+        print(agent.tally(), flush=True)
 
     def two_that_believe(self):
         """The Lease is deleted and another replica takes it at once; the old leader, which slept through
@@ -226,7 +227,7 @@ class Standby(LaneTest):
         wait_until(lambda: self.tend() or self.leader(), "somebody to lead")
         self.takes_orders_in_order(agent)
         self.assertGreaterEqual(self.epoch(), first + DELETIONS // 2, "each other leader has its own")
-        print(f"{DELETIONS} Leases deleted, orders {agent.applied()}", flush=True)
+        print(f"{DELETIONS} Leases deleted, {agent.tally()}: {agent.applied()}", flush=True)
 
 
 if __name__ == "__main__":

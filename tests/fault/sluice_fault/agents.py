@@ -82,6 +82,13 @@ class Agent:
         return [(int(epoch), int(revision)) for epoch, revision in re.findall(
             r"configuration applied.*epoch=(\d+).*revision=(\d+)", self.log.read_text())]
 
+    def refused(self):
+        """How many orders it was offered that come before one it had seen, and refused."""
+        return len(re.findall(r"configuration refused.* is below \(", self.log.read_text()))
+
+    def tally(self):
+        return f"{len(self.applied())} orders taken, none former; {self.refused()} former refused"
+
     def stop(self):
         self._process.kill()
         self._process.wait()
