@@ -45,25 +45,34 @@ bool OnlyVersionDiffers(const meta::Object& before, const meta::Object& after) {
   return around(before) == around(after);
 }
 
+// Of metadata, as text: servers write members in one order, and one look too many does no harm.
+bool MemberChanged(const cache::Event& event, const char* member) {
+  return meta::FindMember(event.before->metadata_json(), member) !=
+         meta::FindMember(event.after->metadata_json(), member);
+}
+
 }  // namespace
 
-bool SpecOrMetadataChanged(const cache::Event& event) {
+bool SpecChanged(const cache::Event& event) {
   if (event.before == nullptr || event.after == nullptr) return true;
   const meta::Object& before = *event.before;
   const meta::Object& after = *event.after;
-  if (before.uid() != after.uid() || before.generation() != after.generation() ||
-      before.deleting() != after.deleting()) {
-    return true;
-  }
+  return before.uid() != after.uid() || before.generation() != after.generation() ||
+         before.deleting() != after.deleting();
+}
+
+bool SpecOrLabelsChanged(const cache::Event& event) {
+  return SpecChanged(event) || MemberChanged(event, "labels");
+}
+
+bool SpecOrMetadataChanged(const cache::Event& event) {
+  if (SpecChanged(event)) return true;
+  const meta::Object& before = *event.before;
+  const meta::Object& after = *event.after;
   if (after.generation() == 0) return before.resource_version() != after.resource_version();
   if (OnlyVersionDiffers(before, after)) return false;
-  for (const char* member : {"labels", "annotations", "finalizers"}) {
-    if (meta::FindMember(before.metadata_json(), member) !=
-        meta::FindMember(after.metadata_json(), member)) {
-      return true;
-    }
-  }
-  return false;
+  return MemberChanged(event, "labels") || MemberChanged(event, "annotations") ||
+         MemberChanged(event, "finalizers");
 }
 
 std::vector<meta::Key> ControllingOwners(const meta::Resource& owner, const cache::Event& event) {

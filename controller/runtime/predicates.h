@@ -9,6 +9,15 @@
 
 namespace sluice::runtime {
 
+// It came, went, began to be deleted, or its generation changed; or it is another object of its
+// name: what was deleted and made anew between two readings of a list is one event, in which only
+// the uid need differ. For kinds whose generation is that of their spec; a write of a status, or of
+// metadata, never matters.
+bool SpecChanged(const cache::Event& event);
+
+// The same, or its labels changed: for what is selected by them, since they raise no generation.
+bool SpecOrLabelsChanged(const cache::Event& event);
+
 // The default for a controller's own kind: it came, went, began to be deleted, or its generation,
 // labels, annotations or finalizers changed. An object without a generation (Secret, ConfigMap)
 // matters whenever its resourceVersion changed. A write of its status alone never matters.

@@ -43,6 +43,36 @@ TEST(Predicates, AStatusWriteAloneDoesNotMatter) {
   EXPECT_TRUE(SpecOrMetadataChanged({Parsed(before), Parsed(after)}));
 }
 
+TEST(Predicates, OfAChangedSpecKnowWhatWasMadeAnewBetweenTwoListings) {
+  json before = Thing("a");
+  before["metadata"].update({{"uid", "u1"}, {"generation", 1}, {"resourceVersion", "1"}});
+  json after = before;
+  after["metadata"].update({{"uid", "u2"}, {"resourceVersion", "5"}});
+  const std::vector<bool (*)(const cache::Event&)> predicates = {SpecChanged, SpecOrLabelsChanged,
+                                                                 SpecOrMetadataChanged};
+  for (const auto matters : predicates) {
+    EXPECT_TRUE(matters({Parsed(before), Parsed(after)}));
+    EXPECT_TRUE(matters({nullptr, Parsed(after)}));
+    EXPECT_TRUE(matters({Parsed(before), nullptr}));
+    EXPECT_FALSE(matters({Parsed(before), Parsed(before)}));
+    json deleting = before;
+    deleting["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+    EXPECT_TRUE(matters({Parsed(before), Parsed(deleting)}));
+  }
+}
+
+TEST(Predicates, LabelsMatterToThoseWhoSelectByThem) {
+  json before = Thing("a");
+  before["metadata"].update({{"uid", "u1"}, {"generation", 1}, {"resourceVersion", "1"}});
+  json after = before;
+  after["metadata"].update({{"labels", {{"wave", "first"}}}, {"resourceVersion", "2"}});
+  EXPECT_FALSE(SpecChanged({Parsed(before), Parsed(after)}));
+  EXPECT_TRUE(SpecOrLabelsChanged({Parsed(before), Parsed(after)}));
+  before["status"] = {{"stage", "Walk"}};
+  before["metadata"]["labels"] = after["metadata"]["labels"];
+  EXPECT_FALSE(SpecOrLabelsChanged({Parsed(before), Parsed(after)})) << "a status alone";
+}
+
 TEST(Predicates, AnObjectWithoutAGenerationMattersWheneverItChanged) {
   json before = Thing("a");
   before["metadata"]["resourceVersion"] = "1";

@@ -1,6 +1,7 @@
 #include "reconcilers/site/events.h"
 
 #include "controller/meta/json_scanner.h"
+#include "controller/runtime/predicates.h"
 #include "reconcilers/site/reconciler.h"
 
 namespace sluice::site {
@@ -15,9 +16,7 @@ bool NodeMatters(const cache::Event& event) {
 }
 
 bool SiteMatters(const cache::Event& event) {
-  if (event.before == nullptr || event.after == nullptr) return true;
-  if (event.before->generation() != event.after->generation()) return true;
-  if (event.before->deleting() != event.after->deleting()) return true;
+  if (runtime::SpecChanged(event)) return true;
   if (event.before->HasFinalizer(kFinalizer) != event.after->HasFinalizer(kFinalizer)) return true;
   return meta::StringMember(event.before->status_json(), "stage") !=
          meta::StringMember(event.after->status_json(), "stage");

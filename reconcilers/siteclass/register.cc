@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "controller/runtime/predicates.h"
 #include "reconcilers/common/applier.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/siteclass/status.h"
@@ -61,10 +62,7 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                [](const cache::Event& event) {
                  std::vector<meta::Key> keys;
                  // A Site's status changes often and its class never with it.
-                 if (event.before != nullptr && event.after != nullptr &&
-                     event.before->generation() == event.after->generation()) {
-                   return keys;
-                 }
+                 if (!runtime::SpecChanged(event)) return keys;
                  for (const meta::ObjectPtr& site : {event.before, event.after}) {
                    if (site != nullptr) keys.push_back({"", At(*site, "/spec/classRef/name")});
                  }

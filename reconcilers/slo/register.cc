@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "controller/runtime/predicates.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/common/tenants.h"
 #include "reconcilers/slo/limits.h"
@@ -12,12 +13,6 @@ namespace sluice::slo {
 namespace {
 
 using nlohmann::json;
-
-// A change of its status concerns no objective.
-bool Concerns(const cache::Event& event) {
-  return event.before == nullptr || event.after == nullptr ||
-         event.before->generation() != event.after->generation();
-}
 
 // Objectives about a site, and about tenants that are measured there: at their first site.
 std::vector<meta::Key> OfSite(const Stores& stores, std::string_view site) {
@@ -50,7 +45,7 @@ std::vector<meta::Key> OfTenant(const Stores& stores, std::string_view tenant) {
 runtime::Mapper Objectives(const Stores& stores,
                            std::vector<meta::Key> (*of)(const Stores&, std::string_view)) {
   return [stores, of](const cache::Event& event) {
-    if (!Concerns(event)) return std::vector<meta::Key>();
+    if (!runtime::SpecChanged(event)) return std::vector<meta::Key>();
     return of(stores, (event.after != nullptr ? event.after : event.before)->name());
   };
 }

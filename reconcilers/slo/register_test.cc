@@ -9,12 +9,17 @@
 #include "controller/testing/fake_api.h"
 #include "controller/testing/wait.h"
 #include "reconcilers/common/resources.h"
+#include "reconcilers/common/wiring_for_test.h"
 
 namespace sluice::slo {
 namespace {
 
 using nlohmann::json;
-using testing_kit::WaitUntil;
+
+// Well below the periodic look (kLongestLook), which would find out, too.
+bool Soon(const std::function<bool()>& fact) {
+  return testing_kit::WaitUntil(fact, std::chrono::seconds(10));
+}
 
 class RegisterTest : public ::testing::Test {
  protected:
@@ -57,12 +62,37 @@ TEST_F(RegisterTest, AnObjectiveOfATenantIsLookedAtWhenItsTenantAndItsSiteCome) 
               {"budgetingMethod", "Occurrences"},
               {"window", "30m"},
               {"target", "0.9"}}}});
-  ASSERT_TRUE(WaitUntil([&] { return Says("there is no Tenant falcon"); })) << Told();
+  ASSERT_TRUE(Soon([&] { return Says("there is no Tenant falcon"); })) << Told();
   api_.Put(common::kTenants,
            {{"metadata", {{"name", "falcon"}}}, {"spec", {{"sites", {"phoenix", "mesa"}}}}});
-  ASSERT_TRUE(WaitUntil([&] { return Says("there is no Site phoenix"); })) << Told();
+  ASSERT_TRUE(Soon([&] { return Says("there is no Site phoenix"); })) << Told();
   api_.Put(common::kSites, {{"metadata", {{"name", "phoenix"}}}, {"spec", json::object()}});
-  EXPECT_TRUE(WaitUntil([&] { return !Told().empty() && !Says("there is no Site"); })) << Told();
+  EXPECT_TRUE(Soon([&] { return !Told().empty() && !Says("there is no Site"); })) << Told();
+}
+
+TEST(SloWiring, ASiteOrTenantMadeAnewUnderItsNameIsLookedAtAndItsStatusIsNot) {
+  base::FakeClock clock;
+  testing_kit::FakeApi api(clock);
+  common::Wiring wiring(api, clock);
+  common::SecretReader secrets(api, wiring.StoreOf(common::kSecrets), "sluice-system", clock);
+  Register(wiring, {api, secrets, clock});
+  const auto about = [&](const char* objective, const char* kind, const char* name) {
+    wiring.Put(common::kObjectives, {{"metadata", {{"name", objective}}},
+                                     {"spec", {{"subjectRef", {{"kind", kind}, {"name", name}}}}}});
+  };
+  about("site-reads", "Site", "phoenix");
+  about("tenant-reads", "Tenant", "falcon");
+  const json site = {{"metadata", {{"name", "phoenix"}}}};
+  const json tenant = {{"metadata", {{"name", "falcon"}}}, {"spec", {{"sites", {"phoenix"}}}}};
+  wiring.Put(common::kTenants, tenant);
+  const json status = {{"status", {{"stage", "Walk"}}}};
+  using common::Wiring;
+  using Names = std::set<std::string>;
+  EXPECT_EQ(wiring.Looks("slo", common::kSites, Wiring::MadeAnew(site)),
+            (Names{"site-reads", "tenant-reads"}));
+  EXPECT_EQ(wiring.Looks("slo", common::kTenants, Wiring::MadeAnew(tenant)), Names{"tenant-reads"});
+  EXPECT_EQ(wiring.Looks("slo", common::kSites, Wiring::Changed(site, status)), Names());
+  EXPECT_EQ(wiring.Looks("slo", common::kTenants, Wiring::Changed(tenant, status)), Names());
 }
 
 }  // namespace

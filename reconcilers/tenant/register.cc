@@ -6,6 +6,7 @@
 
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "api/v1alpha1/tenant.pb.h"
+#include "controller/runtime/predicates.h"
 #include "reconcilers/common/applier.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
@@ -73,12 +74,6 @@ class TenantReconciler final : public reconcile::Reconciler {
   common::Applier applier_;
 };
 
-std::vector<meta::Key> AllTenants(const cache::Store& tenants) {
-  std::vector<meta::Key> keys;
-  for (const meta::ObjectPtr& tenant : tenants.List()) keys.push_back(tenant->key());
-  return keys;
-}
-
 // The tenants of these sites: when one comes or goes, the places of the others change.
 std::vector<meta::Key> Neighbours(const cache::Store& tenants, const std::set<std::string>& sites) {
   std::set<meta::Key> keys;
@@ -95,15 +90,14 @@ std::vector<meta::Key> Neighbours(const cache::Store& tenants, const std::set<st
 void Register(runtime::Manager& manager, const Deps& deps) {
   const cache::Store* tenants = &manager.StoreOf(common::kTenants);
   const nlohmann::json::json_pointer stage("/status/stage");
+  const auto all = [tenants](const cache::Event& event) {
+    return runtime::SpecChanged(event) ? tenants->Keys() : std::vector<meta::Key>();
+  };
   manager
       .NewController("tenant", common::kTenants, std::make_shared<TenantReconciler>(manager, deps))
       .Watches(common::kTenants,
                [tenants](const cache::Event& event) {
-                 if (event.before != nullptr && event.after != nullptr &&
-                     event.before->generation() == event.after->generation() &&
-                     event.before->deleting() == event.after->deleting()) {
-                   return std::vector<meta::Key>();
-                 }
+                 if (!runtime::SpecChanged(event)) return std::vector<meta::Key>();
                  std::set<std::string> sites;
                  for (const meta::ObjectPtr& tenant : {event.before, event.after}) {
                    if (tenant == nullptr) continue;
@@ -112,19 +106,19 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                  }
                  return Neighbours(*tenants, sites);
                })
-      .Watches(
-          common::kSites,
-          [tenants, stage](const cache::Event& event) {
-            if (event.before != nullptr && event.after != nullptr &&
-                event.before->ToJson().value(stage, "") == event.after->ToJson().value(stage, "")) {
-              return std::vector<meta::Key>();
-            }
-            const meta::Object& site = event.after != nullptr ? *event.after : *event.before;
-            return Neighbours(*tenants, {std::string(site.name())});
-          })
-      .Watches(common::kStagePlans, [tenants](const cache::Event&) { return AllTenants(*tenants); })
+      .Watches(common::kSites,
+               [tenants, stage](const cache::Event& event) {
+                 if (!runtime::SpecChanged(event) && event.before->ToJson().value(stage, "") ==
+                                                         event.after->ToJson().value(stage, "")) {
+                   return std::vector<meta::Key>();
+                 }
+                 const meta::Object& site = event.after != nullptr ? *event.after : *event.before;
+                 return Neighbours(*tenants, {std::string(site.name())});
+               })
+      .Watches(common::kSiteClasses, all)
+      .Watches(common::kStagePlans, all)
       .Watches(common::kSecrets, {.ns = deps.secrets.own_namespace()},
-               [tenants](const cache::Event&) { return AllTenants(*tenants); });
+               [tenants](const cache::Event&) { return tenants->Keys(); });
 }
 
 }  // namespace sluice::tenant
