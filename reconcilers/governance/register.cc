@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controller/base/metrics.h"
+#include "controller/runtime/predicates.h"
 #include "reconcilers/common/applier.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/release_resources.h"
@@ -131,39 +132,38 @@ std::optional<double> ChangesAt(const Answer& answer) {
   return answer.changes_at ? std::optional(Seconds(*answer.changes_at)) : std::nullopt;
 }
 
-bool SpecChanged(const cache::Event& event) {
-  return event.before == nullptr || event.after == nullptr ||
-         event.before->generation() != event.after->generation() ||
-         event.before->deleting() != event.after->deleting();
-}
-
 // Every object of a store is looked at again when something it is judged by changes.
-auto AllOf(const cache::Store& store, bool status_too) {
+runtime::Mapper AllOf(const cache::Store& store, bool (*when)(const cache::Event&)) {
   const cache::Store* all = &store;
-  return [all, status_too](const cache::Event& event) {
-    std::vector<Key> keys;
-    if (!status_too && !SpecChanged(event)) return keys;
-    for (const meta::ObjectPtr& object : all->List()) keys.push_back(object->key());
-    return keys;
+  return [all, when](const cache::Event& event) {
+    return when(event) ? all->Keys() : std::vector<Key>();
   };
 }
 
-// The same when a Promotion or Rollout is made, planned, ended or deleted: only then is what is
-// decided about another thing.
-auto AllWhenOpened(const cache::Store& store) {
-  const cache::Store* all = &store;
-  return [all](const cache::Event& event) {
-    const auto standing = [](const meta::ObjectPtr& object) {
-      if (object == nullptr) return std::string("none");
-      const nlohmann::json json = object->ToJson();
-      return json.value(nlohmann::json::json_pointer("/status/planHash"), "") +
-             json.value(nlohmann::json::json_pointer("/status/outcome"), "");
-    };
-    std::vector<Key> keys;
-    if (standing(event.before) == standing(event.after)) return keys;
-    for (const auto& object : all->List()) keys.push_back(object->key());
-    return keys;
+bool Always(const cache::Event&) { return true; }
+
+// A Promotion or Rollout is made, planned, ended or deleted: only then is what is decided about
+// another thing.
+bool StepOpenedOrEnded(const cache::Event& event) {
+  if (runtime::SpecChanged(event)) return true;
+  const auto standing = [](const meta::Object& object) {
+    const nlohmann::json json = object.ToJson();
+    return std::pair(json.value(nlohmann::json::json_pointer("/status/planHash"), ""),
+                     json.value(nlohmann::json::json_pointer("/status/outcome"), ""));
   };
+  return standing(*event.before) != standing(*event.after);
+}
+
+// All that StandingOf reads but the Decisions themselves.
+runtime::ControllerBuilder& WatchStandings(runtime::ControllerBuilder& controller,
+                                           const cache::Store& store) {
+  return controller.Watches(common::kApprovals, AllOf(store, runtime::SpecChanged))
+      .Watches(common::kExemptions, AllOf(store, runtime::SpecChanged))
+      .Watches(common::kPromotions, AllOf(store, StepOpenedOrEnded))
+      .Watches(common::kRollouts, AllOf(store, StepOpenedOrEnded))
+      .Watches(common::kSites, AllOf(store, runtime::SpecOrLabelsChanged))
+      .Watches(common::kSiteClasses, AllOf(store, runtime::SpecChanged))
+      .Watches(common::kStagePlans, AllOf(store, runtime::SpecChanged));
 }
 
 runtime::ControllerBuilder& Add(runtime::Manager& manager, const cache::Store& store, Kind kind,
@@ -173,7 +173,7 @@ runtime::ControllerBuilder& Add(runtime::Manager& manager, const cache::Store& s
   return manager
       .NewController(name, resource,
                      std::make_shared<StatusReconciler>(store, std::move(kind), deps))
-      .When(SpecChanged);
+      .When(runtime::SpecChanged);
 }
 
 }  // namespace
@@ -207,32 +207,34 @@ void Register(runtime::Manager& manager, const Deps& deps) {
             {{registry, "sluice_exemption_end_timestamp_seconds", "When an exemption ends."},
              ChangesAt}})},
       deps)
-      .Watches(common::kDecisions, AllOf(stores->exemptions, false))
-      .Watches(common::kApprovals, AllOf(stores->exemptions, false))
-      .Watches(common::kStagePlans, AllOf(stores->exemptions, false))
-      .Watches(common::kPromotions, AllOf(stores->exemptions, true));
-  Add(manager, stores->decisions,
-      {"decision", &common::kDecisions, of_world(DecisionStatus),
-       Showing({{{registry, "sluice_decision_missing", "Voices that a decision lacks."}, Listed}})},
-      deps)
-      .Watches(common::kApprovals, AllOf(stores->decisions, false))
-      .Watches(common::kExemptions, AllOf(stores->decisions, false))
-      .Watches(common::kStagePlans, AllOf(stores->decisions, false))
-      .Watches(common::kPromotions, AllWhenOpened(stores->decisions))
-      .Watches(common::kRollouts, AllWhenOpened(stores->decisions));
-  Add(manager, stores->approvals,
-      {"approval", &common::kApprovals, of_world(ApprovalStatus),
-       [](const std::string&, const Answer*) {}},
-      deps)
-      .Watches(common::kDecisions, AllOf(stores->approvals, true))
-      .Watches(common::kApprovals, AllOf(stores->approvals, false));
+      .Watches(common::kDecisions, AllOf(stores->exemptions, runtime::SpecChanged))
+      .Watches(common::kApprovals, AllOf(stores->exemptions, runtime::SpecChanged))
+      .Watches(common::kSites, AllOf(stores->exemptions, runtime::SpecOrLabelsChanged))
+      .Watches(common::kSiteClasses, AllOf(stores->exemptions, runtime::SpecChanged))
+      .Watches(common::kStagePlans, AllOf(stores->exemptions, runtime::SpecChanged))
+      .Watches(common::kPromotions, AllOf(stores->exemptions, Always));
+  WatchStandings(
+      Add(manager, stores->decisions,
+          {"decision", &common::kDecisions, of_world(DecisionStatus),
+           Showing(
+               {{{registry, "sluice_decision_missing", "Voices that a decision lacks."}, Listed}})},
+          deps),
+      stores->decisions)
+      .Watches(common::kDecisions, AllOf(stores->decisions, runtime::SpecChanged));
+  // A Decision with its status: time alone changes how it stands, which its controller sees.
+  WatchStandings(Add(manager, stores->approvals,
+                     {"approval", &common::kApprovals, of_world(ApprovalStatus),
+                      [](const std::string&, const Answer*) {}},
+                     deps),
+                 stores->approvals)
+      .Watches(common::kDecisions, AllOf(stores->approvals, Always));
   Add(manager, stores->incidents,
       {"incident", &common::kIncidents, of_world(IncidentStatus),
        Showing(
            {{{registry, "sluice_incident_closed", "1 when an incident is over."}, Counts},
             {{registry, "sluice_incident_holds", "Promotions that an incident holds."}, Listed}})},
       deps)
-      .Watches(common::kPromotions, AllOf(stores->incidents, true));
+      .Watches(common::kPromotions, AllOf(stores->incidents, Always));
 }
 
 }  // namespace sluice::governance
