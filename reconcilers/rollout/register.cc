@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "controller/runtime/predicates.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
@@ -11,15 +12,10 @@ namespace sluice::rollout {
 namespace {
 
 using meta::Key;
+using runtime::SpecChanged;
 
 // Rollouts judged at the same time; each may wait for its sites' Prometheus.
 constexpr int kWorkers = 2;
-
-bool SpecChanged(const cache::Event& event) {
-  return event.before == nullptr || event.after == nullptr ||
-         event.before->generation() != event.after->generation() ||
-         event.before->deleting() != event.after->deleting();
-}
 
 // Those that have not ended: nothing elsewhere concerns the others.
 std::vector<Key> OpenRollouts(const cache::Store& rollouts) {
@@ -29,6 +25,13 @@ std::vector<Key> OpenRollouts(const cache::Store& rollouts) {
     if (rollout->ToJson().value(outcome, std::string()).empty()) keys.push_back(rollout->key());
   }
   return keys;
+}
+
+// What another Rollout makes of sites that both select. Our own writes but the last wake nobody.
+bool OpenedOrEnded(const cache::Event& event) {
+  const nlohmann::json::json_pointer outcome("/status/outcome");
+  return SpecChanged(event) ||
+         event.before->ToJson().value(outcome, "") != event.after->ToJson().value(outcome, "");
 }
 
 // Spec, labels, and what the status counts of agents; a condition's time does not matter.
@@ -73,9 +76,12 @@ void Register(runtime::Manager& manager, const Deps& deps) {
                    [rollouts](const cache::Event& event) {
                      return SiteMatters(event) ? OpenRollouts(*rollouts) : std::vector<Key>();
                    })
-          .Watches(common::kReleases, open);
+          .Watches(common::kRollouts, [rollouts](const cache::Event& event) {
+            return OpenedOrEnded(event) ? OpenRollouts(*rollouts) : std::vector<Key>();
+          });
   for (const meta::Resource& resource :
-       {common::kReadinessReviews, common::kDecisions, common::kApprovals, common::kExemptions,
+       {common::kReleases, common::kSiteClasses, common::kStagePlans, common::kObjectives,
+        common::kReadinessReviews, common::kDecisions, common::kApprovals, common::kExemptions,
         common::kFreezeWindows, common::kIncidents}) {
     controller.Watches(resource, open);
   }
