@@ -131,6 +131,34 @@ bool SameWords(std::string a, std::string b) {
   return a == b;
 }
 
+// Where the words of the server itself begin in what a provider said: they may carry times and
+// counts of its own. The end, where all is ours.
+std::size_t ServersWords(const std::string& message) {
+  for (const std::string_view ours :
+       {"Prometheus answered ", "the query timed out: ", "warning: "}) {
+    if (message.compare(0, ours.size(), ours) == 0) return message.find(": ");
+  }
+  return std::string::npos;
+}
+
+// Whether a message says what the other says, but for measurements that move at every look. A
+// number in a name, an HTTP status or a position is part of what is said.
+bool SaysTheSame(const std::string& reason, const std::string& a, const std::string& b) {
+  const auto cause = gates::CauseFromName(reason);
+  if (cause == Cause::kStaleData || cause == Cause::kInsufficientSamples) return SameWords(a, b);
+  if (cause == Cause::kProviderError) {
+    const std::size_t at = ServersWords(a);
+    if (at == std::string::npos || at != ServersWords(b)) return a == b;
+    return a.compare(0, at, b, 0, at) == 0 && SameWords(a.substr(at), b.substr(at));
+  }
+  const auto counts_series = [](const std::string& message) {
+    constexpr std::string_view kEnd = " series where one is meant";
+    return message.size() > kEnd.size() &&
+           message.compare(message.size() - kEnd.size(), kEnd.size(), kEnd) == 0;
+  };
+  return counts_series(a) && counts_series(b) ? SameWords(a, b) : a == b;
+}
+
 }  // namespace
 
 std::vector<gates::Gate> ReadingGates(const gates::Slo& slo) {
@@ -185,7 +213,8 @@ bool WorthWriting(const ServiceLevelObjectiveStatus& before,
     const auto* old = types::FindCondition(before.conditions(), condition.type());
     if (old == nullptr || old->status() != condition.status() ||
         old->reason() != condition.reason() ||
-        (condition.status() != types::kTrue && !SameWords(old->message(), condition.message()))) {
+        (condition.status() != types::kTrue &&
+         !SaysTheSame(condition.reason(), old->message(), condition.message()))) {
       return true;
     }
   }

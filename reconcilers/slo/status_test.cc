@@ -139,14 +139,69 @@ TEST(SloStatus, NumbersThatMoveALittleAreNotWritten) {
   EXPECT_TRUE(WorthWriting({}, before));
 }
 
-TEST(SloStatus, WhatIsWrongIsToldAnewWhenItsWordsChange) {
-  Read read{.slo = base::NotFound("there is no Tenant falcon, looked 3 times"), .evidence = {}};
-  const auto before = Built(read);
-  EXPECT_FALSE(WorthWriting(before, Built(read, before)));
-  read.slo = base::NotFound("there is no Tenant falcon, looked 4.5 times");
-  EXPECT_FALSE(WorthWriting(before, Built(read, before)));
-  read.slo = base::NotFound("there is no Site phoenix, looked 4 times");
-  EXPECT_TRUE(WorthWriting(before, Built(read, before)));
+// Whether the second is written where the status tells of the first.
+bool ToldAnew(const Read& first, const Read& second) {
+  const auto before = Built(first);
+  EXPECT_FALSE(WorthWriting(before, Built(first, before)));
+  return WorthWriting(before, Built(second, before));
+}
+
+TEST(SloStatus, WhatIsWrongIsToldAnewWhenItsWordsOrTheNumbersInThemChange) {
+  const auto missing = [](const char* what) {
+    return Read{.slo = base::NotFound(what), .evidence = {}};
+  };
+  EXPECT_TRUE(ToldAnew(missing("there is no Tenant falcon"), missing("there is no Site falcon")));
+  EXPECT_TRUE(
+      ToldAnew(missing("there is no Site phoenix-1"), missing("there is no Site phoenix-2")));
+  const auto refused = [](const char* why) {
+    Read read = Measured("0", "0");
+    read.rules_object.clear();
+    read.rules_error = base::PermissionDenied(why);
+    return read;
+  };
+  EXPECT_TRUE(ToldAnew(refused("quota: 10 of 10"), refused("quota: 20 of 20")));
+}
+
+TEST(SloStatus, WhatAProviderSaysIsToldAnewButForTheNumbersInTheServersOwnWords) {
+  const auto broken = [](const char* error) {
+    Read read = Measured("0", "0");
+    read.evidence[0].windows[0].value = Broken(error);
+    return read;
+  };
+  EXPECT_TRUE(ToldAnew(broken("HTTP 401"), broken("HTTP 403")));
+  EXPECT_TRUE(
+      ToldAnew(broken("prom-1:9090: connect: refused"), broken("prom-2:9090: connect: refused")));
+  EXPECT_FALSE(ToldAnew(broken("Prometheus answered execution (HTTP 422): after 31.5 s"),
+                        broken("Prometheus answered execution (HTTP 422): after 7 s")));
+  EXPECT_TRUE(ToldAnew(broken("Prometheus answered execution (HTTP 422): after 31.5 s"),
+                       broken("Prometheus answered execution (HTTP 503): after 31.5 s")));
+  EXPECT_FALSE(ToldAnew(broken("warning: 3 of 9 stores"), broken("warning: 4 of 9 stores")));
+  EXPECT_TRUE(ToldAnew(broken("warning: 3 of 9 stores"), broken("the query timed out: 3 of 9 s")));
+}
+
+TEST(SloStatus, MeasurementsInWhatIsWrongMoveWithoutBeingTold) {
+  const auto newest_at = [](const char* seconds) {
+    Read read = Measured("0", "0");
+    read.evidence[0].freshness = {Answer(seconds)};
+    return read;
+  };
+  ASSERT_EQ(Reason(Built(newest_at("1700000000")), "Measurable"), "False StaleData");
+  EXPECT_FALSE(ToldAnew(newest_at("1700000000"), newest_at("1690000000")));
+  const auto counted = [](const char* events) {
+    Read read = Measured("0", "0");
+    read.evidence[0].slo->min_events = 1'000'000;
+    read.evidence[0].windows[0].samples = Answer(events);
+    return read;
+  };
+  ASSERT_EQ(Reason(Built(counted("123456")), "Measurable"), "False InsufficientSamples");
+  EXPECT_FALSE(ToldAnew(counted("123456"), counted("123999")));
+  const auto many = [](int series) {
+    Read read = Measured("0", "0");
+    read.evidence[0].windows[0].value.series = series;
+    return read;
+  };
+  ASSERT_EQ(Reason(Built(many(12)), "Measurable"), "False Misconfigured");
+  EXPECT_FALSE(ToldAnew(many(12), many(7)));
 }
 
 TEST(RulesObject, IsAPrometheusRuleWhereThatKindIsAndAConfigMapElsewhere) {
