@@ -13,6 +13,7 @@
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/tenant.pb.h"
 #include "controller/base/time_format.h"
+#include "controller/meta/owner.h"
 #include "reconcilers/common/decode.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/gather.h"
@@ -92,10 +93,12 @@ Read SloReconciler::Measure(const meta::Object& object,
   return read;
 }
 
-bool SloReconciler::HasPrometheusRules() {
+bool SloReconciler::HasPrometheusRules(bool otherwise) {
   {
     const std::lock_guard lock(mutex_);
-    if (asked_at_ && clock_.Mono() - *asked_at_ < kRecheckRules) return has_prometheus_rules_;
+    if (asked_at_ && clock_.Mono() - *asked_at_ < kRecheckRules) {
+      return has_prometheus_rules_.value_or(otherwise);
+    }
   }
   const auto answer = api_.Raw("GET", "/apis/monitoring.coreos.com/v1", "");
   const bool found =
@@ -106,7 +109,35 @@ bool SloReconciler::HasPrometheusRules() {
     has_prometheus_rules_ = found;
     asked_at_ = clock_.Mono();
   }
-  return has_prometheus_rules_;
+  return has_prometheus_rules_.value_or(otherwise);
+}
+
+bool SloReconciler::IsPlaced(const std::string& name, const std::string& rules) {
+  const std::lock_guard lock(mutex_);
+  const auto placed = placed_.find(name);
+  return placed != placed_.end() && placed->second.rules == rules &&
+         clock_.Mono() - placed->second.at < kRecheckRules;
+}
+
+base::Status SloReconciler::RemoveOther(const meta::Object& object, const RulesObject& applied,
+                                        const std::string& shown_before) {
+  const bool applied_map = applied.resource == common::kConfigMaps;
+  const meta::Resource& resource = applied_map ? PrometheusRules() : common::kConfigMaps;
+  meta::ObjectPtr other;
+  if (!applied_map) {
+    other = stores_.config_maps.Get(applied.key);
+  } else if (shown_before == ShownAs(resource, applied.key)) {
+    const auto found = api_.Get(resource, applied.key);
+    if (!found.ok() && found.status().code() != base::Code::kNotFound) return found.status();
+    if (found.ok()) other = *found;
+  }
+  if (other == nullptr) return base::OkStatus();
+  const auto owner = meta::ControllerOf(*other);
+  if (!owner || owner->uid != object.uid()) return base::OkStatus();  // somebody else's
+  client::DeleteOptions options;
+  options.preconditions.uid = std::string(other->uid());
+  const base::Status gone = api_.Delete(resource, applied.key, options);
+  return gone.code() == base::Code::kNotFound ? base::OkStatus() : gone;
 }
 
 void SloReconciler::ApplyRules(const meta::Object& object,
@@ -115,40 +146,40 @@ void SloReconciler::ApplyRules(const meta::Object& object,
     read.rules_error = read.slo.status();
     return;
   }
+  const std::string name(object.name());
   const std::map<std::string, std::string> labels(objective.spec().labels().begin(),
                                                   objective.spec().labels().end());
   const gates::RuleGroup group = gates::RulesFor(*read.slo, labels, clock_.Wall());
+  const std::string& before = objective.status().rules_object();
+  const bool was_rule = before.rfind(PrometheusRules().kind + " ", 0) == 0;
   const RulesObject wanted =
-      MakeRulesObject(object, group, providers_.secrets_namespace(), HasPrometheusRules());
+      MakeRulesObject(object, group, providers_.secrets_namespace(), HasPrometheusRules(was_rule));
   read.rules_hash = gates::RulesHash(group);
-  meta::ObjectPtr live;
-  if (wanted.resource == common::kConfigMaps) {
-    live = stores_.config_maps.Get(wanted.key);
-  } else {
-    const std::string name(object.name());
-    {
-      // Not in a cache (the kind may be missing): looked at when the rules change, and now and
-      // then.
-      const std::lock_guard lock(mutex_);
-      const auto looked = looked_.find(name);
-      if (written_[name] == read.rules_hash && looked != looked_.end() &&
-          clock_.Mono() - looked->second < kRecheckRules) {
-        read.rules_object = wanted.shown;
-        return;
-      }
+  const std::string rules = wanted.shown + " " + read.rules_hash;
+  const bool in_cache = wanted.resource == common::kConfigMaps;
+  // A PrometheusRule is in no cache (the kind may be missing): it is looked at when it changes, and
+  // now and then.
+  if (in_cache || !IsPlaced(name, rules)) {
+    meta::ObjectPtr live;
+    if (in_cache) {
+      live = stores_.config_maps.Get(wanted.key);
+    } else if (auto found = api_.Get(wanted.resource, wanted.key); found.ok()) {
+      live = *found;
     }
-    auto found = api_.Get(wanted.resource, wanted.key);
-    if (found.ok()) live = *found;
+    const auto written = applier_.Apply(wanted.resource, json::parse(wanted.json), live);
+    if (!written.ok()) {
+      read.rules_error = written.status().Annotate(wanted.shown);
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    placed_[name] = {rules, clock_.Mono()};
   }
-  const auto written = applier_.Apply(wanted.resource, json::parse(wanted.json), live);
-  if (!written.ok()) {
-    read.rules_error = written.status().Annotate(wanted.shown);
+  if (const base::Status removed = RemoveOther(object, wanted, before); !removed.ok()) {
+    read.rules_object = before;  // so that it is not forgotten
+    read.rules_error = removed.Annotate("the rules are still in two places");
     return;
   }
   read.rules_object = wanted.shown;
-  const std::lock_guard lock(mutex_);
-  written_[std::string(object.name())] = read.rules_hash;
-  looked_[std::string(object.name())] = clock_.Mono();
 }
 
 Result SloReconciler::Reconcile(const reconcile::Request& request, std::stop_token stop) {
@@ -225,8 +256,7 @@ void SloReconciler::Drop(const std::string& name) {
   applier_.Forget(common::kObjectives, {"", name});
   providers_.Forget(name);
   const std::lock_guard lock(mutex_);
-  written_.erase(name);
-  looked_.erase(name);
+  placed_.erase(name);
 }
 
 }  // namespace sluice::slo

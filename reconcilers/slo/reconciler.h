@@ -51,7 +51,12 @@ class SloReconciler final : public reconcile::Reconciler {
   void ApplyRules(const meta::Object& object, const v1alpha1::ServiceLevelObjective& objective,
                   Read& read);
   // Whether Prometheus Operator's rule kind is installed; asked anew every kRecheckRules.
-  bool HasPrometheusRules();
+  // `otherwise` while no clear answer ever came.
+  bool HasPrometheusRules(bool otherwise);
+  // Takes away the objective's rules of the other kind, which would be evaluated twice.
+  base::Status RemoveOther(const meta::Object& object, const RulesObject& applied,
+                           const std::string& shown_before);
+  bool IsPlaced(const std::string& name, const std::string& rules);
   void Export(const std::string& name, const Read& read);
   void Drop(const std::string& name);
 
@@ -65,10 +70,14 @@ class SloReconciler final : public reconcile::Reconciler {
   common::Applier applier_;
 
   std::mutex mutex_;
-  bool has_prometheus_rules_ = false;             // guarded by mutex_
-  std::optional<base::MonoTime> asked_at_;        // guarded by mutex_
-  std::map<std::string, std::string> written_;    // guarded by mutex_; rules hash per objective
-  std::map<std::string, base::MonoTime> looked_;  // guarded by mutex_; at a PrometheusRule
+  std::optional<bool> has_prometheus_rules_;  // guarded by mutex_; nothing: not known yet
+  std::optional<base::MonoTime> asked_at_;    // guarded by mutex_
+  // Where an objective's rules are and their hash, and when that was looked at.
+  struct Placed {
+    std::string rules;
+    base::MonoTime at;
+  };
+  std::map<std::string, Placed> placed_;  // guarded by mutex_; by objective
 };
 
 }  // namespace sluice::slo

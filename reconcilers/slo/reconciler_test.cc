@@ -60,7 +60,7 @@ class SloReconcilerTest : public ::testing::Test {
     while (const auto request = c.ReadRequest()) {
       const std::string now = request->body.substr(request->body.find("&time=") + 6, 10);
       std::string value = ratio_.load();
-      if (request->body.find("timestamp") != std::string::npos) value = now;
+      if (request->body.find("timestamp") != std::string::npos) value = stopped_ ? "1" : now;
       if (request->body.find("%2A%201800") != std::string::npos) value = "1000";
       c.Send(http::testing::Answer(
           200, fmt::format(R"({{"status":"success","data":{{"resultType":"vector","result":[)"
@@ -92,6 +92,7 @@ class SloReconcilerTest : public ::testing::Test {
 
   std::atomic<const char*> ratio_{"0.0001"};
   std::atomic<bool> operator_installed_{false};
+  std::atomic<bool> stopped_{false};  // its targets, long ago
   base::FakeClock clock_;
   http::testing::Imposter prometheus_;
   testing_kit::FakeApi api_{clock_};
@@ -152,6 +153,87 @@ TEST_F(SloReconcilerTest, WritesNothingAtRestAndRepairsDriftedRules) {
   api_.Put(common::kConfigMaps, map);
   Once();
   EXPECT_THAT(api_.Look(common::kConfigMaps, kRules)["data"].dump(), HasSubstr("SluiceSlo"));
+}
+
+TEST_F(SloReconcilerTest, WritesNothingWhileItCannotBeMeasuredForOneReason) {
+  const auto writes = [&] {
+    Once();
+    Once();
+    api_.ForgetCalls();
+    for (int i = 0; i < 60; ++i) {
+      clock_.Advance(seconds(60));
+      Once();
+    }
+    return api_.writes();
+  };
+  stopped_ = true;
+  EXPECT_EQ(writes(), 0);
+  EXPECT_EQ(Reason("Measurable"), "False StaleData");
+  PutSite("http://127.0.0.1:1");
+  EXPECT_EQ(writes(), 0);
+  EXPECT_EQ(Reason("Measurable"), "False ProviderError");
+}
+
+TEST_F(SloReconcilerTest, MovesTheRulesWithThePrometheusOperatorAndLeavesNoneBehind) {
+  Once();
+  clock_.Advance(seconds(60));
+  Once();
+  operator_installed_ = true;
+  clock_.Advance(seconds(70));  // the kind is asked for again; the ConfigMap was just looked at
+  Once();
+  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_object());
+  EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_null());
+  EXPECT_EQ(Status()["rulesObject"],
+            "PrometheusRule sluice-system/sluice-rules-phoenix-availability");
+  operator_installed_ = false;
+  clock_.Advance(minutes(3));
+  Once();
+  EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_object());
+  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_null());
+  EXPECT_EQ(Reason("RulesReady"), "True Applied");
+  EXPECT_EQ(Status()["rulesObject"], "ConfigMap sluice-system/sluice-rules-phoenix-availability");
+}
+
+TEST_F(SloReconcilerTest, LeavesRulesThatSomebodyElseOwnsAndTellsOfThoseItMayNotDelete) {
+  Once();
+  json map = api_.Look(common::kConfigMaps, kRules);
+  const json ours = map["metadata"]["ownerReferences"];
+  map["metadata"]["ownerReferences"][0]["uid"] = "another";
+  api_.Put(common::kConfigMaps, map);
+  operator_installed_ = true;
+  clock_.Advance(minutes(3));
+  Once();
+  EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_object());
+  EXPECT_EQ(Reason("RulesReady"), "True Applied");
+  map["metadata"]["ownerReferences"] = ours;
+  api_.Put(common::kConfigMaps, map);
+  std::atomic<bool> forbidden{true};
+  api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (!forbidden || call.verb != "delete") return std::nullopt;
+    return base::PermissionDenied("configmaps is forbidden");
+  });
+  Once();
+  EXPECT_EQ(Reason("RulesReady"), "False ApplyFailed");
+  EXPECT_THAT(Status().dump(), HasSubstr("still in two places"));
+  forbidden = false;
+  Once();
+  EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_null());
+  EXPECT_EQ(Reason("RulesReady"), "True Applied");
+}
+
+TEST_F(SloReconcilerTest, ARestartThatCannotAskForTheKindLeavesTheRulesWhereTheyAre) {
+  operator_installed_ = true;
+  Once();
+  api_.OnRaw(
+      [](std::string_view, std::string_view, std::string_view) -> base::StatusOr<std::string> {
+        return base::Unavailable("starting");
+      });
+  SloReconciler restarted(Stores{objectives_, sites_, tenants_, config_maps_}, api_, secrets_,
+                          events_, registry_, clock_);
+  Once();
+  restarted.Reconcile({{"", "phoenix-availability"}}, {});
+  EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_null());
+  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_object());
 }
 
 TEST_F(SloReconcilerTest, SaysWhatKeepsItFromBeingMeasured) {

@@ -17,12 +17,16 @@ const meta::Resource& PrometheusRules() {
   return kResource;
 }
 
+std::string ShownAs(const meta::Resource& resource, const meta::Key& key) {
+  return fmt::format("{} {}", resource.kind, key.ToString());
+}
+
 RulesObject MakeRulesObject(const meta::Object& objective, const gates::RuleGroup& group,
                             const std::string& ns, bool as_prometheus_rule) {
   RulesObject out;
   out.resource = as_prometheus_rule ? PrometheusRules() : common::kConfigMaps;
   out.key = {ns, "sluice-rules-" + std::string(objective.name())};
-  out.shown = fmt::format("{} {}", out.resource.kind, out.key.ToString());
+  out.shown = ShownAs(out.resource, out.key);
   json object = {
       {"apiVersion", out.resource.ApiVersion()},
       {"kind", out.resource.kind},

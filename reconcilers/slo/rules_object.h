@@ -22,6 +22,8 @@ struct RulesObject {
   std::string shown;  // "ConfigMap sluice-system/sluice-rules-x"
 };
 
+std::string ShownAs(const meta::Resource& resource, const meta::Key& key);
+
 // In the controller's namespace, owned by the objective. `as_prometheus_rule`: the kind is there.
 RulesObject MakeRulesObject(const meta::Object& objective, const gates::RuleGroup& group,
                             const std::string& ns, bool as_prometheus_rule);

@@ -44,12 +44,13 @@ EVERYWHERE = {
 # The same in its own namespace; names in brackets are the only ones the verb is for.
 AT_HOME = {
     **EVERYWHERE,
-    ("", "configmaps[sluice-agents-epoch]"): "get list watch create update patch",
+    ("", "configmaps"): "list watch create patch delete",
+    ("", "configmaps[sluice-agents-epoch]"): "get list watch create update patch delete",
     ("", "secrets"): "get list watch create",
     ("", "secrets[sluice-ca]"): "get list watch create update",
     ("coordination.k8s.io", "leases"): "create",
     ("coordination.k8s.io", "leases[sluice-controller]"): "get create update",
-    ("monitoring.coreos.com", "prometheusrules"): "get create patch",
+    ("monitoring.coreos.com", "prometheusrules"): "get create patch delete",
 }
 # Nobody asked for these, and each would be a way to more.
 NEVER = [("", "pods/exec"), ("", "nodes/proxy"), ("", "serviceaccounts/token"),
@@ -245,6 +246,20 @@ class Chart(unittest.TestCase):
             self.assertIn("sluice-site-*", answer.message)
         answer = self.server.call("DELETE", "/api/v1/namespaces/kube-public", user=CONTROLLER, dryRun="All")
         self.assertEqual(answer.code, 403, answer.message)
+
+    def test_the_controller_deletes_no_config_maps_but_rules_of_objectives(self):
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+        for name in ("sluice-rules-phoenix-availability", "sluice-agents-epoch-of-old"):
+            made = self.server.call("POST", path, {"apiVersion": "v1", "kind": "ConfigMap",
+                                                   "metadata": {"name": name}})
+            self.assertEqual(made.code, 201, made.message)
+
+        def delete(name):
+            return self.server.call("DELETE", f"{path}/{name}", user=CONTROLLER, dryRun="All")
+        wait_until(lambda: delete("sluice-agents-epoch-of-old").code == 403, "the policy to be in force")
+        self.assertIn("sluice-rules-*", delete("sluice-agents-epoch-of-old").message)
+        answer = delete("sluice-rules-phoenix-availability")
+        self.assertEqual(answer.code, 200, answer.message)
 
     def test_the_policies_trust_the_user_that_the_release_runs_under(self):
         site = {"apiVersion": "sluice.dev/v1alpha1", "kind": "Site", "metadata": {"name": "trusted"},
