@@ -14,10 +14,11 @@ namespace {
 
 const char* OutcomeName(const Standing& standing, const std::string& before, bool expired) {
   if (expired) return "Expired";
-  // What was decided about a step that was taken stays decided.
-  if (standing.outdated) {
-    return before == "Approved" ? "Approved" : before == "Refused" ? "Refused" : "Outdated";
-  }
+  // What was decided about a step that was taken stays decided, and is so if it could not be
+  // written before the step was.
+  if (standing.outdated && before == "Approved") return "Approved";
+  if (standing.outdated && before == "Refused") return "Refused";
+  if (standing.outdated && !standing.taken) return "Outdated";
   switch (standing.tally.outcome) {
     case gates::Outcome::kApproved:
       return "Approved";
@@ -31,7 +32,7 @@ const char* OutcomeName(const Standing& standing, const std::string& before, boo
     case gates::Outcome::kPending:
       break;
   }
-  return "Pending";
+  return standing.taken ? "Outdated" : "Pending";
 }
 
 }  // namespace
@@ -45,8 +46,12 @@ base::StatusOr<Answer> DecisionStatus(const meta::Object& object, const World& w
   v1alpha1::DecisionStatus status;
   *status.mutable_conditions() = decision->status().conditions();
   status.set_observed_generation(object.generation());
-  status.set_outcome(OutcomeName(standing, decision->status().outcome(), expired));
-  if (standing.outdated || expired) {
+  const std::string& before = decision->status().outcome();
+  status.set_outcome(OutcomeName(standing, before, expired));
+  // Told late: what was counted then.
+  const bool told_late =
+      standing.taken && status.outcome() != "Outdated" && status.outcome() != before;
+  if (expired || (standing.outdated && !told_late)) {
     *status.mutable_votes() = decision->status().votes();
   } else {
     for (const gates::CountedVote& vote : standing.tally.votes) {
@@ -76,7 +81,7 @@ base::StatusOr<Answer> DecisionStatus(const meta::Object& object, const World& w
                                    : types::kFalse,
             outcome, message, object.generation(), now);
   std::optional<WallTime> next;
-  if (!expired) next = Earlier(expires, standing.tally.holds_until);
+  if (!expired) next = standing.taken ? expires : Earlier(expires, standing.tally.holds_until);
   return Finish(status, next && *next > now ? next : std::nullopt, outcome == "Approved",
                 static_cast<std::size_t>(status.missing_size()));
 }
@@ -97,7 +102,7 @@ base::StatusOr<Answer> ApprovalStatus(const meta::Object& object, const World& w
     why_not = standing.outdated ? "its Decision's subject changed, or the step was taken"
                                 : "not among the votes";
     for (const gates::CountedVote& vote : standing.tally.votes) {
-      if (vote.approval == object.name()) why_not = vote.why_not;
+      if (vote.approval == object.name() && !standing.taken) why_not = vote.why_not;
     }
   }
   const auto expires = Parsed(approval->spec().expires_at());

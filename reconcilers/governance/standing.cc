@@ -10,12 +10,13 @@
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/rollout.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
+#include "controller/meta/json_scanner.h"
 #include "reconcilers/common/decode.h"
+#include "reconcilers/governance/answer.h"
 
 namespace sluice::governance {
 namespace {
 
-using base::WallTime;
 using nlohmann::json;
 
 std::string At(const meta::Object& object, const char* pointer) {
@@ -35,32 +36,65 @@ void AddRules(const gates::RoleRules& from, std::vector<gates::RoleRule>& out) {
   }
 }
 
-// The open Promotion of that site to that stage; null: none.
-base::StatusOr<std::shared_ptr<const v1alpha1::Promotion>> OpenPromotion(
-    const World& world, const std::string& site_uid, const std::string& stage) {
+// A step that a Decision is about.
+struct Step {
+  std::shared_ptr<const v1alpha1::Promotion> promotion;  // null: none
+  std::optional<WallTime> taken_at;                      // nothing: it is open
+};
+
+// The Promotion with this subject that was taken, or else the one of that site to that stage that
+// is open, whatever its generation and plan are.
+base::StatusOr<Step> StepAbout(const World& world, const v1alpha1::DecisionSubject& subject) {
+  Step out;
   for (const meta::ObjectPtr& object : world.promotions) {
     SLUICE_ASSIGN_OR_RETURN(auto promotion, common::Decode<v1alpha1::Promotion>(*object));
-    if (promotion->spec().site_ref().uid() == site_uid && promotion->spec().to() == stage &&
-        promotion->status().outcome().empty()) {
-      return promotion;
+    const v1alpha1::PromotionSpec& spec = promotion->spec();
+    if (spec.site_ref().uid() != subject.uid() || spec.to() != subject.stage()) continue;
+    const bool same =
+        spec.generation() == subject.generation() && spec.plan().hash() == subject.plan_hash();
+    const v1alpha1::PromotionStatus& status = promotion->status();
+    if (same && status.outcome() == "Promoted") {
+      if (const auto at = Parsed(status.completed_at())) return Step{std::move(promotion), at};
+    } else if (status.outcome().empty() && out.promotion == nullptr) {
+      out.promotion = std::move(promotion);
     }
   }
-  return std::shared_ptr<const v1alpha1::Promotion>();
+  return out;
 }
 
-base::StatusOr<Standing> AboutSite(const v1alpha1::DecisionSpec& spec, const World& world,
+// What there was of Decisions and votes at that time: whatever came later moved no step.
+gates::PeopleObjects AsOf(const gates::PeopleObjects& people, WallTime time) {
+  gates::PeopleObjects out = people;
+  for (auto* objects : {&out.decisions, &out.approvals}) {
+    std::erase_if(*objects, [&](const meta::ObjectPtr& object) {
+      const auto created = Parsed(meta::StringMember(object->metadata_json(), "creationTimestamp"));
+      return created && *created > time;
+    });
+  }
+  return out;
+}
+
+// It was written while its step was open; nothing that comes later changes it.
+bool IsDecided(const v1alpha1::Decision& decision) {
+  const std::string& outcome = decision.status().outcome();
+  return outcome == "Approved" || outcome == "Refused";
+}
+
+base::StatusOr<Standing> AboutSite(const v1alpha1::Decision& decision, const World& world,
                                    WallTime now) {
+  const v1alpha1::DecisionSpec& spec = decision.spec();
   const auto& subject = spec.subject();
   Standing out;
-  SLUICE_ASSIGN_OR_RETURN(const auto open, OpenPromotion(world, subject.uid(), subject.stage()));
-  if (open == nullptr) {
+  SLUICE_ASSIGN_OR_RETURN(const Step step, StepAbout(world, subject));
+  const auto& promotion = step.promotion;
+  if (promotion == nullptr || (step.taken_at && IsDecided(decision))) {
     out.outdated = true;
     return out;
   }
   std::vector<gates::RoleRule> rules;
   bool service_accounts = true;
-  for (const v1alpha1::Stage& stage : open->spec().plan().stages()) {
-    if (stage.name() != open->spec().to()) continue;
+  for (const v1alpha1::Stage& stage : promotion->spec().plan().stages()) {
+    if (stage.name() != promotion->spec().to()) continue;
     for (const v1alpha1::Gate& gate : stage.entry_gates()) {
       if (!gate.has_approval()) continue;
       AddRules(gate.approval().roles(), rules);
@@ -68,30 +102,37 @@ base::StatusOr<Standing> AboutSite(const v1alpha1::DecisionSpec& spec, const Wor
     }
   }
   if (spec.change_class() == "P0" || spec.change_class() == "Security") {
-    AddRules(open->spec().plan().waiver_roles(), rules);
+    AddRules(promotion->spec().plan().waiver_roles(), rules);
     service_accounts = false;
   }
-  out.ballot = gates::BallotOf(world.people, "Site",
-                               {open->spec().site_ref().uid(), open->spec().generation(),
-                                open->spec().plan().hash(), open->spec().to()},
-                               {open->spec().requested_by()});
-  out.tally = gates::Count(out.ballot, rules, service_accounts, now);
-  out.outdated = open->spec().generation() != subject.generation() ||
-                 open->spec().plan().hash() != subject.plan_hash();
+  out.taken = step.taken_at.has_value();
+  const WallTime when = step.taken_at.value_or(now);
+  out.ballot = gates::BallotOf(out.taken ? AsOf(world.people, when) : world.people, "Site",
+                               {promotion->spec().site_ref().uid(), promotion->spec().generation(),
+                                promotion->spec().plan().hash(), promotion->spec().to()},
+                               {promotion->spec().requested_by()});
+  out.tally = gates::Count(out.ballot, rules, service_accounts, when);
+  out.outdated = out.taken || promotion->spec().generation() != subject.generation() ||
+                 promotion->spec().plan().hash() != subject.plan_hash();
   return out;
 }
 
 // A Rollout's release and waves never change: what was decided about them holds until it ends.
-base::StatusOr<Standing> AboutRollout(const v1alpha1::DecisionSpec& spec, const World& world,
+base::StatusOr<Standing> AboutRollout(const v1alpha1::Decision& decision, const World& world,
                                       WallTime now) {
+  const v1alpha1::DecisionSpec& spec = decision.spec();
   Standing out;
   const meta::ObjectPtr object = Named(world.rollouts, spec.subject().name());
   out.outdated = true;
   if (object == nullptr || object->uid() != spec.subject().uid()) return out;
   SLUICE_ASSIGN_OR_RETURN(const auto rollout, common::Decode<v1alpha1::Rollout>(*object));
   const std::string& hash = rollout->status().plan_hash();
-  if (!rollout->status().outcome().empty() || hash != spec.subject().plan_hash()) return out;
-  out.outdated = spec.subject().generation() != 1;
+  if (hash != spec.subject().plan_hash() || spec.subject().generation() != 1) return out;
+  const std::string& outcome = rollout->status().outcome();
+  const auto completed = Parsed(rollout->status().completed_at());
+  out.taken = completed && (outcome == "Completed" || outcome == "Reverted");
+  out.outdated = !outcome.empty();
+  if (out.outdated && (!out.taken || IsDecided(decision))) return out;
   std::vector<gates::RoleRule> rules;
   bool service_accounts = true;
   const auto add = [&](const v1alpha1::Gate& gate) {
@@ -103,9 +144,11 @@ base::StatusOr<Standing> AboutRollout(const v1alpha1::DecisionSpec& spec, const 
     for (const v1alpha1::Gate& gate : wave.gates()) add(gate);
   }
   for (const v1alpha1::Gate& gate : rollout->spec().revert_gates()) add(gate);
-  out.ballot = gates::BallotOf(world.people, "Rollout", {std::string(object->uid()), 1, hash, ""},
-                               {rollout->spec().requested_by()});
-  out.tally = gates::Count(out.ballot, rules, service_accounts, now);
+  const WallTime when = out.taken ? *completed : now;
+  out.ballot =
+      gates::BallotOf(out.taken ? AsOf(world.people, when) : world.people, "Rollout",
+                      {std::string(object->uid()), 1, hash, ""}, {rollout->spec().requested_by()});
+  out.tally = gates::Count(out.ballot, rules, service_accounts, when);
   return out;
 }
 
@@ -153,8 +196,12 @@ base::StatusOr<Standing> StandingOf(const meta::Object& decision, const World& w
   SLUICE_ASSIGN_OR_RETURN(const auto message, common::Decode<v1alpha1::Decision>(decision));
   const std::string& kind = message->spec().subject().kind();
   if (kind == "Exemption") return AboutExemption(message->spec(), world, now);
-  if (kind == "Rollout") return AboutRollout(message->spec(), world, now);
-  return AboutSite(message->spec(), world, now);
+  SLUICE_ASSIGN_OR_RETURN(Standing out, kind == "Rollout" ? AboutRollout(*message, world, now)
+                                                          : AboutSite(*message, world, now));
+  // One that was made after the step let nothing through.
+  out.taken = out.taken && std::any_of(out.ballot.decisions.begin(), out.ballot.decisions.end(),
+                                       [&](const auto& d) { return d.uid == decision.uid(); });
+  return out;
 }
 
 }  // namespace sluice::governance

@@ -47,6 +47,8 @@ struct Standing {
   gates::Tally tally;
   // The subject is not what it was, and nothing about it can be decided any more.
   bool outdated = false;
+  // The step was taken with this subject: outdated, and the tally is of what there was by then.
+  bool taken = false;
 };
 base::StatusOr<Standing> StandingOf(const meta::Object& decision, const World& world,
                                     base::WallTime now);

@@ -115,11 +115,97 @@ TEST(DecisionStatus, IsOutdatedByAnotherGenerationAndExpiredAtItsInstant) {
             "Expired");
 }
 
+std::string Outcome(const meta::ObjectPtr& decision, const World& world) {
+  return (*DecisionStatus(*decision, world, kNow)->status)["outcome"];
+}
+
+World Taken(const std::string& outcome = "Promoted",
+            const std::string& completed_at = "2026-12-01T09:00:00Z") {
+  World world = Open({{"outcome", outcome}, {"completedAt", completed_at}});
+  world.people.decisions = {Decision()};
+  return world;
+}
+
 TEST(DecisionStatus, WhatWasDecidedAboutAStepThatWasTakenStays) {
-  const World world = Open({{"outcome", "Promoted"}});
   const auto decided = Decision(7, {{"outcome", "Approved"}});
-  EXPECT_EQ((*DecisionStatus(*decided, world, kNow)->status)["outcome"], "Approved");
-  EXPECT_EQ((*DecisionStatus(*Decision(), world, kNow)->status)["outcome"], "Outdated");
+  EXPECT_EQ(Outcome(decided, Taken()), "Approved") << "its votes may be gone by now";
+  EXPECT_EQ(Outcome(decided, Taken("Aborted")), "Approved");
+  EXPECT_EQ(Outcome(Decision(), Taken()), "Outdated") << "nobody had voted";
+}
+
+TEST(DecisionStatus, WhatLetAStepThroughIsApprovedThoughItsStatusCouldNotBeWrittenBefore) {
+  World world = Taken();
+  world.people.approvals = {Vote("bo")};
+  EXPECT_EQ(Outcome(Decision(), world), "Approved");
+  EXPECT_EQ(Outcome(Decision(7, {{"outcome", "Outdated"}}), world), "Approved")
+      << "an outcome that was told too early is put right";
+  const Answer late = DecisionStatus(*Decision(), world, kNow).value();
+  EXPECT_EQ((*late.status)["votes"][0]["user"], "bo");
+  EXPECT_EQ(late.changes_at, At("2026-12-05T10:00:00Z"));
+  EXPECT_EQ(Truth(ApprovalStatus(*Vote("bo"), world, kNow).value()), "False") << "it is of no use";
+  // At rest: what was written is what is said again, votes and all.
+  const auto written = Decision(7, *late.status);
+  world.people.decisions = {written};
+  world.people.approvals = {};
+  EXPECT_EQ(*DecisionStatus(*written, world, kNow)->status, *late.status);
+}
+
+TEST(DecisionStatus, IsCountedAsOfTheStepAndOfNoOtherStep) {
+  const auto outcome = [](World world, const meta::ObjectPtr& vote, int generation = 7) {
+    world.people.approvals = {vote};
+    return Outcome(Decision(generation), world);
+  };
+  EXPECT_EQ(outcome(Taken(), Vote("bo", "2026-12-01T09:30:00Z")), "Approved")
+      << "the vote has expired since";
+  EXPECT_EQ(outcome(Taken("Promoted", "2026-12-01T09:30:00Z"), Vote("bo", "2026-12-01T09:30:00Z")),
+            "Outdated")
+      << "it expired at that instant";
+  EXPECT_EQ(outcome(Taken("Promoted", "2026-11-30T09:59:59Z"), Vote("bo")), "Outdated")
+      << "Decision and vote came after the step";
+  EXPECT_EQ(outcome(Taken("Aborted"), Vote("bo")), "Outdated");
+  EXPECT_EQ(outcome(Taken("Superseded"), Vote("bo")), "Outdated");
+  EXPECT_EQ(outcome(Taken(), Vote("bo"), 6), "Outdated");
+  World world = Taken();
+  world.people.approvals = {Vote("bo")};
+  json late = Decision()->ToJson();
+  late["metadata"].update(
+      {{"name", "late"}, {"uid", "late-uid"}, {"creationTimestamp", "2026-12-01T09:00:01Z"}});
+  world.people.decisions.push_back(meta::Object::FromJson(late).value());
+  EXPECT_EQ(Outcome(world.people.decisions.back(), world), "Outdated")
+      << "a Decision made after the step let nothing through";
+  EXPECT_EQ(Outcome(world.people.decisions.front(), world), "Approved");
+}
+
+TEST(DecisionStatus, OfARolloutThatIsOverIsCountedTheSameWay) {
+  const auto outcome = [](const char* how) {
+    World world;
+    world.rollouts = {Object(
+        "Rollout", "weekly",
+        {{"requestedBy", "ana"},
+         {"waves",
+          {{{"name", "all"},
+            {"gates",
+             {{{"name", "go"},
+               {"approval",
+                {{"roles", {{{"role", "Decide"}, {"users", {"bo"}}, {"quorum", 1}}}}}}}}}}}}},
+        {{"planHash", "9f2c0b6d"}, {"outcome", how}, {"completedAt", "2026-12-01T09:00:00Z"}})};
+    json spec = Decision()->ToJson()["spec"];
+    spec["subject"] = {{"kind", "Rollout"},
+                       {"name", "weekly"},
+                       {"uid", "weekly-uid"},
+                       {"generation", 1},
+                       {"planHash", "9f2c0b6d"}};
+    const auto decision = Object("Decision", "walk", spec);
+    world.people.decisions = {decision};
+    json vote = Vote("bo")->ToJson()["spec"];
+    vote["subject"] = {{"uid", "weekly-uid"}, {"generation", 1}, {"planHash", "9f2c0b6d"}};
+    world.people.approvals = {Object("Approval", "walk-bo", vote)};
+    return Outcome(decision, world);
+  };
+  EXPECT_EQ(outcome("Completed"), "Approved");
+  EXPECT_EQ(outcome("Reverted"), "Approved");
+  EXPECT_EQ(outcome("Aborted"), "Outdated");
+  EXPECT_EQ(outcome(""), "Approved") << "open, it is counted as of now";
 }
 
 TEST(ApprovalStatus, AnExpiredVoteSaysSoWhichIsWhatLetsItBeDeleted) {
