@@ -218,6 +218,36 @@ TEST(Rotation, ATokenFileIsReadAgainWithoutARefusal) {
   EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->tls_version, 1u);
 }
 
+TEST(Rotation, AnEmptyFileIsNoRotationAndRefusedAtTheStart) {
+  ScratchFolder folder;
+  const TestCa ca;
+  const TestCa::Issued user = ca.Issue("user", "DNS:user");
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"token", "one"}, {"ca", ca.cert_pem()}, {"cert", user.cert_pem}, {"key", user.key_pem}};
+  for (const auto& [name, text] : files) folder.Write(name, text);
+  base::FakeClock clock;
+  Config config;
+  config.server = "https://h";
+  config.token_file = folder.File("token");
+  config.ca_file = folder.File("ca");
+  config.cert_file = folder.File("cert");
+  config.key_file = folder.File("key");
+  const auto credentials = Credentials::Make(config, clock).value();
+  const auto before = *credentials->Current(clock.Mono() + 1s);
+  for (const auto& [name, text] : files) folder.Write(name, name == "ca" ? " \r\n\t\n" : "");
+  clock.Advance(kFileRecheck);
+  const auto after = *credentials->Current(clock.Mono() + 1s);
+  EXPECT_EQ(after->token, "one");
+  EXPECT_EQ(after->tls_version, before->tls_version);
+  EXPECT_EQ(after->tls->ca_pem, ca.cert_pem());
+  for (const auto& [name, text] : files) {
+    for (const auto& [each, whole] : files) folder.Write(each, each == name ? "" : whole);
+    const base::Status refused = NewClient(config).status();
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument) << name;
+    EXPECT_THAT(refused.message(), HasSubstr(folder.File(name)));
+  }
+}
+
 TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
   TestCa first;
   TestCa second;

@@ -14,12 +14,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// `*pem` from its file, unless the configuration holds the text itself.
+// `*out` from its file, unless the configuration holds the text itself. A file that is there and
+// says nothing is half written or a mistake, and never what we went without until then: no token
+// would make us anonymous, no CA would let any public one vouch for the server.
 base::Status Load(const std::string& text, const std::string& file, std::string* out) {
   *out = text;
   if (!text.empty() || file.empty()) return base::OkStatus();
   SLUICE_ASSIGN_OR_RETURN(*out, base::ReadFile(file, kMaxCredentialFileBytes));
-  return base::OkStatus();
+  if (out->find_first_not_of(" \t\r\n") != std::string::npos) return base::OkStatus();
+  return base::InvalidArgument(file + ": empty");
 }
 
 bool Same(const http::TlsOptions& a, const http::TlsOptions& b) {
@@ -76,7 +79,9 @@ base::Status Credentials::ReadFiles() {
   read_at_ = clock_.Mono();
   http::TlsOptions tls;
   std::string token;
-  SLUICE_RETURN_IF_ERROR(Load(config_.ca_pem, config_.ca_file, &tls.ca_pem));
+  if (!config_.ca_pem.empty() || !config_.ca_file.empty()) {
+    SLUICE_RETURN_IF_ERROR(Load(config_.ca_pem, config_.ca_file, &tls.ca_pem.emplace()));
+  }
   SLUICE_RETURN_IF_ERROR(Load(config_.cert_pem, config_.cert_file, &tls.cert_pem));
   SLUICE_RETURN_IF_ERROR(Load(config_.key_pem, config_.key_file, &tls.key_pem));
   SLUICE_RETURN_IF_ERROR(Load(config_.token, config_.token_file, &token));

@@ -25,6 +25,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -39,7 +40,8 @@ namespace sluice::http {
 
 // PEM texts, never paths: who reads files and when they rotate is the caller's affair.
 struct TlsOptions {
-  std::string ca_pem;       // empty: the system's roots
+  // Not given: the system's roots. Given without a certificate in it: an error, never those.
+  std::optional<std::string> ca_pem;
   std::string cert_pem;     // client certificate chain; empty: none
   std::string key_pem;      // its key
   std::string server_name;  // verified instead of the URL's host (and sent as SNI)

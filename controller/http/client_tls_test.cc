@@ -33,6 +33,13 @@ TEST(HttpClientTls, VerifiesNameAndIssuer) {
   EXPECT_EQ(ask({}).status().reason(), "CertificateInvalid");
 }
 
+TEST(HttpClientTls, ACaThatIsGivenAndSaysNothingIsRefusedAndNeverTheSystemsRoots) {
+  for (const char* text : {"", " \n", "no certificate"}) {
+    const auto made = Client::New({.base_url = "https://h", .tls = {.ca_pem = text}});
+    EXPECT_EQ(made.status().code(), Code::kInvalidArgument) << '"' << text << '"';
+  }
+}
+
 TEST(HttpClientTls, ShowsItsClientCertificate) {
   TestCa ca;
   const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");

@@ -12,14 +12,14 @@
 namespace sluice::http {
 namespace {
 
-base::Status AddRoots(SSL_CTX* context, const std::string& pem) {
-  if (pem.empty()) {
+base::Status AddRoots(SSL_CTX* context, const std::optional<std::string>& pem) {
+  if (!pem) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {
       return base::InvalidArgument("TLS: no system roots: " + TakeTlsError());
     }
     return base::OkStatus();
   }
-  const auto roots = base::openssl::ReadCertificates(pem);
+  const auto roots = base::openssl::ReadCertificates(*pem);
   if (!roots.ok()) return base::InvalidArgument("TLS: the CA text holds no certificate");
   X509_STORE* store = SSL_CTX_get_cert_store(context);
   for (const auto& root : *roots) {

@@ -25,7 +25,7 @@ ExternalFacts AskOverHttp(const ExternalQuestion& question, const http::Url& add
                           const std::string& ca_pem, std::stop_token stop) {
   http::ClientOptions options;
   options.base_url = fmt::format("{}://{}", address.scheme, address.Authority());
-  options.tls.ca_pem = ca_pem;
+  if (!ca_pem.empty()) options.tls.ca_pem = ca_pem;
   options.connect_timeout = question.timeout;
   const auto client = http::Client::New(options);
   if (!client.ok()) return NoAnswer(question.url, client.status().message());

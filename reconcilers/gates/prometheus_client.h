@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -35,9 +36,9 @@ class Provider {
 };
 
 struct PrometheusOptions {
-  std::string url;           // http(s)://host:port[/prefix]
-  std::string ca_pem;        // empty: the system's roots
-  std::string bearer_token;  // empty: none; never logged
+  std::string url;                    // http(s)://host:port[/prefix]
+  std::optional<std::string> ca_pem;  // not given: the system's roots
+  std::string bearer_token;           // empty: none; never logged
 };
 // Errors: InvalidArgument (URL, PEM text). No connection is made before the first query.
 base::StatusOr<std::unique_ptr<Provider>> NewPrometheus(const PrometheusOptions& options);

@@ -73,6 +73,8 @@ TEST(PrometheusClient, CutAndForeignAnswersAreErrors) {
 TEST(PrometheusClient, RefusesWhatCannotBeSent) {
   EXPECT_FALSE(NewPrometheus({.url = "ftp://x", .ca_pem = {}, .bearer_token = {}}).ok());
   EXPECT_FALSE(NewPrometheus({.url = "https://x:1", .ca_pem = "not PEM", .bearer_token = {}}).ok());
+  EXPECT_FALSE(NewPrometheus({.url = "https://x:1", .ca_pem = "", .bearer_token = {}}).ok())
+      << "a Secret whose CA is empty means no public one";
   const auto status =
       NewPrometheus({.url = "http://x:1", .ca_pem = {}, .bearer_token = "a\nb: c"}).status();
   EXPECT_THAT(status.message(), ::testing::Not(HasSubstr("b: c")));

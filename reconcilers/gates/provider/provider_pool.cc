@@ -56,8 +56,8 @@ Source ProviderPool::Find(const std::string& site, const v1alpha1::SiteSpec& spe
     return out;
   }
   // A digest, so that no token is kept beside the one in the provider.
-  const std::string fingerprint =
-      base::Sha256Hex(options->url + "\n" + options->ca_pem + "\n" + options->bearer_token);
+  const std::string fingerprint = base::Sha256Hex(
+      options->url + "\n" + options->ca_pem.value_or("") + "\n" + options->bearer_token);
   const std::lock_guard lock(mutex_);
   Kept& kept = kept_[site];
   kept.used = ++uses_;

@@ -85,6 +85,8 @@ TEST_F(ProviderPoolTest, ACertificateThatIsNoneIsAnError) {
   spec_.mutable_prometheus()->mutable_ca_ref()->set_name("prom");
   PutSecret("ca.crt", "not PEM", "1");
   EXPECT_FALSE(pool_.Find("phoenix", spec_).error.empty());
+  PutSecret("ca.crt", "", "2");
+  EXPECT_THAT(pool_.Find("phoenix", spec_).error, HasSubstr("CA")) << "not the system's roots";
 }
 
 }  // namespace
