@@ -18,6 +18,7 @@ using testing::Answer;
 using testing::AnswerAll;
 using testing::Chunk;
 using testing::ClientFor;
+using ::testing::HasSubstr;
 using testing::Imposter;
 using testing::ImposterConnection;
 using testing::kChunkedHead;
@@ -206,6 +207,23 @@ TEST(HttpClient, ATunnelThroughAProxyCarriesTls) {
   EXPECT_NE(answer.status().message().find("403"), std::string::npos);
   EXPECT_EQ(proxy.requests().at(0).method, "CONNECT");
   EXPECT_EQ(FindHeader(proxy.requests().at(0).headers, "Proxy-Authorization"), "Basic dTpw");
+}
+
+TEST(HttpClient, AProxyThatExplainsItsRefusalIsToldByItsStatus) {
+  const auto message = [](const std::string& answer) {
+    Imposter proxy([&](ImposterConnection& c) {
+      if (c.ReadRequest()) c.Send(answer);
+    });
+    const auto client =
+        Client::New({.base_url = "https://api.test",
+                     .proxy_url = "http://token@127.0.0.1:" + std::to_string(proxy.port())});
+    const base::Status status = (*client)->Do({}).status();
+    EXPECT_EQ(status.reason(), "Proxy") << status.ToString();
+    EXPECT_EQ(FindHeader(proxy.requests().at(0).headers, "Proxy-Authorization"), "Basic dG9rZW46");
+    return status.message();
+  };
+  EXPECT_THAT(message(Answer(407, "<html>who are you?</html>")), HasSubstr("answered 407"));
+  EXPECT_THAT(message("HTTP/1.1 200 OK\r\n\r\nhello"), HasSubstr("bytes of its own"));
 }
 
 }  // namespace

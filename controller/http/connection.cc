@@ -180,6 +180,7 @@ base::Status Connection::ConnectThroughProxy(const Target& target, const CallSco
   // Byte by byte would be the only way not to read into the tunnel, but the server side of TLS
   // never speaks first: whatever follows the head is the proxy's mistake.
   ResponseParser parser(true);
+  bool more = false;
   char buffer[2048];
   while (!parser.done()) {
     SLUICE_ASSIGN_OR_RETURN(const std::size_t n, Read(buffer, sizeof(buffer), scope, limit));
@@ -187,12 +188,13 @@ base::Status Connection::ConnectThroughProxy(const Target& target, const CallSco
     SLUICE_ASSIGN_OR_RETURN(const std::size_t used, parser.Feed({buffer, n}, [](std::string_view) {
       return base::OkStatus();
     }));
-    if (used != n) return base::Unavailable("the proxy sent bytes of its own").WithReason("Proxy");
+    more = used != n;
   }
-  if (parser.status() / 100 != 2) {
+  if (parser.status() / 100 != 2) {  // a refusal may explain itself
     return base::Unavailable(fmt::format("the proxy answered {}", parser.status()))
         .WithReason("Proxy");
   }
+  if (more) return base::Unavailable("the proxy sent bytes of its own").WithReason("Proxy");
   return base::OkStatus();
 }
 

@@ -106,7 +106,8 @@ base::StatusOr<Url> ParseProxyUrl(std::string_view text) {
   if (!url.ok() || url->tls()) return base::InvalidArgument(kWanted);
   auto decoded = PercentDecode(url->userinfo, false);
   if (!decoded.ok()) return base::InvalidArgument(kWanted);
-  url->userinfo = std::move(decoded).value();
+  const bool user_alone = !decoded->empty() && url->userinfo.find(':') == std::string::npos;
+  url->userinfo = std::move(decoded).value() + (user_alone ? ":" : "");  // RFC 7617, 2
   return url;
 }
 

@@ -103,6 +103,10 @@ TEST(ProxyFor, RefusesAProxyItCannotSpeakWithNamingTheVariableAndNoPassword) {
 
 TEST(ProxyUrl, HoldsUserAndPasswordDecoded) {
   EXPECT_EQ(ParseProxyUrl("http://u:p%40ss@p:1")->userinfo, "u:p@ss");
+  EXPECT_EQ(ParseProxyUrl("http://token@p:1")->userinfo, "token:") << "an empty password";
+  EXPECT_EQ(ParseProxyUrl("http://token:@p:1")->userinfo, "token:");
+  EXPECT_EQ(ParseProxyUrl("http://p:1")->userinfo, "");
+  EXPECT_EQ(ParseProxyUrl("http://@p:1")->userinfo, "");
   EXPECT_FALSE(ParseProxyUrl("https://p:1").ok());
 }
 
