@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -224,6 +228,54 @@ TEST(HttpClient, AProxyThatExplainsItsRefusalIsToldByItsStatus) {
   };
   EXPECT_THAT(message(Answer(407, "<html>who are you?</html>")), HasSubstr("answered 407"));
   EXPECT_THAT(message("HTTP/1.1 200 OK\r\n\r\nhello"), HasSubstr("bytes of its own"));
+}
+
+// A socket that listens and takes no connection.
+class DeafListener {
+ public:
+  explicit DeafListener(int backlog) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address_);
+    SLUICE_CHECK(bind(fd_, as_any(), size) == 0 && listen(fd_, backlog) == 0);
+    SLUICE_CHECK(getsockname(fd_, as_any(), &size) == 0);
+  }
+  ~DeafListener() {
+    for (const int fd : waiting_) close(fd);
+    close(fd_);
+  }
+  DeafListener(const DeafListener&) = delete;
+  DeafListener& operator=(const DeafListener&) = delete;
+  // Connects until the kernel takes no more: the next one's SYN goes unanswered.
+  void Fill() {
+    for (bool taken = true; taken;) {
+      const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+      waiting_.push_back(fd);
+      pollfd wait{fd, POLLOUT, 0};
+      taken = connect(fd, as_any(), sizeof(address_)) == 0 || poll(&wait, 1, 200) == 1;
+    }
+  }
+  std::string authority() const { return "127.0.0.1:" + std::to_string(ntohs(address_.sin_port)); }
+
+ private:
+  sockaddr* as_any() { return reinterpret_cast<sockaddr*>(&address_); }
+  const int fd_;
+  sockaddr_in address_{};
+  std::vector<int> waiting_;
+};
+
+TEST(HttpClient, AServerThatTakesNoConnectionHitsTheConnectLimit) {
+  const auto status = [](const std::string& url) {
+    const auto client = Client::New({.base_url = url, .connect_timeout = 100ms});
+    return (*client)->Do({.read_timeout = 60s, .total_timeout = 60s}).status();
+  };
+  DeafListener silent(16);
+  EXPECT_EQ(status("https://" + silent.authority()).reason(), "Connect") << "in the handshake";
+  DeafListener full(0);
+  full.Fill();
+  const base::Status refused = status("http://" + full.authority());
+  EXPECT_EQ(refused.reason(), "Connect") << "before it: " << refused.ToString();
+  EXPECT_EQ(refused.code(), Code::kDeadlineExceeded);
 }
 
 }  // namespace
