@@ -40,6 +40,20 @@ TEST(HttpClientTls, ACaThatIsGivenAndSaysNothingIsRefusedAndNeverTheSystemsRoots
   }
 }
 
+TEST(HttpClientTls, AnIssuingCaIsEnoughWithoutItsRootAsInGo) {
+  const TestCa root;
+  const auto issuing = root.Intermediate();
+  const TestCa::Issued server = issuing->Issue("api", "IP:127.0.0.1");
+  Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto ask = [&](const std::string& ca) {
+    return ClientFor(imposter.url(), {.ca_pem = ca})->Do({}).status();
+  };
+  EXPECT_TRUE(ask(issuing->cert_pem()).ok());
+  EXPECT_TRUE(ask(root.cert_pem() + issuing->cert_pem()).ok());
+  EXPECT_EQ(ask(root.cert_pem()).reason(), "CertificateInvalid") << "nothing between the two";
+  EXPECT_EQ(ask(root.Intermediate()->cert_pem()).reason(), "CertificateInvalid");
+}
+
 TEST(HttpClientTls, ShowsItsClientCertificate) {
   TestCa ca;
   const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");

@@ -27,6 +27,8 @@ base::Status AddRoots(SSL_CTX* context, const std::optional<std::string>& pem) {
       return base::InvalidArgument("TLS: CA certificate not accepted: " + TakeTlsError());
     }
   }
+  // Each that is given is trusted for itself, an issuing CA without its root too, as in Go.
+  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   return base::OkStatus();
 }
 

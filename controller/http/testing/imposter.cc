@@ -254,10 +254,12 @@ struct TestCa::Keys {
   X509* cert = nullptr;
 };
 
-TestCa::TestCa() : keys_(std::make_unique<Keys>()) {
+TestCa::TestCa(const TestCa* issuer) : keys_(std::make_unique<Keys>()) {
   keys_->key = EVP_EC_gen("P-256");
-  keys_->cert = MakeCertificate(keys_->key, "test ca", "basicConstraints", "critical,CA:TRUE",
-                                nullptr, keys_->key);
+  keys_->cert = MakeCertificate(keys_->key, issuer == nullptr ? "test ca" : "test issuing ca",
+                                "basicConstraints", "critical,CA:TRUE",
+                                issuer == nullptr ? nullptr : issuer->keys_->cert,
+                                issuer == nullptr ? keys_->key : issuer->keys_->key);
   cert_pem_ = ToPem([&](BIO* bio) { return PEM_write_bio_X509(bio, keys_->cert); });
 }
 

@@ -110,11 +110,13 @@ class Imposter {
 // A certificate authority made for one test.
 class TestCa {
  public:
-  TestCa();
+  TestCa() : TestCa(nullptr) {}
   ~TestCa();
   TestCa(const TestCa&) = delete;
   TestCa& operator=(const TestCa&) = delete;
   const std::string& cert_pem() const { return cert_pem_; }
+  // One that this one vouches for.
+  std::unique_ptr<TestCa> Intermediate() const { return std::unique_ptr<TestCa>(new TestCa(this)); }
   struct Issued {
     std::string cert_pem;
     std::string key_pem;
@@ -124,6 +126,7 @@ class TestCa {
 
  private:
   struct Keys;
+  explicit TestCa(const TestCa* issuer);
   std::unique_ptr<Keys> keys_;
   std::string cert_pem_;
 };
