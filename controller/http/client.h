@@ -46,6 +46,9 @@ struct TlsOptions {
   std::string key_pem;      // its key
   std::string server_name;  // verified instead of the URL's host (and sent as SNI)
   bool insecure_skip_verify = false;
+  // How long after a full handshake connections may resume its session, which shows us no
+  // certificate.
+  std::chrono::milliseconds session_reuse = kSessionReuse;
 };
 
 struct ClientOptions {

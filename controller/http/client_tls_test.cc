@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+
 #include "controller/http/client.h"
 #include "controller/http/testing/clients.h"
 
@@ -114,6 +117,27 @@ TEST(HttpClientTls, ANewConnectionResumesTheSessionUntilARotation) {
   EXPECT_TRUE(requests[1].resumed);
   EXPECT_TRUE(requests[2].resumed);
   EXPECT_FALSE(requests[3].resumed) << "new roots and keys have to be tried";
+}
+
+TEST(HttpClientTls, AServersCertificateIsLookedAtAgainHoweverManySessionsAreResumed) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "IP:127.0.0.1");
+  std::atomic<int> full{0};
+  std::atomic<int> resumed{0};
+  Imposter imposter(
+      [&](ImposterConnection& c) {
+        const auto request = c.ReadRequest();
+        if (!request) return;
+        ++(request->resumed ? resumed : full);
+        c.Send(Answer(200, "ok", "Connection: close\r\n"));
+      },
+      ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto client = ClientFor(
+      imposter.url(), {.ca_pem = ca.cert_pem(), .session_reuse = std::chrono::milliseconds(300)});
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (full < 3 && std::chrono::steady_clock::now() < end) ASSERT_TRUE(client->Do({}).ok());
+  EXPECT_EQ(full, 3);
+  EXPECT_GT(resumed, 0);
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ std::string TakeTlsError() {
 base::StatusOr<std::shared_ptr<const TlsContext>> TlsContext::Make(const TlsOptions& options) {
   SSL_CTX* raw = SSL_CTX_new(TLS_client_method());
   SLUICE_CHECK(raw != nullptr);
-  std::shared_ptr<TlsContext> context(new TlsContext(raw, options.server_name));
+  std::shared_ptr<TlsContext> context(new TlsContext(raw, options));
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -107,7 +107,10 @@ int TlsContext::KeepSession(ssl_st* connection, ssl_session_st* session) {
   const std::lock_guard lock(self->mutex_);
   SSL_SESSION_free(self->session_);
   self->session_ = session;
-  self->session_since_ = std::chrono::steady_clock::now();
+  // A ticket of a resumed handshake proves no more than the one it was resumed by.
+  if (SSL_session_reused(connection) == 0) {
+    self->session_since_ = std::chrono::steady_clock::now();
+  }
   return 1;
 }
 
@@ -136,7 +139,7 @@ base::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) const {
   if (host_.empty()) host_ = host;
   if (host_ != host) return session;  // tickets are kept for one server
   SSL_set_app_data(session, const_cast<TlsContext*>(this));
-  if (session_ != nullptr && std::chrono::steady_clock::now() - session_since_ < kSessionReuse) {
+  if (session_ != nullptr && std::chrono::steady_clock::now() - session_since_ < session_reuse_) {
     SSL_set_session(session, session_);
   }
   return session;

@@ -4,7 +4,8 @@
 // A connection to a server we have spoken with resumes its session: no certificates to send, parse
 // and verify, a tenth of the work. A ticket is the proof of an earlier verified handshake under the
 // same options and name, is forgotten with this context (rotation makes a new one), and is not used
-// longer than kSessionReuse. Whoever holds a session holds its context: tickets come late.
+// longer than kSessionReuse after that handshake, whatever tickets resumed ones gave since. Whoever
+// holds a session holds its context: tickets come late.
 #pragma once
 
 #include <memory>
@@ -36,17 +37,20 @@ class TlsContext {
   void ForgetSession() const;
 
  private:
-  TlsContext(ssl_ctx_st* context, std::string server_name)
-      : context_(context), server_name_(std::move(server_name)) {}
+  TlsContext(ssl_ctx_st* context, const TlsOptions& options)
+      : context_(context),
+        server_name_(options.server_name),
+        session_reuse_(options.session_reuse) {}
   static int KeepSession(ssl_st* connection, ssl_session_st* session);
 
   ssl_ctx_st* context_;
   std::string server_name_;
+  std::chrono::milliseconds session_reuse_;
 
   mutable std::mutex mutex_;  // guards what follows
   mutable ssl_session_st* session_ = nullptr;
-  mutable std::string host_;  // the server of session_: the first one asked for
-  base::MonoTime session_since_{};
+  mutable std::string host_;        // the server of session_: the first one asked for
+  base::MonoTime session_since_{};  // of the last full handshake
 };
 
 // The newest error of this thread's OpenSSL queue as text; clears the queue.
