@@ -3,25 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "controller/base/digest.h"
-#include "controller/client/credentials.h"
 #include "controller/client/kubeconfig.h"
-#include "controller/client/limits.h"
 #include "controller/client/testing_support.h"
 
 namespace sluice::client {
 namespace {
 
-using namespace std::chrono_literals;
 using base::Code;
-using http::testing::Answer;
-using http::testing::Imposter;
-using http::testing::ImposterConnection;
-using http::testing::ImposterTls;
-using http::testing::TestCa;
 using ::testing::HasSubstr;
 
 std::string Kubeconfig(const std::string& cluster, const std::string& user) {
@@ -179,153 +174,6 @@ TEST(InCluster, NeedsItsEnvironment) {
   EXPECT_EQ(config->server, "https://[fd00::1]:443");
   EXPECT_EQ(config->ns, "sluice");
   unsetenv("KUBERNETES_SERVICE_HOST");
-}
-
-TEST(Rotation, ARefusedTokenIsReadAgainFromItsFile) {
-  ScratchFolder folder;
-  folder.Write("token", "old\n");
-  Imposter server([](ImposterConnection& c) {
-    while (const auto request = c.ReadRequest()) {
-      const bool known = http::FindHeader(request->headers, "Authorization") == "Bearer new";
-      c.Send(known ? Answer(200, kSiteAnswer)
-                   : Answer(401, R"({"kind":"Status","reason":"Unauthorized"})"));
-    }
-  });
-  Config config;
-  config.server = server.url();
-  config.token_file = folder.File("token");
-  const auto client = NewClient(config).value();
-  EXPECT_EQ(client->Get(kSites, {"", "x"}).status().code(), Code::kUnauthenticated);
-  EXPECT_EQ(server.requests().size(), 1u) << "the same token is not tried twice";
-  folder.Write("token", "new");
-  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
-  std::filesystem::remove(folder.File("token"));
-  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok()) << "a lost file leaves the token as it was";
-}
-
-TEST(Rotation, ATokenFileIsReadAgainWithoutARefusal) {
-  ScratchFolder folder;
-  folder.Write("token", "one");
-  base::FakeClock clock;
-  Config config;
-  config.server = "https://h";
-  config.token_file = folder.File("token");
-  const auto credentials = Credentials::Make(config, clock).value();
-  folder.Write("token", "two");
-  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->token, "one");
-  clock.Advance(10s);
-  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->token, "two");
-  EXPECT_EQ((*credentials->Current(clock.Mono() + 1s))->tls_version, 1u);
-}
-
-TEST(Rotation, AnEmptyFileIsNoRotationAndRefusedAtTheStart) {
-  ScratchFolder folder;
-  const TestCa ca;
-  const TestCa::Issued user = ca.Issue("user", "DNS:user");
-  const std::vector<std::pair<std::string, std::string>> files = {
-      {"token", "one"}, {"ca", ca.cert_pem()}, {"cert", user.cert_pem}, {"key", user.key_pem}};
-  for (const auto& [name, text] : files) folder.Write(name, text);
-  base::FakeClock clock;
-  Config config;
-  config.server = "https://h";
-  config.token_file = folder.File("token");
-  config.ca_file = folder.File("ca");
-  config.cert_file = folder.File("cert");
-  config.key_file = folder.File("key");
-  const auto credentials = Credentials::Make(config, clock).value();
-  const auto before = *credentials->Current(clock.Mono() + 1s);
-  for (const auto& [name, text] : files) folder.Write(name, name == "ca" ? " \r\n\t\n" : "");
-  clock.Advance(kFileRecheck);
-  const auto after = *credentials->Current(clock.Mono() + 1s);
-  EXPECT_EQ(after->token, "one");
-  EXPECT_EQ(after->tls_version, before->tls_version);
-  EXPECT_EQ(after->tls->ca_pem, ca.cert_pem());
-  for (const auto& [name, text] : files) {
-    for (const auto& [each, whole] : files) folder.Write(each, each == name ? "" : whole);
-    const base::Status refused = NewClient(config).status();
-    EXPECT_EQ(refused.code(), Code::kInvalidArgument) << name;
-    EXPECT_THAT(refused.message(), HasSubstr(folder.File(name)));
-  }
-}
-
-TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
-  TestCa first;
-  TestCa second;
-  const TestCa::Issued cert = second.Issue("api", "IP:127.0.0.1");
-  Imposter server(AnswerWithSite, ImposterTls{cert.cert_pem, cert.key_pem, ""});
-  ScratchFolder folder;
-  folder.Write("ca.pem", first.cert_pem());
-  Config config;
-  config.server = server.url();
-  config.ca_file = folder.File("ca.pem");
-  const auto client = NewClient(config).value();
-  EXPECT_EQ(client->Get(kSites, {"", "x"}).status().reason(), "CertificateInvalid");
-  folder.Write("ca.pem", second.cert_pem());
-  const auto answer = client->Get(kSites, {"", "x"});
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-}
-
-class CertificateFiles : public ::testing::Test {
- protected:
-  void WriteKey(const TestCa::Issued& user) const { folder_.Write("key.pem", user.key_pem); }
-  void WriteCert(const TestCa::Issued& user) const { folder_.Write("cert.pem", user.cert_pem); }
-  std::unique_ptr<Client> ClientOf(const Imposter& server) {
-    Config config;
-    config.server = server.url();
-    config.ca_pem = ca_.cert_pem();
-    config.cert_file = folder_.File("cert.pem");
-    config.key_file = folder_.File("key.pem");
-    return NewClient(config, clock_).value();
-  }
-  ImposterTls Taking(const TestCa& users) const {
-    return {server_.cert_pem, server_.key_pem, users.cert_pem()};
-  }
-  ScratchFolder folder_;
-  TestCa ca_;
-  TestCa::Issued server_ = ca_.Issue("api", "IP:127.0.0.1");
-  base::FakeClock clock_;
-};
-
-TEST_F(CertificateFiles, AreReadAgainWhileRunning) {
-  TestCa before;
-  TestCa after;
-  Imposter server(AnswerWithSite, Taking(after));
-  const TestCa::Issued renewed = after.Issue("user", "DNS:user");
-  const TestCa::Issued old = before.Issue("user", "DNS:user");
-  WriteCert(old);
-  WriteKey(old);
-  const auto client = ClientOf(server);
-  EXPECT_FALSE(client->Get(kSites, {"", "x"}).ok());
-  WriteCert(renewed);
-  WriteKey(renewed);
-  clock_.Advance(kFileRecheck);
-  const auto answer = client->Get(kSites, {"", "x"});
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-}
-
-TEST_F(CertificateFiles, ACertificateWhoseKeyIsNotThereYetLeavesTheOldPairInUse) {
-  Imposter server(AnswerWithSite, Taking(ca_));
-  const TestCa::Issued old = ca_.Issue("user", "DNS:user");
-  const TestCa::Issued renewed = ca_.Issue("user", "DNS:user");
-  WriteCert(old);
-  WriteKey(old);
-  const auto client = ClientOf(server);
-  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
-  WriteCert(renewed);
-  clock_.Advance(kFileRecheck);
-  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
-  EXPECT_EQ(server.connections(), 1) << "the pair of before, and its connection";
-  WriteKey(renewed);
-  clock_.Advance(kFileRecheck);
-  EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
-  EXPECT_EQ(server.connections(), 2) << "the new pair, by a handshake of its own";
-}
-
-TEST(Rotation, AMissingFileIsNamedAtTheStart) {
-  Config config;
-  config.server = "https://h";
-  config.ca_file = "/nowhere/ca.pem";
-  EXPECT_THAT(NewClient(config).status().message(), HasSubstr("/nowhere/ca.pem"));
 }
 
 }  // namespace

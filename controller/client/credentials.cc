@@ -14,14 +14,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// `*out` from its file, unless the configuration holds the text itself. A file that is there and
-// says nothing is half written or a mistake, and never what we went without until then: no token
-// would make us anonymous, no CA would let any public one vouch for the server.
-base::Status Load(const std::string& text, const std::string& file, std::string* out) {
-  *out = text;
-  if (!text.empty() || file.empty()) return base::OkStatus();
-  SLUICE_ASSIGN_OR_RETURN(*out, base::ReadFile(file, kMaxCredentialFileBytes));
-  if (out->find_first_not_of(" \t\r\n") != std::string::npos) return base::OkStatus();
+// A file that is there and says nothing is half written or a mistake, and never means to go
+// without: no token would make us anonymous, no CA would let any public one vouch for the server.
+base::StatusOr<std::string> ReadText(const std::string& file) {
+  SLUICE_ASSIGN_OR_RETURN(std::string text, base::ReadFile(file, kMaxCredentialFileBytes));
+  if (text.find_first_not_of(" \t\r\n") != std::string::npos) return text;
   return base::InvalidArgument(file + ": empty");
 }
 
@@ -65,8 +62,41 @@ base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
 base::StatusOr<std::unique_ptr<Credentials>> Credentials::Make(const Config& config,
                                                                base::Clock& clock) {
   std::unique_ptr<Credentials> made(new Credentials(config, clock));
-  SLUICE_RETURN_IF_ERROR(made->ReadFiles());
+  Texts& texts = made->texts_;
+  SLUICE_RETURN_IF_ERROR(texts.ReadCa(config));
+  SLUICE_RETURN_IF_ERROR(texts.ReadPair(config));
+  SLUICE_RETURN_IF_ERROR(texts.ReadToken(config));
+  made->read_at_ = clock.Mono();
+  made->Put();
   return made;
+}
+
+base::Status Credentials::Texts::ReadCa(const Config& config) {
+  if (!config.ca_pem.empty() || config.ca_file.empty()) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(ca_pem, ReadText(config.ca_file));
+  return base::OkStatus();
+}
+
+base::Status Credentials::Texts::ReadPair(const Config& config) {
+  std::string cert = config.cert_pem;
+  std::string key = config.key_pem;
+  if (cert.empty() && !config.cert_file.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(cert, ReadText(config.cert_file));
+  }
+  if (key.empty() && !config.key_file.empty()) {
+    SLUICE_ASSIGN_OR_RETURN(key, ReadText(config.key_file));
+  }
+  cert_pem = std::move(cert);
+  key_pem = std::move(key);
+  return base::OkStatus();
+}
+
+base::Status Credentials::Texts::ReadToken(const Config& config) {
+  if (!config.token.empty() || config.token_file.empty()) return base::OkStatus();
+  SLUICE_ASSIGN_OR_RETURN(std::string text, ReadText(config.token_file));
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
+  token = std::move(text);
+  return base::OkStatus();
 }
 
 void Credentials::SetTls(http::TlsOptions tls) {
@@ -75,29 +105,31 @@ void Credentials::SetTls(http::TlsOptions tls) {
   ++material_.tls_version;
 }
 
-base::Status Credentials::ReadFiles() {
+void Credentials::ReadFiles() {
   read_at_ = clock_.Mono();
+  for (const base::Status& status :
+       {texts_.ReadCa(config_), texts_.ReadPair(config_), texts_.ReadToken(config_)}) {
+    if (!status.ok()) {
+      base::log::Warn("credential file was not readable, kept the old one", {{"error", status}});
+    }
+  }
+  Put();
+}
+
+void Credentials::Put() {
   http::TlsOptions tls;
-  std::string token;
-  if (!config_.ca_pem.empty() || !config_.ca_file.empty()) {
-    SLUICE_RETURN_IF_ERROR(Load(config_.ca_pem, config_.ca_file, &tls.ca_pem.emplace()));
-  }
-  SLUICE_RETURN_IF_ERROR(Load(config_.cert_pem, config_.cert_file, &tls.cert_pem));
-  SLUICE_RETURN_IF_ERROR(Load(config_.key_pem, config_.key_file, &tls.key_pem));
-  SLUICE_RETURN_IF_ERROR(Load(config_.token, config_.token_file, &token));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) {
-    token.pop_back();
-  }
+  tls.ca_pem = texts_.ca_pem;
   tls.server_name = config_.tls_server_name;
   tls.insecure_skip_verify = config_.insecure_skip_verify;
-  if (config_.exec && exec_ran_) {  // what the plugin gave stands
-    token = material_.token;
+  if (!exec_ran_) {  // what the plugin gave stands
+    tls.cert_pem = texts_.cert_pem;
+    tls.key_pem = texts_.key_pem;
+    material_.token = texts_.token;
+  } else {
     tls.cert_pem = material_.tls->cert_pem;
     tls.key_pem = material_.tls->key_pem;
   }
-  material_.token = std::move(token);
   SetTls(std::move(tls));
-  return base::OkStatus();
 }
 
 base::Status Credentials::ReadExec(base::MonoTime deadline) {
@@ -137,9 +169,7 @@ base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::InTurn
     const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
   const bool refresh = refused != nullptr && refused == shared_;
   if (refresh || clock_.Mono() - read_at_ >= kFileRecheck) {
-    if (const base::Status status = ReadFiles(); !status.ok()) {
-      base::log::Warn("credential file was not readable, kept the old one", {{"error", status}});
-    }
+    ReadFiles();
   }
   if (config_.exec && (!exec_ran_ || refresh || clock_.Wall() >= exec_expires_)) {
     // Every call asks for credentials: one that fails must not be started by each of them.

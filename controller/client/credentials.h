@@ -1,6 +1,9 @@
 // Who we are to one API server, kept fresh: token and certificate files are read again as they
 // rotate, exec plugins are run when their credential has expired.
 //
+// Each file counts for itself, certificate and key as a pair: what cannot be read, or is empty,
+// leaves what it said last.
+//
 // Thread rule: all methods from any thread; one thread refreshes, others wait at most until their
 // deadline. A refresh that fails keeps what it had, and logs; the server decides whether it is
 // still good. A plugin that failed is not run again for kExecRetry. Errors: InvalidArgument naming
@@ -11,6 +14,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "controller/base/clock.h"
@@ -59,8 +63,26 @@ class Credentials {
       const std::shared_ptr<const Material>& refused, base::MonoTime deadline);
 
  private:
-  Credentials(const Config& config, base::Clock& clock) : config_(config), clock_(clock) {}
-  base::Status ReadFiles();
+  // What the configuration says, or its files said last. Each of the readers leaves it as it was
+  // when it fails. Errors: of base::ReadFile; InvalidArgument when there is no text.
+  struct Texts {
+    explicit Texts(const Config& config)
+        : cert_pem(config.cert_pem), key_pem(config.key_pem), token(config.token) {
+      if (!config.ca_pem.empty()) ca_pem = config.ca_pem;
+    }
+    base::Status ReadCa(const Config& config);
+    base::Status ReadPair(const Config& config);  // a certificate without its key is of no use
+    base::Status ReadToken(const Config& config);
+    std::optional<std::string> ca_pem;
+    std::string cert_pem;
+    std::string key_pem;
+    std::string token;
+  };
+
+  Credentials(const Config& config, base::Clock& clock)
+      : config_(config), clock_(clock), texts_(config) {}
+  void ReadFiles();
+  void Put();  // texts_ into material_
   base::Status ReadExec(base::MonoTime deadline);
   void SetTls(http::TlsOptions tls);
   base::StatusOr<std::shared_ptr<const Material>> InTurn(
@@ -71,6 +93,7 @@ class Credentials {
   std::mutex mutex_;
   std::condition_variable free_;
   bool taken_ = false;  // guarded by mutex_; who took the turn has what follows to itself
+  Texts texts_;
   Material material_;
   std::shared_ptr<const Material> shared_;  // material_ as callers have it; one for each plugin run
   base::MonoTime read_at_{};
