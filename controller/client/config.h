@@ -36,7 +36,8 @@ struct Config {
   bool insecure_skip_verify = false;  // only when the kubeconfig says so
   std::string ns;                     // the context's namespace
 
-  // Of each pair, data wins over file. Files are read again while running.
+  // Of each pair, data wins over file; of the token the file does (credentials.h). Files are read
+  // again while running.
   std::string ca_pem;
   std::string ca_file;
   std::string cert_pem;

@@ -65,7 +65,10 @@ base::StatusOr<std::unique_ptr<Credentials>> Credentials::Make(const Config& con
   Texts& texts = made->texts_;
   SLUICE_RETURN_IF_ERROR(texts.ReadCa(config));
   SLUICE_RETURN_IF_ERROR(texts.ReadPair(config));
-  SLUICE_RETURN_IF_ERROR(texts.ReadToken(config));
+  if (const base::Status status = texts.ReadToken(config); !status.ok()) {
+    if (config.token.empty()) return status;
+    base::log::Warn("token file was not readable, took the configured token", {{"error", status}});
+  }
   made->read_at_ = clock.Mono();
   made->Put();
   return made;
@@ -92,7 +95,7 @@ base::Status Credentials::Texts::ReadPair(const Config& config) {
 }
 
 base::Status Credentials::Texts::ReadToken(const Config& config) {
-  if (!config.token.empty() || config.token_file.empty()) return base::OkStatus();
+  if (config.token_file.empty()) return base::OkStatus();
   SLUICE_ASSIGN_OR_RETURN(std::string text, ReadText(config.token_file));
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
   token = std::move(text);

@@ -2,7 +2,8 @@
 // rotate, exec plugins are run when their credential has expired.
 //
 // Each file counts for itself, certificate and key as a pair: what cannot be read, or is empty,
-// leaves what it said last.
+// leaves what it said last. A token's file wins over its text, which stands while the file was
+// never read (as with client-go).
 //
 // Thread rule: all methods from any thread; one thread refreshes, others wait at most until their
 // deadline. A refresh that fails keeps what it had, and logs; the server decides whether it is

@@ -128,6 +128,30 @@ TEST(Rotation, AFileThatIsLostHoldsUpNoOther) {
   EXPECT_EQ(now->tls->key_pem, renewed.key_pem);
 }
 
+// As client-go takes the two.
+TEST(Rotation, ATokensFileWinsOverItsTextWhichStandsWhileTheFileWasNeverRead) {
+  ScratchFolder folder;
+  base::FakeClock clock;
+  Config config;
+  config.server = "https://h";
+  config.token = "text";
+  config.token_file = folder.File("token");
+  const auto credentials = Credentials::Make(config, clock).value();
+  const auto token = [&] {
+    clock.Advance(kFileRecheck);
+    return (*credentials->Current(clock.Mono() + 1s))->token;
+  };
+  EXPECT_EQ(token(), "text");
+  folder.Write("token", "file\n");
+  EXPECT_EQ(token(), "file");
+  std::filesystem::remove(folder.File("token"));
+  EXPECT_EQ(token(), "file") << "what was read last";
+  folder.Write("token", "renewed");
+  EXPECT_EQ(token(), "renewed");
+  EXPECT_EQ((*Credentials::Make(config, clock).value()->Current(clock.Mono() + 1s))->token,
+            "renewed");
+}
+
 TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {
   TestCa first;
   TestCa second;
