@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "controller/base/status.h"
@@ -47,6 +48,8 @@ struct Config {
   std::string token;
   std::string token_file;
   std::optional<ExecPlugin> exec;
+  // Headers of each request: the server is to take us for whom they name (Impersonate-User …).
+  std::vector<std::pair<std::string, std::string>> impersonate;
 
   std::string user_agent = "sluice-controller";
   std::chrono::milliseconds request_timeout{0};  // of a call; 0: limits.h
@@ -57,8 +60,9 @@ enum class Terminal { kNone, kPerson };
 
 struct KubeconfigOptions {
   std::string context;  // empty: current-context
-  // Data in the text only: exec plugins, file paths, proxies and insecure-skip-tls-verify are
-  // refused. For kubeconfigs that came from a Secret, where they would run code in our process.
+  // Data in the text only: exec plugins, file paths, proxies, impersonation and
+  // insecure-skip-tls-verify are refused. For kubeconfigs that came from a Secret, where they would
+  // run code in our process or lead elsewhere.
   bool inline_only = false;
   std::string folder;  // relative paths are relative to this
   Terminal terminal = Terminal::kNone;

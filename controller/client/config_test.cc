@@ -86,8 +86,36 @@ TEST(Kubeconfig, FromASecretMayHoldDataOnly) {
   EXPECT_THAT(
       inline_only("", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}").message(),
       HasSubstr("exec"));
+  for (const std::string field :
+       {"as: u", "as-uid: x", "as-groups: [g]", "as-user-extra: {k: [v]}"}) {
+    EXPECT_THAT(inline_only("", "token: t, " + field).message(),
+                HasSubstr("user." + field.substr(0, field.find(':')) + ": refused"));
+  }
   EXPECT_FALSE(
       ParseKubeconfig(Kubeconfig("server: http://h", "token: t"), {.inline_only = true}).ok());
+}
+
+TEST(Kubeconfig, AnImpersonationThatCannotBeSentAsItIsIsRefused) {
+  for (const auto& [user, field] : std::vector<std::array<std::string, 2>>{
+           {"as: [u]", "user.as:"},
+           {"as: ''", "user.as:"},
+           {"as: ' u'", "user.as:"},
+           {"as: 'u '", "user.as:"},
+           {R"(as: "u\r\nX: y")", "user.as:"},
+           {"as-groups: [g]", "user.as-groups"},
+           {"as-uid: x", "user.as-uid"},
+           {"as-user-extra: {k: [v]}", "user.as-user-extra"},
+           {"as: u, as-uid: {}", "user.as-uid"},
+           {"as: u, as-groups: g", "user.as-groups"},
+           {"as: u, as-groups: [g, ~]", "user.as-groups"},
+           {R"(as: u, as-groups: ["g\n"])", "user.as-groups"},
+           {"as: u, as-user-extra: [k]", "user.as-user-extra"},
+           {"as: u, as-user-extra: {k: v}", "user.as-user-extra"},
+           {"as: u, as-user-extra: {'': [v]}", "user.as-user-extra"}}) {
+    const auto config = ParseKubeconfig(Kubeconfig("server: https://h", user), {});
+    EXPECT_EQ(config.status().code(), Code::kInvalidArgument) << user;
+    EXPECT_THAT(config.status().message(), HasSubstr(field));
+  }
 }
 
 TEST(Kubeconfig, ErrorsNameTheFieldAndNeverTheSecret) {

@@ -11,6 +11,7 @@
 #include "controller/base/yaml.h"
 #include "controller/client/config.h"
 #include "controller/client/limits.h"
+#include "controller/http/control_bytes.h"
 #include "controller/http/proxy.h"
 #include "controller/http/url.h"
 
@@ -102,6 +103,7 @@ class KubeconfigReader {
   base::Status NoContext(const std::vector<Part>& parts, const std::string& name) const;
   base::Status ReadCluster(const YAML::Node& cluster);
   base::Status ReadUser(const YAML::Node& user, const YAML::Node& cluster);
+  base::Status ReadImpersonation(const YAML::Node& user);
   base::Status ReadExec(const YAML::Node& exec, const YAML::Node& cluster);
   // <key>-data as base64 into *data, else <key> as a path into *file.
   base::Status DataOrFile(const YAML::Node& node, const std::string& key, std::string* data,
@@ -210,10 +212,59 @@ base::Status KubeconfigReader::ReadUser(const YAML::Node& user, const YAML::Node
     return Bad("user.username", "Kubernetes takes no passwords since 1.19");
   }
   if (user["auth-provider"]) return Bad("user.auth-provider", "gone since 1.26; use exec");
+  SLUICE_RETURN_IF_ERROR(ReadImpersonation(user));
   const YAML::Node exec = user["exec"];
   if (!exec || exec.IsNull()) return base::OkStatus();
   if (options_.inline_only) return Bad("user.exec", "refused here");
   return ReadExec(exec, cluster);
+}
+
+// As client-go sends it. What was left out would leave us more rights than were meant.
+base::Status KubeconfigReader::ReadImpersonation(const YAML::Node& user) {
+  const auto add = [this](const std::string& field, const std::string& header,
+                          const YAML::Node& value) {
+    const std::string text = value.IsScalar() ? value.Scalar() : std::string();
+    // Blanks around it would be lost on the way, and with them the name that was meant.
+    if (text.empty() || text.find_first_of(" \t") == 0 ||
+        text.find_last_of(" \t") == text.size() - 1 || http::HasControl(text)) {
+      return Bad(field, "not text in one line without blanks around it");
+    }
+    config_.impersonate.emplace_back("Impersonate-" + header, text);
+    return base::OkStatus();
+  };
+  const auto add_each = [&add](const std::string& field, const std::string& header,
+                               const YAML::Node& list) {
+    if (!list.IsSequence()) return Bad(field, "not a list");
+    for (const YAML::Node& value : list) SLUICE_RETURN_IF_ERROR(add(field, header, value));
+    return base::OkStatus();
+  };
+  for (const std::string key : {"as", "as-uid", "as-groups", "as-user-extra"}) {
+    const YAML::Node given = user[key];
+    if (!given || given.IsNull()) continue;
+    const std::string field = "user." + key;
+    if (options_.inline_only) return Bad(field, "refused here");
+    if (key == "as") {
+      SLUICE_RETURN_IF_ERROR(add(field, "User", given));
+    } else if (config_.impersonate.empty()) {
+      return Bad(field, "nobody without user.as");
+    } else if (key == "as-uid") {
+      SLUICE_RETURN_IF_ERROR(add(field, "Uid", given));
+    } else if (key == "as-groups") {
+      SLUICE_RETURN_IF_ERROR(add_each(field, "Group", given));
+    } else {
+      if (!given.IsMap()) return Bad(field, "not a mapping");
+      for (const auto& extra : given) {
+        std::string name = extra.first.Scalar();
+        if (name.empty()) return Bad(field, "an empty key");
+        for (char& c : name) {
+          if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);  // so the server takes it
+        }
+        const std::string header = "Extra-" + http::PercentEncode(name);
+        SLUICE_RETURN_IF_ERROR(add_each(field, header, extra.second));
+      }
+    }
+  }
+  return base::OkStatus();
 }
 
 base::Status KubeconfigReader::ReadExec(const YAML::Node& exec, const YAML::Node& cluster) {

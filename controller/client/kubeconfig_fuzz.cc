@@ -1,4 +1,4 @@
-// Any text: no crash, and inline_only lets no path, proxy or plugin through.
+// Any text: no crash, and inline_only lets no path, proxy, plugin or other name through.
 #include <cstdint>
 
 #include "controller/base/check.h"
@@ -11,6 +11,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!config.ok()) return 0;
   SLUICE_CHECK(!config->exec && config->proxy_url.empty() && !config->insecure_skip_verify);
   SLUICE_CHECK(config->ca_file.empty() && config->cert_file.empty() && config->key_file.empty() &&
-               config->token_file.empty());
+               config->token_file.empty() && config->impersonate.empty());
   return 0;
 }

@@ -134,6 +134,7 @@ Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
                         .more_headers = {headers, count},
                         .body = call.body};
   const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.Mono());
+  for (const auto& [name, value] : config_.impersonate) request.headers.push_back({name, value});
   request.total_timeout = std::max(left, milliseconds(0));
   request.read_timeout = request.total_timeout;
   request.max_body_bytes = kMaxAnswerBytes;

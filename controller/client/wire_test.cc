@@ -130,5 +130,32 @@ TEST_F(WireTest, TheEnvironmentsProxyCountsForFilesAndPodsAndNeverForASecret) {
   }
 }
 
+TEST(Impersonation, IsSentAsClientGoSendsIt) {
+  Imposter server(AnswerWithSite);
+  const auto config = ParseKubeconfig(
+      "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+      "clusters: [{name: c, cluster: {server: '" +
+          server.url() +
+          "'}}]\nusers: [{name: u, user: {token: t, as: 'system:serviceaccount:a:b', as-uid: 7-7, "
+          "as-groups: [one, 'two words'], as-user-extra: {Acme.com/Scopes: [view, edit], 'a%': "
+          "[x]}}}]\n",
+      {});
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  ASSERT_TRUE(NewClient(*config).value()->Get(kSites, {"", "x"}).ok());
+  const RecordedRequest request = server.requests().at(0);
+  http::Headers seen;
+  for (const http::Header& header : request.headers) {
+    if (header.name.starts_with("Impersonate-")) seen.push_back(header);
+  }
+  EXPECT_THAT(seen, ::testing::UnorderedElementsAreArray(
+                        http::Headers{{"Impersonate-User", "system:serviceaccount:a:b"},
+                                      {"Impersonate-Uid", "7-7"},
+                                      {"Impersonate-Group", "one"},
+                                      {"Impersonate-Group", "two words"},
+                                      {"Impersonate-Extra-acme.com%2Fscopes", "view"},
+                                      {"Impersonate-Extra-acme.com%2Fscopes", "edit"},
+                                      {"Impersonate-Extra-a%25", "x"}}));
+}
+
 }  // namespace
 }  // namespace sluice::client
