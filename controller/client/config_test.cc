@@ -201,6 +201,10 @@ TEST(InCluster, NeedsItsEnvironment) {
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->server, "https://[fd00::1]:443");
   EXPECT_EQ(config->ns, "sluice");
+  EXPECT_EQ(config->ca_file, folder.File("") + "/ca.crt");
+  EXPECT_EQ(config->token_file, folder.File("") + "/token");
+  EXPECT_EQ(InClusterConfig()->ca_file, "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt");
+  EXPECT_EQ(InClusterConfig()->token_file, "/var/run/secrets/kubernetes.io/serviceaccount/token");
   unsetenv("KUBERNETES_SERVICE_HOST");
 }
 
