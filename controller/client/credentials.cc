@@ -70,7 +70,11 @@ base::StatusOr<std::unique_ptr<Credentials>> Credentials::Make(const Config& con
     base::log::Warn("token file was not readable, took the configured token", {{"error", status}});
   }
   made->read_at_ = clock.Mono();
-  made->Put();
+  made->Publish();
+  if (config.exec) {
+    made->runner_ =
+        std::jthread([self = made.get()](const std::stop_token& stop) { self->RunPlugin(stop); });
+  }
   return made;
 }
 
@@ -102,100 +106,140 @@ base::Status Credentials::Texts::ReadToken(const Config& config) {
   return base::OkStatus();
 }
 
-void Credentials::SetTls(http::TlsOptions tls) {
-  if (material_.tls != nullptr && Same(*material_.tls, tls)) return;
-  material_.tls = std::make_shared<const http::TlsOptions>(std::move(tls));
-  ++material_.tls_version;
+Credentials::~Credentials() { Stop(); }
+
+void Credentials::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  changed_.notify_all();
+  runner_.request_stop();
 }
 
-void Credentials::ReadFiles() {
-  read_at_ = clock_.Mono();
+std::shared_ptr<const Credentials::Material> Credentials::Known() const {
+  const std::lock_guard lock(mutex_);
+  return shared_;
+}
+
+base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::CurrentUnless(
+    const std::shared_ptr<const Material>& refused, Unknown unknown, base::MonoTime deadline,
+    const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] {
+    { const std::lock_guard lock(mutex_); }
+    changed_.notify_all();
+  });
+  std::unique_lock lock(mutex_);  // released before `wake` waits for its callback
+  const Wait wait{lock, deadline, stop};
+  SLUICE_RETURN_IF_ERROR(ReadFiles(wait, refused.get()));
+  if (config_.exec && NeedsPlugin(refused.get(), unknown)) {
+    SLUICE_RETURN_IF_ERROR(AskPlugin(wait));
+  }
+  return shared_;
+}
+
+base::Status Credentials::Until(const Wait& wait, const std::function<bool()>& ready) {
+  const auto stopped = [&] { return stopped_ || wait.stop.stop_requested(); };
+  clock_.WaitUntil(wait.lock, changed_, wait.deadline, [&] { return ready() || stopped(); });
+  if (ready()) return base::OkStatus();
+  if (stopped()) return base::Cancelled("stopped while credentials were refreshed");
+  return base::DeadlineExceeded("waited for credentials to be refreshed").WithReason("Total");
+}
+
+base::Status Credentials::ReadFiles(const Wait& wait, const Material* refused) {
+  if (reading_) SLUICE_RETURN_IF_ERROR(Until(wait, [this] { return !reading_; }));
+  const bool early = refused == nullptr || refused != shared_.get();
+  if (early && clock_.Mono() - read_at_ < kFileRecheck) return base::OkStatus();
+  struct Turn {  // however it ends: others wait for it
+    Credentials& self;
+    std::unique_lock<std::mutex>& lock;
+    ~Turn() {
+      if (!lock.owns_lock()) lock.lock();
+      self.reading_ = false;
+      self.changed_.notify_all();
+    }
+  };
+  reading_ = true;
+  const Turn turn{*this, wait.lock};
+  Texts texts = texts_;
+  wait.lock.unlock();  // a file may be far away
   for (const base::Status& status :
-       {texts_.ReadCa(config_), texts_.ReadPair(config_), texts_.ReadToken(config_)}) {
+       {texts.ReadCa(config_), texts.ReadPair(config_), texts.ReadToken(config_)}) {
     if (!status.ok()) {
       base::log::Warn("credential file was not readable, kept the old one", {{"error", status}});
     }
   }
-  Put();
-}
-
-void Credentials::Put() {
-  http::TlsOptions tls;
-  tls.ca_pem = texts_.ca_pem;
-  tls.server_name = config_.tls_server_name;
-  tls.insecure_skip_verify = config_.insecure_skip_verify;
-  if (!exec_ran_) {  // what the plugin gave stands
-    tls.cert_pem = texts_.cert_pem;
-    tls.key_pem = texts_.key_pem;
-    material_.token = texts_.token;
-  } else {
-    tls.cert_pem = material_.tls->cert_pem;
-    tls.key_pem = material_.tls->key_pem;
-  }
-  SetTls(std::move(tls));
-}
-
-base::Status Credentials::ReadExec(base::MonoTime deadline) {
-  const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock_.Mono());
-  const milliseconds limit =
-      config_.exec->interactive ? milliseconds(kExecPersonTimeout) : milliseconds(kExecTimeout);
-  SLUICE_ASSIGN_OR_RETURN(ExecCredential credential, RunExecPlugin(config_, std::min(left, limit)));
-  exec_ran_ = true;
-  shared_.reset();  // also when it says the same again: who was refused then does not ask once more
-  exec_expires_ = credential.expires;
-  material_.token = std::move(credential.token);
-  http::TlsOptions tls = *material_.tls;
-  tls.cert_pem = std::move(credential.cert_pem);
-  tls.key_pem = std::move(credential.key_pem);
-  SetTls(std::move(tls));
+  const base::MonoTime now = clock_.Mono();
+  wait.lock.lock();
+  texts_ = std::move(texts);
+  read_at_ = now;
+  Publish();
   return base::OkStatus();
 }
 
-base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::CurrentUnless(
-    const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
-  const auto left = std::max(deadline - clock_.Mono(), base::Duration(0));
-  std::unique_lock lock(mutex_);
-  if (!free_.wait_for(lock, left, [&] { return !taken_; })) {
-    return base::DeadlineExceeded("waited for credentials to be refreshed").WithReason("Total");
-  }
-  taken_ = true;
-  lock.unlock();
-  auto current = InTurn(refused, deadline);
-  lock.lock();
-  taken_ = false;
-  lock.unlock();
-  free_.notify_one();
-  return current;
+bool Credentials::NeedsPlugin(const Material* refused, Unknown unknown) const {
+  if (!given_ || clock_.Wall() >= given_->expires) return true;
+  if (refused == nullptr || refused->exec_version != exec_version_) return false;
+  return unknown == Unknown::kUser || (unknown == Unknown::kHandshake && !given_->cert_pem.empty());
 }
 
-base::StatusOr<std::shared_ptr<const Credentials::Material>> Credentials::InTurn(
-    const std::shared_ptr<const Material>& refused, base::MonoTime deadline) {
-  const bool refresh = refused != nullptr && refused == shared_;
-  if (refresh || clock_.Mono() - read_at_ >= kFileRecheck) {
-    ReadFiles();
+base::Status Credentials::AskPlugin(const Wait& wait) {
+  // Every call asks for credentials: a plugin that fails must not be started by each of them.
+  const bool again = exec_failed_.ok() || clock_.Mono() - exec_failed_at_ >= kExecRetry;
+  if (again || plugin_wanted_) {
+    plugin_wanted_ = true;
+    changed_.notify_all();
+    SLUICE_RETURN_IF_ERROR(
+        Until(wait, [this, before = plugin_runs_] { return plugin_runs_ != before; }));
   }
-  if (config_.exec && (!exec_ran_ || refresh || clock_.Wall() >= exec_expires_)) {
-    // Every call asks for credentials: one that fails must not be started by each of them.
-    const bool again = exec_failed_.ok() || clock_.Mono() - exec_failed_at_ >= kExecRetry;
-    if (again) {
-      exec_failed_ = ReadExec(deadline);
-      exec_failed_at_ = clock_.Mono();
+  if (given_) return base::OkStatus();
+  return base::Unauthenticated(exec_failed_.message()).WithReason("CredentialPlugin");
+}
+
+void Credentials::RunPlugin(const std::stop_token& stop) {
+  const auto limit =
+      config_.exec->interactive ? milliseconds(kExecPersonTimeout) : milliseconds(kExecTimeout);
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopped_ || plugin_wanted_; });
+    if (stopped_) return;
+    lock.unlock();
+    auto answer = RunExecPlugin(config_, limit, stop);
+    const base::Status failed =
+        answer.status().Annotate("credential plugin " + config_.exec->command);
+    lock.lock();
+    if (stopped_) return;
+    if (answer.ok()) {
+      given_ = std::move(answer).value();
+      ++exec_version_;  // also when it says the same again: who was refused then asks no more
+      Publish();
+    } else if (given_) {
+      base::log::Warn("credential plugin failed, kept the old credential", {{"error", failed}});
     }
-    if (!exec_failed_.ok()) {
-      const base::Status told = exec_failed_.Annotate("credential plugin " + config_.exec->command);
-      if (!exec_ran_) return base::Unauthenticated(told.message()).WithReason("CredentialPlugin");
-      if (again) {
-        base::log::Warn("credential plugin failed, kept the old credential", {{"error", told}});
-      }
-    }
+    exec_failed_ = answer.ok() ? base::OkStatus() : failed;
+    exec_failed_at_ = clock_.Mono();
+    plugin_wanted_ = false;
+    ++plugin_runs_;
+    changed_.notify_all();
   }
-  if (shared_ == nullptr || shared_->token != material_.token ||
-      shared_->tls_version != material_.tls_version) {
-    auto changed = std::make_shared<Material>(material_);
-    if (!changed->token.empty()) changed->authorization = "Bearer " + changed->token;
-    shared_ = std::move(changed);
-  }
-  return shared_;
+}
+
+void Credentials::Publish() {
+  auto next = std::make_shared<Material>();
+  auto tls = std::make_shared<http::TlsOptions>();
+  tls->ca_pem = texts_.ca_pem;
+  tls->cert_pem = given_ ? given_->cert_pem : texts_.cert_pem;
+  tls->key_pem = given_ ? given_->key_pem : texts_.key_pem;
+  tls->server_name = config_.tls_server_name;
+  tls->insecure_skip_verify = config_.insecure_skip_verify;
+  const bool same_tls = shared_ != nullptr && Same(*shared_->tls, *tls);
+  next->tls_version = shared_ == nullptr ? 1 : shared_->tls_version + (same_tls ? 0 : 1);
+  next->tls = same_tls ? shared_->tls : std::move(tls);
+  next->token = given_ ? given_->token : texts_.token;
+  if (!next->token.empty()) next->authorization = "Bearer " + next->token;
+  next->exec_version = exec_version_;
+  if (same_tls && next->token == shared_->token && exec_version_ == shared_->exec_version) return;
+  shared_ = std::move(next);
 }
 
 }  // namespace sluice::client

@@ -5,18 +5,26 @@
 // leaves what it said last. A token's file wins over its text, which stands while the file was
 // never read (as with client-go).
 //
-// Thread rule: all methods from any thread; one thread refreshes, others wait at most until their
-// deadline. A refresh that fails keeps what it had, and logs; the server decides whether it is
-// still good. A plugin that failed is not run again for kExecRetry. Errors: InvalidArgument naming
-// the file (first load only), DeadlineExceeded, Unauthenticated when a plugin gives nothing.
+// Thread rule: all methods from any thread. One caller reads the files, others wait for it. The
+// plugin runs on a thread of its own, once at a time and within its own limit: a caller waits for
+// it at most until its own deadline, and a run that takes longer goes on for the next one. A
+// refresh that fails keeps what it had, and logs; the server decides whether it is still good. A
+// plugin that failed is not run again for kExecRetry.
+//
+// Stop: Stop() ends every wait (Cancelled) and kills the plugin; so does the destructor, which must
+// run after the last call returned. Errors: InvalidArgument naming the file (first load only),
+// DeadlineExceeded, Cancelled, Unauthenticated when a plugin gives nothing.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
@@ -34,12 +42,13 @@ struct ExecCredential {
 };
 // Parses an ExecCredential (client.authentication.k8s.io/v1). Errors: InvalidArgument. Pure.
 base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json);
-// Runs the plugin without a terminal, kills it and what it started at the time limit; the end of
-// what it complains of (standard error) is part of the error. An interactive one has our terminal
-// and complains there; at the limit it alone is killed. What a plugin prints is never logged.
-// `config.exec` is set. Blocks; any thread.
+// Runs the plugin without a terminal, kills it and what it started at the time limit or at `stop`
+// (Cancelled); the end of what it complains of (standard error) is part of the error. An
+// interactive one has our terminal and complains there; at the limit it alone is killed. What a
+// plugin prints is never logged. `config.exec` is set. Blocks; any thread.
 base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
-                                             std::chrono::milliseconds timeout);
+                                             std::chrono::milliseconds timeout,
+                                             std::stop_token stop = {});
 
 class Credentials {
  public:
@@ -47,21 +56,37 @@ class Credentials {
     std::string token;          // empty: none
     std::string authorization;  // the header's value with it; empty: none
     std::shared_ptr<const http::TlsOptions> tls;
-    std::uint64_t tls_version = 0;  // changes when *tls does
+    std::uint64_t tls_version = 0;   // changes when *tls does; 1: as the files were at first
+    std::uint64_t exec_version = 0;  // of the plugin's answers the one this holds; 0: none
+  };
+  // Who was not known, and so what may cure it.
+  enum class Unknown {
+    kUser,       // by the server (401): the files, the plugin
+    kServer,     // by us: the files, one of which is the CA
+    kHandshake,  // it failed: the files; the plugin where the client certificate is its own
   };
 
   // Reads the files once. Errors: as above.
   static base::StatusOr<std::unique_ptr<Credentials>> Make(const Config& config,
                                                            base::Clock& clock);
+  ~Credentials();
+  Credentials(const Credentials&) = delete;
+  Credentials& operator=(const Credentials&) = delete;
+
+  // What is known without asking anybody, never nullptr.
+  std::shared_ptr<const Material> Known() const;
   // What is good now, never nullptr.
-  base::StatusOr<std::shared_ptr<const Material>> Current(base::MonoTime deadline) {
-    return CurrentUnless(nullptr, deadline);
+  base::StatusOr<std::shared_ptr<const Material>> Current(base::MonoTime deadline,
+                                                          const std::stop_token& stop = {}) {
+    return CurrentUnless(nullptr, Unknown::kUser, deadline, stop);
   }
-  // The same after the server refused `refused`, which Current gave: files are read and the plugin
-  // is run even when it is too early for that, unless another thread did so since: of all whom one
-  // revoked token stops, one asks for the next.
+  // The same after `refused`, which Current gave, led to `unknown`: what may cure that is asked
+  // even when it is too early for that, unless it was since: of all whom one revoked token stops,
+  // one asks for the next.
   base::StatusOr<std::shared_ptr<const Material>> CurrentUnless(
-      const std::shared_ptr<const Material>& refused, base::MonoTime deadline);
+      const std::shared_ptr<const Material>& refused, Unknown unknown, base::MonoTime deadline,
+      const std::stop_token& stop = {});
+  void Stop();
 
  private:
   // What the configuration says, or its files said last. Each of the readers leaves it as it was
@@ -80,28 +105,40 @@ class Credentials {
     std::string token;
   };
 
+  // A call that waits: without its lock, and until when.
+  struct Wait {
+    std::unique_lock<std::mutex>& lock;
+    base::MonoTime deadline;
+    const std::stop_token& stop;
+  };
+
   Credentials(const Config& config, base::Clock& clock)
       : config_(config), clock_(clock), texts_(config) {}
-  void ReadFiles();
-  void Put();  // texts_ into material_
-  base::Status ReadExec(base::MonoTime deadline);
-  void SetTls(http::TlsOptions tls);
-  base::StatusOr<std::shared_ptr<const Material>> InTurn(
-      const std::shared_ptr<const Material>& refused, base::MonoTime deadline);
+  // With mutex_ held; those with a Wait let go of it meanwhile.
+  base::Status Until(const Wait& wait, const std::function<bool()>& ready);
+  base::Status ReadFiles(const Wait& wait, const Material* refused);
+  base::Status AskPlugin(const Wait& wait);
+  bool NeedsPlugin(const Material* refused, Unknown unknown) const;
+  void Publish();
+  void RunPlugin(const std::stop_token& stop);  // runner_'s
 
   const Config config_;
   base::Clock& clock_;
-  std::mutex mutex_;
-  std::condition_variable free_;
-  bool taken_ = false;  // guarded by mutex_; who took the turn has what follows to itself
+  mutable std::mutex mutex_;         // guards what follows
+  std::condition_variable changed_;  // of any of it that somebody waits for
+  bool stopped_ = false;
+  bool reading_ = false;  // somebody reads the files
   Texts texts_;
-  Material material_;
-  std::shared_ptr<const Material> shared_;  // material_ as callers have it; one for each plugin run
   base::MonoTime read_at_{};
-  bool exec_ran_ = false;
-  base::WallTime exec_expires_{};
-  base::Status exec_failed_;  // of the last run; OK: it gave a credential
+  bool plugin_wanted_ = false;  // or running
+  std::uint64_t plugin_runs_ = 0;
+  std::optional<ExecCredential> given_;
+  std::uint64_t exec_version_ = 0;  // of given_
+  base::Status exec_failed_;        // of the last run; OK: it gave a credential
   base::MonoTime exec_failed_at_{};
+  std::shared_ptr<const Material> shared_;  // of texts_ and given_
+
+  std::jthread runner_;  // runs the plugin; none without one
 };
 
 }  // namespace sluice::client

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <stop_token>
 
 #include "controller/base/digest.h"
 #include "controller/base/file.h"
@@ -43,14 +46,17 @@ class Child {
     }
   }
 
-  // Reads both outputs until the child has closed them.
-  base::Status ReadAll(steady_clock::time_point deadline) {
+  // Reads both outputs until the child has closed them. `stop` turns readable when it is not wanted
+  // further.
+  base::Status ReadAll(steady_clock::time_point deadline, int stop) {
     while (fds_[0] >= 0 || fds_[1] >= 0) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
       if (left <= 0) return base::DeadlineExceeded("did not answer in time");
-      pollfd wait[2] = {{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}};  // negative: left out
-      if (poll(wait, 2, static_cast<int>(left)) <= 0) continue;
+      // A negative one is left out.
+      pollfd wait[3] = {{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}, {stop, POLLIN, 0}};
+      if (poll(wait, 3, static_cast<int>(left)) <= 0) continue;
+      if (wait[2].revents != 0) return base::Cancelled("was not waited for");
       for (int i = 0; i < 2; ++i) {
         if (wait[i].revents != 0) SLUICE_RETURN_IF_ERROR(ReadSome(i));
       }
@@ -59,14 +65,15 @@ class Child {
   }
 
   // Waits for the end; OK when it exited with 0.
-  base::Status Join(steady_clock::time_point deadline) {
+  base::Status Join(steady_clock::time_point deadline, int stop) {
     int status = 0;
     while (true) {
       const pid_t ended = waitpid(pid_, &status, WNOHANG);
       if (ended == pid_) break;
       if (ended < 0 && errno != EINTR) return base::FromErrno(errno, "waitpid");
       if (steady_clock::now() >= deadline) return base::DeadlineExceeded("did not exit in time");
-      poll(nullptr, 0, 5);  // output is closed: it is about to exit
+      pollfd wait{stop, POLLIN, 0};
+      if (poll(&wait, 1, 5) > 0) return base::Cancelled("was not waited for");  // about to exit
     }
     pid_ = -1;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return base::OkStatus();
@@ -106,6 +113,29 @@ class Child {
   const bool group_;
   int fds_[2];  // standard output and error; negative once closed
   std::string texts_[2];
+};
+
+// A stop token for poll(2).
+class StopFd {
+ public:
+  explicit StopFd(std::stop_token stop)
+      : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        wake_(std::in_place, std::move(stop), Wake{fd_}) {}
+  StopFd(const StopFd&) = delete;
+  StopFd& operator=(const StopFd&) = delete;
+  ~StopFd() {
+    wake_.reset();  // before its descriptor can be another's
+    if (fd_ >= 0) close(fd_);
+  }
+  int fd() const { return fd_; }
+
+ private:
+  struct Wake {
+    int fd;
+    void operator()() const { eventfd_write(fd, 1); }
+  };
+  const int fd_;
+  std::optional<std::stop_callback<Wake>> wake_;
 };
 
 nlohmann::json ClusterInfo(const Config& config) {
@@ -202,11 +232,14 @@ base::StatusOr<std::unique_ptr<Child>> Spawn(const Config& config) {
 }  // namespace
 
 base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
-                                             std::chrono::milliseconds timeout) {
+                                             std::chrono::milliseconds timeout,
+                                             std::stop_token stop) {
   const auto deadline = steady_clock::now() + timeout;
+  const StopFd stopped(std::move(stop));
+  if (stopped.fd() < 0) return base::FromErrno(errno, "eventfd");
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Spawn(config));
-  base::Status status = child->ReadAll(deadline);
-  if (status.ok()) status = child->Join(deadline);
+  base::Status status = child->ReadAll(deadline, stopped.fd());
+  if (status.ok()) status = child->Join(deadline, stopped.fd());
   if (status.ok()) return ParseExecCredential(child->output());
   const std::string complaint = child->complaint();
   if (complaint.empty()) return status;

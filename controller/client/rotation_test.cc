@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -150,6 +151,46 @@ TEST(Rotation, ATokensFileWinsOverItsTextWhichStandsWhileTheFileWasNeverRead) {
   EXPECT_EQ(token(), "renewed");
   EXPECT_EQ((*Credentials::Make(config, clock).value()->Current(clock.Mono() + 1s))->token,
             "renewed");
+}
+
+// Fails once where a reading of the files ends.
+class FailingClock final : public base::Clock {
+ public:
+  base::WallTime Wall() const override { return real_.Wall(); }
+  base::MonoTime Mono() const override {
+    if (std::exchange(fails_, false)) throw std::bad_alloc();
+    return real_.Mono();
+  }
+  bool WaitUntil(std::unique_lock<std::mutex>& lock, std::condition_variable& cv,
+                 base::MonoTime deadline, const std::function<bool()>& ready) override {
+    return real_.WaitUntil(lock, cv, deadline, ready);
+  }
+  void FailOnce() { fails_ = true; }
+
+ private:
+  base::RealClock real_;
+  mutable bool fails_ = false;
+};
+
+TEST(Rotation, AReadingThatThrowsLetsTheNextOneRead) {
+  ScratchFolder folder;
+  folder.Write("token", "one");
+  FailingClock clock;
+  Config config;
+  config.server = "https://h";
+  config.token_file = folder.File("token");
+  const auto credentials = Credentials::Make(config, clock).value();
+  const base::MonoTime soon = clock.Mono() + 5s;
+  const auto refused = credentials->Current(soon).value();
+  folder.Write("token", "two");
+  const auto next = [&] {
+    return credentials->CurrentUnless(refused, Credentials::Unknown::kUser, soon);
+  };
+  clock.FailOnce();
+  EXPECT_THROW(static_cast<void>(next()), std::bad_alloc);
+  const auto read = next();
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ((*read)->token, "two");
 }
 
 TEST(Rotation, ANewCaIsReadWhenTheServerIsNotRecognised) {

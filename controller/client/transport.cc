@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "controller/base/log.h"
 #include "controller/client/api_error.h"
@@ -25,6 +26,19 @@ base::Status RefusalOf(const http::Response& answer) {
                          answer.body);
 }
 
+// The server does not know us, or we do not know it: perhaps a token, a certificate or the CA was
+// rotated since we looked. Nothing was done yet, so any method may come again.
+std::optional<Credentials::Unknown> UnknownOf(const base::Status& refusal, bool answered) {
+  using enum Credentials::Unknown;
+  if (refusal.code() == base::Code::kUnauthenticated) {
+    if (refusal.reason() == "CredentialPlugin") return std::nullopt;
+    return kUser;
+  }
+  if (!answered && refusal.reason() == "CertificateInvalid") return kServer;
+  if (!answered && refusal.reason() == "Tls") return kHandshake;
+  return std::nullopt;
+}
+
 // A call that others' refusals hold for longer than it has.
 base::Status NotSent(std::chrono::nanoseconds left) {
   const auto seconds =
@@ -44,14 +58,9 @@ base::StatusOr<std::unique_ptr<Transport>> Transport::Make(const Config& config,
   SLUICE_ASSIGN_OR_RETURN(const http::Url url, http::ParseUrl(config.server));
   made->host_ = fmt::format("{}:{}", url.host, url.port);
   SLUICE_ASSIGN_OR_RETURN(made->credentials_, Credentials::Make(config, clock));
-  // A plugin's certificate comes with the first call; here only the files are looked at.
-  Config files = config;
-  files.exec.reset();
-  SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Credentials> first,
-                          Credentials::Make(files, clock));
-  SLUICE_ASSIGN_OR_RETURN(const auto material, first->Current(clock.Mono() + kRequestTimeout));
+  // A plugin's certificate comes with the first call.
   SLUICE_ASSIGN_OR_RETURN(made->http_, http::Client::New({.base_url = config.server,
-                                                          .tls = *material->tls,
+                                                          .tls = *made->credentials_->Known()->tls,
                                                           .proxy_url = config.proxy_url,
                                                           .user_agent = config.user_agent}));
   return made;
@@ -61,7 +70,8 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
   milliseconds timeout = call.timeout;
   if (timeout.count() == 0) timeout = config_.request_timeout;
   if (timeout.count() == 0) timeout = kRequestTimeout;
-  base::MonoTime deadline = AfterPerson(nullptr, clock_.Mono() + timeout);
+  base::MonoTime deadline =
+      AfterPerson(nullptr, Credentials::Unknown::kUser, call, clock_.Mono() + timeout);
   const std::string kind = Throttle::KindOf(call.method, call.target);
   bool refreshed = false;
   Throttle::Hold own;  // what the server asked of this call itself
@@ -81,14 +91,12 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
       LogWarnings(*attempt.answer);
       return std::move(attempt.answer).value();
     }
-    // The server does not know us, or we do not know it: perhaps a token, a certificate or the CA
-    // was rotated since we looked. Nothing was done yet, so any method may come again.
-    const bool unknown = refusal.code() == base::Code::kUnauthenticated ||
-                         (!attempt.answer.ok() &&
-                          (refusal.reason() == "CertificateInvalid" || refusal.reason() == "Tls"));
-    if (unknown && !refreshed && refusal.reason() != "CredentialPlugin") {
-      deadline = AfterPerson(attempt.material, deadline);
-      const auto material = credentials_->CurrentUnless(attempt.material, deadline);
+    const auto unknown = UnknownOf(refusal, attempt.answer.ok());
+    if (unknown && !refreshed) {
+      deadline = AfterPerson(attempt.material, *unknown, call, deadline);
+      const auto material =
+          credentials_->CurrentUnless(attempt.material, *unknown, deadline, call.stop);
+      if (material.status().code() == base::Code::kCancelled) return material.status();
       refreshed = true;
       const Credentials::Material* tried = attempt.material.get();
       if (material.ok() && (tried == nullptr || (*material)->token != tried->token ||
@@ -106,17 +114,19 @@ base::StatusOr<http::Response> Transport::Send(const Call& call, const http::Bod
 }
 
 base::MonoTime Transport::AfterPerson(const std::shared_ptr<const Credentials::Material>& refused,
+                                      Credentials::Unknown unknown, const Call& call,
                                       base::MonoTime deadline) {
   if (!config_.exec || !config_.exec->interactive) return deadline;
   const base::MonoTime before = clock_.Mono();
-  static_cast<void>(credentials_->CurrentUnless(refused, before + kExecPersonTimeout));
+  static_cast<void>(
+      credentials_->CurrentUnless(refused, unknown, before + kExecPersonTimeout, call.stop));
   return deadline + (clock_.Mono() - before);
 }
 
 Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
                                   base::MonoTime deadline) {
   Attempt attempt;
-  auto current = credentials_->Current(deadline);
+  auto current = credentials_->Current(deadline, call.stop);
   if (!current.ok()) {
     attempt.answer = current.status();
     return attempt;
@@ -219,7 +229,7 @@ void Transport::Observe(RequestObserver observer) {
 
 void Transport::UseTls(const Credentials::Material& material) {
   tls_order_.Use(material.tls_version, [&] {
-    if (material.tls_version == 1 && !config_.exec) return;  // http_ was made with these
+    if (material.tls_version == 1) return;  // http_ was made with these
     if (const base::Status status = http_->SetTls(*material.tls); !status.ok()) {
       base::log::Warn("rotated TLS material was not usable, kept the old", {{"error", status}});
     }
@@ -241,6 +251,7 @@ void Transport::LogWarnings(const http::Response& response) {
 
 void Transport::Stop() {
   http_->Stop();  // first, so that a wait that ends now finds nothing to ask
+  credentials_->Stop();
   {
     std::lock_guard lock(mutex_);
     stopped_ = true;

@@ -48,6 +48,7 @@ class Transport {
   // Lets a plugin ask its person; whatever comes of it, Current then knows. Returns `deadline`
   // moved by the time that took, which is not the call's.
   base::MonoTime AfterPerson(const std::shared_ptr<const Credentials::Material>& refused,
+                             Credentials::Unknown unknown, const Call& call,
                              base::MonoTime deadline);
   Attempt Try(const Call& call, const http::BodySink& sink, base::MonoTime deadline);
   // Waits until nothing holds a call of this kind, which was itself asked to wait for `own`, or
