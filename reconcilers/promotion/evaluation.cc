@@ -81,7 +81,7 @@ Result PromotionReconciler::Evaluate(const World& world, std::stop_token stop) {
   const meta::ObjectPtr object = stores_.promotions.Get({"", name});
   const auto found = world.promotions.find(name);
   if (object == nullptr || found == world.promotions.end()) {
-    return Result::After(kCacheWait);
+    return Result::Later(kCacheWait);
   }
   const v1alpha1::Promotion& promotion = *found->second;
   const gates::Source source = providers_.Find(world.view.name, world.site->spec());

@@ -35,7 +35,7 @@ Result PromotionReconciler::Outcome(const base::Status& status, Result done) {
   if (status.ok()) return done;
   // Another controller wrote the object between our reading and our writing: read again.
   if (status.code() == base::Code::kAborted && status.reason() == "Conflict") {
-    return Result::After(kCacheWait);
+    return Result::Later(kCacheWait);
   }
   return Result::Retry(status);
 }
@@ -49,7 +49,7 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
     applied_.erase(request.key.name);
     return Result::Done();
   }
-  if (IsBehind(request.key)) return Result::After(kCacheWait);
+  if (IsBehind(request.key)) return Result::Later(kCacheWait);
   const auto world = Read(site);
   if (!world.ok()) return Result::Terminal(world.status());
   if (base::Status status = TidyUp(*world); !status.ok()) return Refused(*world, status);
@@ -67,7 +67,7 @@ Result PromotionReconciler::Reconcile(const reconcile::Request& request, std::st
       return Evaluate(*world, stop);
     case StepKind::kFinish: {
       const meta::ObjectPtr open = stores_.promotions.Get({"", step.promotion});
-      if (open == nullptr) return Result::After(kCacheWait);
+      if (open == nullptr) return Result::Later(kCacheWait);
       return Refused(*world, End(*open, "Promoted", "reached " + step.to));
     }
     case StepKind::kStepDown:
@@ -114,7 +114,7 @@ Result PromotionReconciler::Refused(const World& world, const base::Status& stat
 
 Result PromotionReconciler::Create(const World& world) {
   const meta::Key key{"", world.step.promotion};
-  if (stores_.promotions.IsStale(key)) return Result::After(kCacheWait);
+  if (stores_.promotions.IsStale(key)) return Result::Later(kCacheWait);
   const base::Status recorded =
       Record({EntryOf(audit::kPromotionStarted, world.view, world.view.requested_by,
                       {{"promotion", world.step.promotion},
@@ -136,7 +136,7 @@ Result PromotionReconciler::Create(const World& world) {
     const auto live = api_.Get(common::kPromotions, key);
     if (!live.ok()) return Result::Retry(live.status());
     stores_.promotions.ExpectAtLeast(**live);
-    return stores_.promotions.IsStale(key) ? Result::After(kCacheWait)
+    return stores_.promotions.IsStale(key) ? Result::Later(kCacheWait)
                                            : Result::Retry(created.status());
   }
   stores_.promotions.ExpectAtLeast(**created);

@@ -133,11 +133,11 @@ Result RolloutReconciler::Reconcile(const reconcile::Request& request, std::stop
     Forget(request.key.name);
     return Result::Done();
   }
-  if (stores_.rollouts.IsStale(request.key)) return Result::After(kCacheWait);
+  if (stores_.rollouts.IsStale(request.key)) return Result::Later(kCacheWait);
   auto world = Read(object);
   if (!world.ok()) return Result::Terminal(world.status());
   for (const auto& [name, site] : world->sites) {
-    if (stores_.sites.IsStale(site->key())) return Result::After(kCacheWait);
+    if (stores_.sites.IsStale(site->key())) return Result::Later(kCacheWait);
   }
   std::optional<Round> round;
   Plan plan = Decide(*world, round, stop);
@@ -148,7 +148,7 @@ Result RolloutReconciler::Reconcile(const reconcile::Request& request, std::stop
   if (status.ok()) status = WriteSites(*world, plan);
   // Somebody else wrote between our reading and our writing: read again.
   if (status.code() == base::Code::kAborted && status.reason() == "Conflict") {
-    return Result::After(kCacheWait);
+    return Result::Later(kCacheWait);
   }
   if (!status.ok()) return Result::Retry(std::move(status));
   using std::chrono::milliseconds;

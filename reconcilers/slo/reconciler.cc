@@ -189,7 +189,7 @@ Result SloReconciler::Reconcile(const reconcile::Request& request, std::stop_tok
     return Result::Done();
   }
   if (object->deleting()) return Result::Done();
-  if (stores_.objectives.IsStale(request.key)) return Result::After(std::chrono::milliseconds(50));
+  if (stores_.objectives.IsStale(request.key)) return Result::Later(std::chrono::milliseconds(50));
   const auto objective = common::Decode<v1alpha1::ServiceLevelObjective>(*object);
   if (!objective.ok()) return Result::Terminal(objective.status());
   base::Duration scrape_interval = gates::kScrapeInterval;
