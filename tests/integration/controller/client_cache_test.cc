@@ -52,6 +52,12 @@ class Cluster : public ::testing::Environment {
     SLUICE_CHECK(made.ok());
     return std::move(made).value();
   }
+  // The administrator's in the name that `who` says.
+  static std::unique_ptr<client::Client> NewClientAs(const client::Config& who) {
+    auto config = client::LoadKubeconfig(state_ + "/kubeconfig").value();
+    config.impersonate = who.impersonate;
+    return client::NewClient(config).value();
+  }
   // Another client of the same server: a service account by its token. Not an administrator's:
   // API priority and fairness exempts those.
   static std::unique_ptr<client::Client> NewClient(const std::string& token) {
@@ -192,6 +198,24 @@ TEST_F(ClientTest, ARefusalByAPriorityLevelIsWaitedForAndToldByItsName) {
   for (const char* kind : {"/flowschemas", "/prioritylevelconfigurations"}) {
     EXPECT_TRUE(client_->Raw("DELETE", flow + kind + "/no-seats", "").ok());
   }
+}
+
+TEST_F(ClientTest, AnImpersonationArrivesAsTheKubeconfigSaysIt) {
+  const auto who = client::ParseKubeconfig(
+      "{current-context: a, contexts: [{name: a, context: {cluster: c, user: u}}], "
+      "clusters: [{name: c, cluster: {server: 'https://h'}}], users: [{name: u, user: {as: falcon, "
+      "as-uid: 7-7, as-groups: [pilots, 'system:authenticated'], "
+      "as-user-extra: {Acme.com/Scopes: [view, 'two words'], 'a%b': [x]}}}]}",
+      {});
+  ASSERT_TRUE(who.ok()) << who.status().ToString();
+  const auto review = Cluster::NewClientAs(*who)->Raw(
+      "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+      R"({"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1"})");
+  ASSERT_TRUE(review.ok()) << review.status().ToString();
+  EXPECT_EQ(json::parse(*review)["status"]["userInfo"],
+            json::parse(R"({"username": "falcon", "uid": "7-7",
+                            "groups": ["pilots", "system:authenticated"],
+                            "extra": {"acme.com/scopes": ["view", "two words"], "a%b": ["x"]}})"));
 }
 
 TEST_F(ClientTest, TheVersionTellsWhetherVersionsCompare) {
