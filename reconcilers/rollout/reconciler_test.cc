@@ -213,7 +213,7 @@ TEST_F(RolloutReconcilerTest, WhoeverWroteInBetweenIsNotOverwritten) {
   paused["spec"]["action"] = "Pause";
   api_.Put(common::kRollouts, paused);
   const reconcile::Result result = reconciler_->Reconcile({{"", "weekly"}}, {});
-  EXPECT_EQ(result.kind(), reconcile::Result::Kind::kAfter);
+  EXPECT_EQ(result.kind(), reconcile::Result::Kind::kLater);
   EXPECT_EQ(Status().value("sites", json::array()).size(), 0u);
   Settle();
   EXPECT_EQ(Held(), "action Paused");
