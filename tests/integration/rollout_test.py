@@ -53,6 +53,10 @@ class Rollouts(governance_test.Governance):
     def status(self):
         return self.server.call("GET", GROUP + "rollouts/weekly").body.get("status", {})
 
+    def closed(self, window):
+        status = self.server.call("GET", GROUP + f"freezewindows/{window}").body.get("status", {})
+        return any(c["type"] == "Closed" and c["status"] == "True" for c in status.get("conditions", []))
+
     def entry(self, site):
         return next((s for s in self.status().get("sites", []) if s["name"] == site), {})
 
@@ -197,6 +201,8 @@ class Rollouts(governance_test.Governance):
         self.create(make("FreezeWindow", "golden-run", {
             "reason": "Golden run of March.", "sites": {"names": ["reno"]},
             "once": {"from": in_days(-1), "to": in_days(2)}}))
+        # Each kind has a watch of its own: the incident's end must not be seen before the freeze.
+        self.until(lambda: self.closed("golden-run"), "the freeze to be known")
         self.patch("incidents/inc-7", {"spec": {"state": "Closed",
                                                 "postmortem": "https://wiki.example.com/pm-7"}})
         self.held_by("reno/freeze", "Frozen", "Golden run of March.")

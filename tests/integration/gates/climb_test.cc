@@ -95,8 +95,9 @@ TEST_F(ClimbTest, ASiteClimbsOnlyOnEvidenceAndSurvivesWhatHappensMeanwhile) {
   EXPECT_THAT(rules["data"]["phoenix-availability.yaml"].get<std::string>(),
               HasSubstr("SluiceSloBurnsFast"));
 
-  // The target goes away while Walk is asked for: the query still answers from its window.
+  // The target goes away before Walk is asked for: the query still answers from its window.
   exporter_.Break(true);
+  EXPECT_TRUE(Becomes("False StaleData", measurable));
   Want("Run");
   EXPECT_TRUE(Becomes("StaleData", cause));
   EXPECT_EQ(Stage(), "Crawl");
