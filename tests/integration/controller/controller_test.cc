@@ -195,7 +195,7 @@ TEST_F(ControllerOnApiServer, AnotherReplicaLeadsWhenTheLeaderIsKilledAndRaisesT
   EXPECT_EQ(b->Metric("leader_election_master_status"), 1);
 }
 
-TEST_F(ControllerOnApiServer, ALeaderFrozenPastItsLeaseEndsWithoutAnotherWrite) {
+TEST_F(ControllerOnApiServer, ALeaderFrozenPastItsLeaseEndsAndTakesNothingBack) {
   auto a = StartLeading("replica-a");
   ASSERT_NE(a, nullptr);
   auto b = Start("replica-b");
