@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Each verb of the shipped roles taken away, one at a time: the controller goes on running; a condition
 of an object, or an Event about one, names the verb and the resource; and once the verb is back everything
-becomes as it should be. Where no object can tell, the log does: LOG_ONLY says why. What nothing needs is
-told, so that the roles stay as small as they can be.
+becomes as it should be. A kind that may not be watched is not looked at at all: /readyz names its cache, and
+that one alone, and the log the verb. Where nothing else can tell, the log does: LOG_ONLY says why. What
+nothing needs is told, so that the roles stay as small as they can be.
 
 The short form takes a few verbs by SLUICE_FAULT_SEED, SLUICE_FAULT_FORM=long every one."""
 import copy
@@ -12,7 +13,7 @@ import unittest
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from rig import LONG, LaneTest, wait_until  # noqa: E402
-from sluice_fault import agents, cases, people, scenarios, world  # noqa: E402
+from sluice_fault import agents, cases, pages, people, scenarios, world  # noqa: E402
 
 BASE = "/apis/rbac.authorization.k8s.io/v1"
 ROLES = (f"{BASE}/clusterroles/sluice-controller",
@@ -33,16 +34,14 @@ NOT_HERE = {
     ("secrets", "update"),
     # An Event that repeats is patched half a minute later; Promotions are forgotten beyond fifty.
     ("events", "patch"), ("promotions", "delete")}
-# A watch that is refused leaves a cache empty: no object is looked at at all, and /readyz says no. So it
-# is with whoever may not take the Lease or raise the epoch: it does not lead.
-LOG_ONLY_VERBS = {"watch"}
 LOG_ONLY = {
+    # Who may not take the Lease is a standby for good, and a standby is ready and writes nothing.
     ("leases", "create"), ("leases", "get"), ("leases", "update"),
     ("events", "create"),  # what would tell is what is refused
     ("tokenreviews", "create"),  # asked when an agent enrols, before anybody knows which
 }
-# Before it leads: who the cluster is, then in its own namespace its authority, its epoch and the head of the
-# audit log.
+# Before it leads, when it may write nothing: who the cluster is, then in its own namespace its authority, its
+# epoch and the head of the audit log.
 LOG_ONLY_TO_LEAD = {ROLES[0]: {("namespaces", "get"), ("configmaps", "create")},
                     ROLES[1]: {("secrets", "get"), ("secrets", "create"), ("configmaps", "get"),
                                ("configmaps", "update")}}
@@ -105,8 +104,7 @@ def world_of(resource, verb):
 
 
 def log_only(path, resource, verb):
-    return (verb in LOG_ONLY_VERBS or (resource, verb) in LOG_ONLY
-            or (resource, verb) in LOG_ONLY_TO_LEAD[path])
+    return (resource, verb) in LOG_ONLY or (resource, verb) in LOG_ONLY_TO_LEAD[path]
 
 
 class Rights(LaneTest):
@@ -153,8 +151,8 @@ class Rights(LaneTest):
                 scenarios.delete(self.lane)
                 where = self.tells(resource, verb, quiet)
                 scenarios.create(self.lane) if not where else None
-            self.assertTrue(where, f"no {'log' if quiet else 'condition or Event'} names {verb} "
-                                   f"{resource}: is it needed?\n{self.log()}")
+            told = "log" if quiet else "/readyz" if verb == "watch" else "condition or Event"
+            self.assertTrue(where, f"no {told} names {verb} {resource}: is it needed?\n{self.log()}")
             self.assertEqual(self.lane.controller.unasked_ends, 0, self.log())
         finally:
             self.set_rules(path, role["rules"])
@@ -176,6 +174,7 @@ class Rights(LaneTest):
             cases.reach(self.lane, scenarios.deleted, 0.5)
         else:
             self.reaches(expected.end, what)
+        wait_until(lambda: not pages.unready(self.lane.controller), f"/readyz to be ok: {what}")
         self.assertEqual(self.lane.controller.unasked_ends, 0, self.log())
 
     def tells(self, resource, verb, quiet):
@@ -187,9 +186,12 @@ class Rights(LaneTest):
             self.lane.actor.step()
             objects = self.lane.actor.objects()
             self.lane.actor.collect(objects)
+            log = self.lane.controller.log.read_text().replace('\\"', '"')
             if quiet:
-                log = self.lane.controller.log.read_text().replace('\\"', '"')
                 return "log" if words in log else ""
+            if verb == "watch":
+                alone = pages.unsynced(self.lane.controller) == {resource}
+                return "/readyz" if alone and words in log else ""
             return self.condition(objects, words) or self.event(words)
 
         try:

@@ -1,6 +1,7 @@
-"""What a running controller tells: its metrics, its log, its memory and descriptors."""
+"""What a running controller tells: its metrics, whether it is ready, its memory and descriptors."""
 import os
 import re
+import urllib.error
 import urllib.request
 
 PAGE_SECONDS = 10
@@ -8,10 +9,35 @@ PAGE_SECONDS = 10
 
 def metrics(controller):
     """Lines of /metrics of the life that runs."""
-    ports = re.findall(r'page="metrics address" port=(\d+)', controller.log.read_text())
-    with urllib.request.urlopen(f"http://127.0.0.1:{ports[-1]}/metrics",
-                                timeout=PAGE_SECONDS) as page:
+    with urllib.request.urlopen(_url(controller, "metrics") + "/metrics", timeout=PAGE_SECONDS) as page:
         return [line for line in page.read().decode().splitlines() if not line.startswith("#")]
+
+
+def unready(controller):
+    """"" when the life that runs is ready, else what /readyz says."""
+    try:
+        with urllib.request.urlopen(_url(controller, "health") + "/readyz", timeout=PAGE_SECONDS):
+            return ""
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            raise
+        return error.read().decode()
+    except OSError as error:  # one that only starts
+        return str(error)
+
+
+def unsynced(controller):
+    """The kinds whose caches /readyz names as not synced, as plurals."""
+    found = re.search(r"^\[-\]caches failed: not synced: (.*)$", unready(controller), re.M)
+    names = re.sub(r" \([^)]*\)", "", found[1]).split(", ") if found else []  # (namespace, labels)
+    return {name.split(".")[0] for name in names}
+
+
+def _url(controller, page):
+    ports = re.findall(rf'page="{page} address" port=(\d+)', controller.log.read_text())
+    if not ports:
+        raise OSError(f"{controller.identity} serves no {page} yet")
+    return f"http://127.0.0.1:{ports[-1]}"
 
 
 def series(controller):

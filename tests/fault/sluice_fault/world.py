@@ -57,7 +57,7 @@ class Controller:
         self.killed = False
         argv = [binary(), f"--kubeconfig={self._kubeconfig}", f"--namespace={NAMESPACE}",
                 f"--identity={self.identity}", "--metrics-address=127.0.0.1:0",
-                "--health-address=", "--control-address=127.0.0.1:0",
+                "--health-address=127.0.0.1:0", "--control-address=127.0.0.1:0",
                 "--enrolment-address=127.0.0.1:0", "--agent-image=agent:1",
                 "--control-endpoint=controller:9443", "--enrolment-endpoint=controller:9444",
                 *self._flags]
