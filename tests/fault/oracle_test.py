@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""The oracle tells right from wrong: what it forgives, and what it must not."""
+"""The oracle tells right from wrong: what it forgives, and what it must not. So does the report."""
+import dataclasses
+import pathlib
 import sys
+import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from sluice_fault import faults, http1, oracle  # noqa: E402
+from sluice_fault import cases, faults, http1, oracle, report, world  # noqa: E402
 
 
 def site(**status):
@@ -82,6 +86,78 @@ class Faults(unittest.TestCase):
                           "HTTP/1.1", [])
         self.assertEqual(http1.Request(head, b"").list_target("5"), "/api/v1/nodes?labelSelector=a"
                          "%3Db&resourceVersion=5&resourceVersionMatch=Exact")
+
+
+def result(case="create/kill/1", ok=True, fired=True, sure=True, seconds=2.0):
+    scenario, kind, k = case.split("/")
+    return {"case": case, "scenario": scenario, "kind": kind, "k": int(k), "ok": ok, "fired": fired,
+            "sure": sure, "seconds": seconds}
+
+
+class Process(unittest.TestCase):
+    def ends(self, words):
+        """A controller that says these words and ends with 1."""
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        program = folder / "program"
+        program.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
+        program.chmod(0o700)
+        controller = world.Controller("", folder)
+        with unittest.mock.patch.object(world, "binary", return_value=program):
+            controller.start()
+        return controller
+
+    def test_a_sanitizers_report_is_no_end_that_was_asked_for(self):
+        self.assertEqual(self.ends("lease lost").wait(10), 1)
+        with self.assertRaisesRegex(RuntimeError, "heap-use-after-free"):
+            self.ends("ERROR: AddressSanitizer: heap-use-after-free").wait(10)
+        with self.assertRaisesRegex(RuntimeError, "heap-use-after-free"):
+            stopped = self.ends("ERROR: AddressSanitizer: heap-use-after-free")
+            stopped._process.wait(10)
+            stopped.stop()
+
+
+class Report(unittest.TestCase):
+    def test_a_failed_case_fails_the_run(self):
+        self.assertEqual(report.failures([result()] * 60), [])
+        self.assertEqual(report.failures([result()] * 60 + [result("delete/cut/3", ok=False)]),
+                         ["failed: delete/cut/3"])
+
+    def test_points_that_stay_unreached_fail_the_run_beyond_a_small_share(self):
+        def run(unreached, reached, **what):
+            return report.failures([result("create/drop/9", fired=False, **what)] * unreached
+                                   + [result()] * reached)
+        self.assertEqual(run(1, 59), [])
+        self.assertEqual(len(run(2, 58)), 1)
+        self.assertIn("2 of 60 cases never reached their point: create/drop/9", run(2, 58)[0])
+        self.assertEqual(run(20, 1980), [])
+        self.assertEqual(len(run(21, 1979)), 1)
+        # Those that may not exist are no part of it, on either side.
+        self.assertEqual(run(30, 1, sure=False), [])
+        self.assertEqual(len(report.failures([result(fired=False)] * 2 + [result(sure=False)] * 998)), 1)
+
+    def test_a_case_that_takes_long_is_told_though_its_end_is_right(self):
+        self.assertEqual(report.too_slow(result(seconds=report.SLOW_SECONDS)), "")
+        self.assertIn("slow: it came to the right end after 61.1 s", report.too_slow(result(seconds=61.1)))
+
+    def test_the_points_are_the_least_and_the_most_that_runs_without_faults_had(self):
+        runs = [{"writes": 42, "events": 45, "once": 1}, {"writes": 44, "events": 43, "reads": 1, "once": 1}]
+        world = cases.Expected([], {}, [], {"writes": 55}, {"writes": 55}, 55)
+        with unittest.mock.patch.object(cases, "fault_free", side_effect=[
+                dataclasses.replace(world, counts=each) for each in runs]):
+            cases.count(None, None, world, len(runs))
+        self.assertEqual([cases.points(world, kind) for kind in ("kill", "drop", "r410", "bookmarks", "mark")],
+                         [(42, 44), (43, 45), (0, 1), (1, 1), (0, 0)])
+
+    def test_the_table_and_the_summary_tell_what_was_not_reached(self):
+        counts = {("create", kind): (0, 0) for kind in faults.KINDS}
+        counts["create", "kill"], counts["create", "bookmarks"] = (41, 44), (1, 1)
+        lines = report.table([result(), result("create/kill/2", ok=False)], counts, ["create"])
+        self.assertIn("| 1/2 of 41-44 |", next(line for line in lines if line.startswith("| kill:")))
+        self.assertIn("| 0/0 of 1 |", next(line for line in lines if line.startswith("| bookmarks:")))
+        self.assertIn("| no point |", next(line for line in lines if line.startswith("| mark:")))
+        text = report.summary([result(), result(fired=False), result(fired=False, sure=False)], (41, 44), 9)
+        self.assertEqual(text, "3 of 3 cases green, in 1 the fault's point was reached, in 1 it was not though "
+                         "it surely exists; 41-44 points in all; 9 s")
 
 
 if __name__ == "__main__":

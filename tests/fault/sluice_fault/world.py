@@ -80,24 +80,32 @@ class Controller:
     def ended(self):
         """Exit code of a life that ended and was not looked at yet, None while it runs."""
         code = self._process.poll()
-        if code is not None and "Sanitizer" in (log := self.log.read_text(errors="replace")):
-            raise RuntimeError("a sanitizer ended the controller:\n" + log[-6000:])
+        if code is not None:
+            self._look_for_reports()
         if code is not None and not self.killed:
             self.unasked_ends += 1
         return code
+
+    def _look_for_reports(self):
+        """A sanitizer's report is no end that a test may take for another."""
+        if "Sanitizer" in (log := self.log.read_text(errors="replace")):
+            raise RuntimeError("a sanitizer ended the controller:\n" + log[-6000:])
 
     def signal(self, number):
         os.kill(self._process.pid, number)
 
     def wait(self, seconds):
         """Its exit code."""
-        return self._process.wait(seconds)
+        code = self._process.wait(seconds)
+        self._look_for_reports()
+        return code
 
     def stop(self):
         if self._process and self._process.poll() is None:
             self.kill()
         if self._process:
             self._process.wait()
+            self._look_for_reports()
 
     def clear(self):
         self.stop()
