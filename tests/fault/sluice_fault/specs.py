@@ -150,11 +150,13 @@ def put(rng, schema, references, thing, path, new):
     """`thing` with `new` at `path`; what is missing on the way there gets what it requires."""
     thing = copy.deepcopy(thing)
     node = thing
+    name = ""
     for step, following in zip(path, path[1:]):
         schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
+        name = name + "[]" if isinstance(step, int) else step
         if isinstance(step, int):
             if step >= len(node):
-                node.append(least(rng, schema, references))
+                node.append(least(rng, schema, references, name))
         elif step not in node:
             node[step] = [] if isinstance(following, int) else least(rng, schema, references, step)
         node = node[step]
