@@ -25,8 +25,8 @@ inline constexpr std::chrono::seconds kTakenLook{15};
 // said after a quiet while is looked at at once.
 inline constexpr std::chrono::milliseconds kAgentsGather{500};
 
-// Until a cache is looked at again that does not show yet what we wrote.
-inline constexpr std::chrono::milliseconds kEchoWait{50};
+// Until a cache is looked at again that does not show yet what we wrote. Its echo is told besides.
+inline constexpr std::chrono::milliseconds kEchoWait{500};
 
 // How often a Site whose cluster another Site of it is busy with is looked at.
 inline constexpr std::chrono::milliseconds kBusyLook{500};

@@ -71,15 +71,9 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   if (!in.ok()) return Result::Terminal(in.status());
   ReadPlace(place, *in);
   ReadRelease(*in);
-  std::vector<WantedObject> wanted;
-  if (in->site_class != nullptr) {
-    if (place.api != nullptr) wanted = WantedObjects(*in, options_());
-    std::ranges::move(WantedObjectives(*in), std::back_inserter(wanted));
-  }
-  if (AwaitsEcho(wanted, place)) return Result::Later(kEchoWait);
 
   Observed observed;
-  observed.apply_error = Converge(*in, place, wanted, observed);
+  observed.apply_error = Converge(*in, place, observed);
   metrics_.Set(*in, observed, clock_.Wall());
   const json status = BuildStatus(*in, derived_.Get(in->name), observed, clock_.Wall());
   const auto written = applier_.ApplyStatus(common::kSites, *site, status);
@@ -89,6 +83,7 @@ Result SiteReconciler::Reconcile(const reconcile::Request& request, std::stop_to
   }
   if (observed.apply_error.reason() == kNamespaceTaken) return Result::After(kTakenLook);
   if (!observed.apply_error.ok()) return Result::Retry(observed.apply_error);
+  if (observed.awaits_echo) return Result::Later(kEchoWait);
   return NextLook(*in, observed);
 }
 
@@ -153,8 +148,7 @@ Place SiteReconciler::PlaceOf(const meta::Object& site) {
   return place;
 }
 
-base::Status SiteReconciler::Converge(const Inputs& in, const Place& place,
-                                      const std::vector<WantedObject>& wanted, Observed& observed) {
+base::Status SiteReconciler::Converge(const Inputs& in, const Place& place, Observed& observed) {
   const meta::ObjectPtr daemon_set =
       place.daemon_sets == nullptr ? nullptr
                                    : place.daemon_sets->Get({NamespaceOf(in.name), kAgentName});
@@ -167,8 +161,11 @@ base::Status SiteReconciler::Converge(const Inputs& in, const Place& place,
   observed.fleet = fleet_.Summarise(in.name, observed.version, observed.order);
   // What runs goes on; the status tells.
   if (in.site_class == nullptr) return base::OkStatus();
-  if (place.api != nullptr) SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
-  SLUICE_RETURN_IF_ERROR(ApplyAll(wanted, place));
+  if (place.api != nullptr) {
+    SLUICE_RETURN_IF_ERROR(ClaimNamespace(in, place));
+    SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjects(in, options_()), place, observed));
+  }
+  SLUICE_RETURN_IF_ERROR(ApplyAll(WantedObjectives(in), place, observed));
   SLUICE_RETURN_IF_ERROR(DropStaleObjectives(in));
   if (!in.partition.active || place.api == nullptr) return base::OkStatus();
   SLUICE_ASSIGN_OR_RETURN(observed.moved, MoveNodes(*place.api, in, clock_.Wall()));
@@ -193,9 +190,14 @@ base::Status SiteReconciler::ClaimNamespace(const Inputs& in, const Place& place
       .WithReason(kNamespaceTaken);
 }
 
-base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted, const Place& place) {
+base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted, const Place& place,
+                                      Observed& observed) {
   for (const WantedObject& each : wanted) {
     const cache::Store* store = StoreOf(each.resource, place);
+    if (store != nullptr && store->IsStale(each.key)) {
+      observed.awaits_echo = true;  // of our last write: the older state would be "repaired" again
+      continue;
+    }
     common::Applier& applier = each.resource == common::kObjectives ? applier_ : *place.applier;
     const auto written = applier.Apply(each.resource, json::parse(each.json),
                                        store == nullptr ? nullptr : store->Get(each.key));
@@ -205,14 +207,6 @@ base::Status SiteReconciler::ApplyAll(const std::vector<WantedObject>& wanted, c
     }
   }
   return base::OkStatus();
-}
-
-// Whether a cache does not show yet what we wrote last: its older state would be "repaired" again.
-bool SiteReconciler::AwaitsEcho(const std::vector<WantedObject>& wanted, const Place& place) const {
-  return std::any_of(wanted.begin(), wanted.end(), [&](const WantedObject& each) {
-    const cache::Store* store = StoreOf(each.resource, place);
-    return store != nullptr && store->IsStale(each.key);
-  });
 }
 
 base::Status SiteReconciler::DropStaleObjectives(const Inputs& in) {

@@ -66,13 +66,12 @@ class SiteReconciler final : public reconcile::Reconciler {
  private:
   Place PlaceOf(const meta::Object& site);
   void ReadRelease(Inputs& in) const;
-  base::Status Converge(const Inputs& in, const Place& place,
-                        const std::vector<WantedObject>& wanted, Observed& observed);
-  bool AwaitsEcho(const std::vector<WantedObject>& wanted, const Place& place) const;
+  base::Status Converge(const Inputs& in, const Place& place, Observed& observed);
   // When a run that found nothing to retry is due again.
   reconcile::Result NextLook(const Inputs& in, const Observed& observed) const;
   base::Status ClaimNamespace(const Inputs& in, const Place& place);
-  base::Status ApplyAll(const std::vector<WantedObject>& wanted, const Place& place);
+  base::Status ApplyAll(const std::vector<WantedObject>& wanted, const Place& place,
+                        Observed& observed);
   base::Status DropStaleObjectives(const Inputs& in);
   base::Status AddFinalizer(const meta::Object& site);
   base::Status RemoveFinalizer(const meta::Object& site);

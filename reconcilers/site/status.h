@@ -32,6 +32,7 @@ struct Observed {
   std::string version;       // offered to the agents; empty: none
   agents::Order order;       // it was published under
   base::Status apply_error;  // of the first object that could not be applied
+  bool awaits_echo = false;  // a cache does not show our last write yet
 };
 
 // The part of status that this reconciler writes, as JSON. Times of unchanged conditions and of an
