@@ -24,6 +24,17 @@ using http::testing::ImposterTls;
 using http::testing::TestCa;
 using ::testing::HasSubstr;
 
+// Credentials that all lie in files of the folder.
+Config AllInFiles(const ScratchFolder& folder) {
+  Config config;
+  config.server = "https://h";
+  config.token_file = folder.File("token");
+  config.ca_file = folder.File("ca");
+  config.cert_file = folder.File("cert");
+  config.key_file = folder.File("key");
+  return config;
+}
+
 TEST(Rotation, ARefusedTokenIsReadAgainFromItsFile) {
   ScratchFolder folder;
   folder.Write("token", "old\n");
@@ -69,12 +80,7 @@ TEST(Rotation, AnEmptyFileIsNoRotationAndRefusedAtTheStart) {
       {"token", "one"}, {"ca", ca.cert_pem()}, {"cert", user.cert_pem}, {"key", user.key_pem}};
   for (const auto& [name, text] : files) folder.Write(name, text);
   base::FakeClock clock;
-  Config config;
-  config.server = "https://h";
-  config.token_file = folder.File("token");
-  config.ca_file = folder.File("ca");
-  config.cert_file = folder.File("cert");
-  config.key_file = folder.File("key");
+  const Config config = AllInFiles(folder);
   const auto credentials = Credentials::Make(config, clock).value();
   const auto before = *credentials->Current(clock.Mono() + 1s);
   for (const auto& [name, text] : files) folder.Write(name, name == "ca" ? " \r\n\t\n" : "");
@@ -101,12 +107,7 @@ TEST(Rotation, AFileThatIsLostHoldsUpNoOther) {
   folder.Write("cert", user.cert_pem);
   folder.Write("key", user.key_pem);
   base::FakeClock clock;
-  Config config;
-  config.server = "https://h";
-  config.token_file = folder.File("token");
-  config.ca_file = folder.File("ca");
-  config.cert_file = folder.File("cert");
-  config.key_file = folder.File("key");
+  const Config config = AllInFiles(folder);
   const auto credentials = Credentials::Make(config, clock).value();
   const auto next = [&] {
     clock.Advance(kFileRecheck);

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <latch>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -232,7 +234,9 @@ TEST_F(ControllerTest, HoweverManyServersAreSilentTheOthersAreServed) {
       return Result::Done();
     }
     inside.count_down();
-    while (!stop.stop_requested()) std::this_thread::sleep_for(milliseconds(1));
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any().wait(lock, stop, [] { return false; });
     return Result::Retry(base::Cancelled("stopped"));
   };
   auto controller = Make();

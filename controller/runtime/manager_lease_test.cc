@@ -79,12 +79,16 @@ class ManagerLeaseTest : public ManagerTest {
     ASSERT_TRUE(WaitUntil([&] { return manager->leading(); }));
   }
   ~ManagerLeaseTest() override {
-    release_ = true;
+    Release();
     Stop();
+  }
+  void Release() {
+    release_ = true;
+    release_.notify_all();
   }
   void Hang() {
     inside_ = true;
-    while (!release_) std::this_thread::sleep_for(milliseconds(1));
+    release_.wait(false);
   }
 
   std::atomic<bool> inside_{false}, release_{false};
@@ -128,7 +132,7 @@ TEST_F(ManagerLeaseTest, WithoutAnyAnswerTheRunEndsInTimeAndWhatHangsIsEndedByFo
   ASSERT_TRUE(WaitUntil([&] { return ended == 1; }));
   EXPECT_LT(clock.Mono() - began, options.lease_duration) << "before another could lead";
   EXPECT_FALSE(manager->leading());
-  release_ = true;
+  Release();
   runner.join();
   EXPECT_THAT(result, testing_kit::HasCode(base::Code::kAborted));
 }
