@@ -2,19 +2,11 @@
 import contextlib
 import http.server
 import pathlib
-import re
-import shutil
-import subprocess
-import tempfile
+import sys
 import threading
-import time
 
-READY_SECONDS = 30
-CONFIG = """global: {scrape_interval: 1s, scrape_timeout: 1s}
-scrape_configs:
-- job_name: sluice
-  static_configs: [{targets: ['127.0.0.1:%d'], labels: {site: phoenix}}]
-"""
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "integration"))
+import prometheus_server  # noqa: E402
 
 
 class _Metrics(http.server.BaseHTTPRequestHandler):
@@ -44,23 +36,8 @@ def running():
     """Yields its URL."""
     exporter = _Server(("127.0.0.1", 0), _Metrics)
     threading.Thread(target=exporter.serve_forever, daemon=True).start()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-fault-prometheus-"))
-    (folder / "prometheus.yml").write_text(CONFIG % exporter.server_port)
-    log = folder / "log"
-    with open(log, "wb") as out:
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={folder}/prometheus.yml",
-             f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:0"],
-            stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + READY_SECONDS
-        while not (port := re.search(r'"Listening on" address=127.0.0.1:(\d+)', log.read_text())):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("prometheus did not start: " + log.read_text()[-500:])
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port[1]}"
+        with prometheus_server.running(exporter.server_port, site="phoenix") as url:
+            yield url
     finally:
-        process.kill()
-        process.wait()
         exporter.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)

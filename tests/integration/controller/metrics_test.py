@@ -12,7 +12,8 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "tests/integration"))
 import apiserver  # noqa: E402
-from apiserver import wait_until  # noqa: E402
+import prometheus_server  # noqa: E402
+from apiserver import GROUP, wait_until  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/release"))
 QUEUE = {"controller", "name"}
@@ -50,6 +51,34 @@ OUR_OWN = {"workqueue_refused_total", "rest_client_throttled_total",
            "rest_client_throttled_seconds_total"}
 LIKE_GOS = re.compile(r"controller_runtime_|workqueue_|rest_client_|leader_election_|process_|certwatcher_")
 RESULTS = {"success", "error", "requeue", "requeue_after"}
+# What the two dashboards of kubebuilder's Grafana plugin (grafana/v1-alpha) ask, their variables filled in
+# and five minutes cut to what a test can wait for.
+HERE = 'job="sluice", namespace="sluice-system"'
+POD = HERE + ', pod="sluice-controller-0"'
+STOCK = [
+    f'sum(rate(controller_runtime_reconcile_total{{{HERE}}}[30s])) by (instance, pod)',
+    f'sum(rate(controller_runtime_reconcile_errors_total{{{HERE}}}[30s])) by (instance, pod)',
+    f'controller_runtime_active_workers{{{HERE}}}',
+    f'workqueue_depth{{{HERE}}}',
+    f'sum(rate(workqueue_adds_total{{{HERE}}}[30s])) by (instance, name)',
+    f'sum(rate(workqueue_retries_total{{{HERE}}}[30s])) by (instance, name)',
+    f'rate(workqueue_unfinished_work_seconds{{{HERE}}}[30s])',
+    *(f'histogram_quantile({share}, sum(rate({histogram}_bucket{{{HERE}}}[30s])) by (instance, name, le))'
+      for histogram in ("workqueue_queue_duration_seconds", "workqueue_work_duration_seconds")
+      for share in (0.5, 0.9, 0.99)),
+    f'sum(rate(rest_client_requests_total{{{HERE}}}[30s])) by (method, code)',
+    f'rate(process_cpu_seconds_total{{{POD}}}[30s]) * 100',
+    f'process_resident_memory_bytes{{{POD}}}',
+]
+TENANT = {"apiVersion": "sluice.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": "falcon"},
+          "spec": {"sites": ["phoenix"], "namespaces": ["falcon"],
+                   "credentialsRef": {"name": "falcon-keys", "namespace": "falcon"},
+                   "access": [{"mount": "/datasets", "verbs": ["Read"]}],
+                   "custody": {"operator": "Example Cloud", "holder": "Falcon Research",
+                               "supportTier": "Business",
+                               "contacts": [{"severity": "Severity1", "to": "+1 555 0100"}]}}}
+# What cannot but be above 0 once a Tenant was made: the others may truly be 0.
+RISEN = re.compile(r"reconcile_total|adds_total|histogram_quantile|requests_total|process_")
 
 
 def families(page):
@@ -78,10 +107,18 @@ def told(page):
     return found
 
 
+def shown(url, query):
+    """Whether a panel with this query would draw a line, above 0 where it has to be."""
+    values = [value for _, value in prometheus_server.query(url, query)]
+    if RISEN.search(query):
+        return any(value > 0 for value in values)
+    return any(value >= 0 for value in values)  # which NaN is not
+
+
 class Metrics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        server = cls.enterClassContext(apiserver.running())
+        server = cls.server = cls.enterClassContext(apiserver.running())
         log = server.kubeconfig.parent / "controller.log"
         answer = server.call("POST", "/api/v1/namespaces", {"metadata": {"name": "sluice-system"}})
         assert answer.ok, answer.message
@@ -98,7 +135,8 @@ class Metrics(unittest.TestCase):
             port = re.search(r'page="metrics address" port=(\d+)', log.read_text())
             if not port:
                 return None
-            page = urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/metrics", timeout=10).read().decode()
+            cls.port = int(port[1])
+            page = urllib.request.urlopen(f"http://127.0.0.1:{cls.port}/metrics", timeout=10).read().decode()
             return page if re.search(r"^leader_election_master_status\S* 1$", page, re.M) else None
 
         wait_until(leading_page, "the controller to lead", 60)
@@ -135,6 +173,23 @@ class Metrics(unittest.TestCase):
         seen = {name: set().union(*series) for name, (_, series) in self.families.items() if series}
         self.assertGreater(len(seen), 40)
         self.assertEqual({name: page.get(name) for name in seen}, seen)
+
+    def test_a_stock_dashboard_shows_what_a_replica_did(self):
+        labels = {"namespace": "sluice-system", "pod": "sluice-controller-0"}
+        with prometheus_server.running(self.port, **labels) as url:
+            wait_until(lambda: prometheus_server.query(url, f"workqueue_depth{{{HERE}}}"), "a scrape")
+            made = self.server.call("POST", f"{GROUP}tenants", TENANT)
+            self.assertTrue(made.ok, made.message)
+            unseen = list(STOCK)
+
+            def all_seen():
+                unseen[:] = [each for each in unseen if not shown(url, each)]
+                return not unseen
+
+            try:
+                wait_until(all_seen, "every panel to show something")
+            except TimeoutError:
+                self.fail(f"empty: {unseen}")
 
     def test_the_process_is_told_as_it_is(self):
         value = {name: float(re.search(rf"^{name} (\S+)$", self.page, re.M)[1])
