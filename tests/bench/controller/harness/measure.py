@@ -169,6 +169,7 @@ class Bench:
         for rate in load.rates:
             reflections = worlds.Reflections(world)
             try:
+                seconds, number = world.applies()
                 cpu = controller.cpu_seconds()
                 stamps = worlds.mutate_at(world, names, rate, load.rate_seconds, first)
                 first += len(stamps)
@@ -182,6 +183,9 @@ class Bench:
                 reflections.close()
             figures[f"latencies_ms_at_{rate}"].append(sorted(answered.values()))
             figures[f"cpu_ms_per_update_at_{rate}"].append(cpu / len(stamps) * 1e3)
+            served, applies = world.applies()
+            figures[f"server_apply_ms_at_{rate}"].append(
+                (served - seconds) / (applies - number) * 1e3)
 
     @staticmethod
     def _check(world, salt, load):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import shutil
 import socket
 import ssl
@@ -116,6 +117,18 @@ class World:
     def widget(self, i):
         with self.api() as api:
             return api.call("GET", widgets.path_of(widgets.name_of(i)))
+
+    def applies(self):
+        """(seconds, number) of the applies of Widgets so far, by the API server's own clock."""
+        with self.api() as api:
+            api.connection.request("GET", "/metrics", headers=api.headers)
+            page = api.connection.getresponse().read().decode()
+        found = {"sum": 0.0, "count": 0.0}
+        for part, labels, value in re.findall(
+                r"^apiserver_request_duration_seconds_(sum|count)\{(.*)\} (\S+)$", page, re.M):
+            if 'resource="widgets"' in labels and 'verb="APPLY"' in labels:
+                found[part] += float(value)
+        return found["sum"], found["count"]
 
     def delete_widgets(self):
         with self.api() as api:
