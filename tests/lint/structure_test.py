@@ -27,6 +27,8 @@ class IncludeRules(unittest.TestCase):
         self.assertTrue(include_violation("reconcilers/agents/a.cc", "grpcpp/grpcpp.h"))
         self.assertTrue(include_violation("reconcilers/agents/a.cc", "nghttp2/nghttp2.h"))
         self.assertIsNone(include_violation("controller/rpc/frames.cc", "nghttp2/nghttp2.h"))
+        self.assertTrue(include_violation("controller/meta/a.cc", "simdjson.h"))
+        self.assertIsNone(include_violation("tests/bench/controller/a.cc", "simdjson.h"))
 
     def test_headers_stay_light(self):
         self.assertTrue(include_violation("reconcilers/site/a.h", "api/v1alpha1/site.pb.h"))
