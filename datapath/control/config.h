@@ -1,9 +1,9 @@
 // The whole desired state of one agent, as the data plane sees it: plain values, immutable once
 // made.
 //
-// It comes from one of two places: the controller's stream (api/agent/v1, DESIGN.md §1) or a YAML
-// file (`sluice-agent --config FILE`). Either way it is validated as a whole before it replaces the
-// one in force; a configuration that does not validate changes nothing.
+// It comes from one of two places: the controller's stream (api/agent/v1) or a YAML file
+// (`sluice-agent --config FILE`). Either way it is validated as a whole before it replaces the one
+// in force; a configuration that does not validate changes nothing.
 //
 // How names map: the first segment of a mount's path is the bucket a client names, the rest is a
 // key prefix. Mount /datasets/raw of bucket "training", prefix "curated/" serves

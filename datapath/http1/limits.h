@@ -1,4 +1,4 @@
-// Bounds of this folder (DESIGN.md §7, invariant 6).
+// Bounds of this folder: every queue, cache, buffer and retry has one, and it stands here.
 #pragma once
 
 #include <cstddef>

@@ -4,8 +4,9 @@
 // would change its meaning is known. (Checksums in the query of an upload are known and mean
 // nothing: docs/adr/0231-checksums-told-by-the-cache.md.) ACL, policy and ownership calls are
 // AccessDenied; other subresources, unknown parameters and unknown x-amz-* headers are
-// NotImplemented (DESIGN.md §6). The key is decoded exactly once, here. Keys with a "." or ".."
-// segment are refused, because some origins resolve them and a name would leave its mount.
+// NotImplemented: the agent signs anew only what it knows the meaning of. The key is decoded
+// exactly once, here. Keys with a "." or ".." segment are refused, because some origins resolve
+// them and a name would leave its mount.
 //
 // Pure; no allocation; any thread.
 #pragma once

@@ -1,6 +1,6 @@
 // DeleteObjects: every key in the body goes through the tenant's mounts by itself, as a DELETE of
-// it would (DESIGN.md §6). What may be deleted is asked of the origin mount by mount; the rest is
-// answered with AccessDenied, key by key.
+// it would. What may be deleted is asked of the origin mount by mount; the rest is answered with
+// AccessDenied, key by key.
 //
 // Order: body → decide each key → invalidate all → one request a mount → invalidate all → answer.
 #pragma once

@@ -1,8 +1,8 @@
 // One configuration, compiled for lookups: who signs with which key, and what a name a client uses
 // means. Immutable; a request holds the one it began with, a new configuration is a new Directory.
 //
-// A path is decided before anything is looked up (DESIGN.md §6): identity → tenant → mount → key.
-// Resolve() answers from configuration alone; whether an object exists plays no part.
+// A path is decided before anything is looked up: identity → tenant → mount → key. Resolve()
+// answers from configuration alone; whether an object exists plays no part.
 //
 // Invariants:
 //  1. The longest mount that covers a name decides it, granted or not: a tenant that may read

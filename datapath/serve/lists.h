@@ -1,5 +1,5 @@
-// Answers to ListObjects, kept for the metadata TTL. Keyed by mount (never shared between mounts,
-// DESIGN.md §6); all of a mount's are forgotten when something is written through it.
+// Answers to ListObjects, kept for the metadata TTL. Keyed by mount and never shared between
+// mounts; all of a mount's are forgotten when something is written through it.
 //
 // Bounded by limits.h and by the memory pool, whose buffers' share they are taken from; the oldest
 // go first. Thread rule: any thread.

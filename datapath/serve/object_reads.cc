@@ -128,7 +128,7 @@ void Connection::OnLoaded(std::uint64_t request, const LoadResult& result) {
       SendError({result.error, {}});
       break;
     case LoadResult::Kind::kUnreachable:
-      // Static stability: what is cached is served while the origin is away (DESIGN.md §7, 4).
+      // Static stability: what is cached is served while the origin is away.
       if (stale_ && stale_->current()) {
         worker_.metrics().stale_served.Add();
         ServeObject(std::move(stale_));

@@ -129,7 +129,7 @@ s3::Error Proxy::BuildRequest(origin::Request* request) {
   return copies ? AddCopySource(request) : s3::Error{};
 }
 
-// The source goes through the same tenant's mounts as any name (DESIGN.md §6).
+// The source goes through the same tenant's mounts as any name: it is signed with our key.
 s3::Error Proxy::AddCopySource(origin::Request* request) {
   const Connection& c = connection_;
   s3::CopySource source;

@@ -1,6 +1,6 @@
-// The trap "a page sent by sendfile is reused while the receiver has not read it" (TRAPS.md): first
-// the kernel's behaviour itself, so that a kernel that changes it is noticed; then our rule over
-// it.
+// The trap "a page sent by sendfile is reused while the receiver has not read it"
+// (docs/reliability.md#traps): first the kernel's behaviour itself, so that a kernel that changes
+// it is noticed; then our rule over it.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>

@@ -46,7 +46,7 @@ std::optional<Verdict> VerdictFromName(std::string_view name);
 std::string_view CauseName(Cause cause);  // "BudgetExhausted"
 std::optional<Cause> CauseFromName(std::string_view name);
 
-// The evidence gave no answer (GATES.md's fourth rank); it says nothing about the objective.
+// The evidence gave no answer (NoData to InsufficientSamples); it says nothing about the objective.
 bool IsNoAnswer(Cause cause);
 // The evidence answered, and the objective was not (safely) met.
 bool IsJudgement(Cause cause);

@@ -38,7 +38,9 @@ INTERNAL = re.compile(r"^// .*(Internal to|Include (only )?from \.cc files)", re
 STATUS_WRITE = re.compile(r"\bapi_?(\.|->)(ApplyStatus|UpdateStatus)\(|client::ApplyStatusText\(")
 # A file of ours that a page names, in backquotes; and names that are a pattern, a third party's or made.
 NAMED_FILE = re.compile(r"`([\w./-]+\.(?:h|cc|proto|py|tpl|tsv))`")
-NOT_OURS = re.compile(r"(^|/)(x_\w+\.cc|liburing\.h|map_field\.h)$")
+NOT_OURS = re.compile(r"(^|/)(x_\w+\.cc|liburing\.h|map_field\.h|PROTOCOL-HTTP2\.md)$")
+# A page that a comment or another page names.
+NAMED_PAGE = re.compile(r"(?<![\w./:-])(?:\.{1,2}/)*([\w./-]*\w\.md)\b")
 TOPS = ("api", "charts", "controller", "datapath", "deploy", "docs", "reconcilers", "tests")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
@@ -91,13 +93,16 @@ def check_text(path, text):
     return found
 
 
-def missing_files(text, files):
-    """(line, file) of each file that a page names and that is not among `files`. A page may leave out the
-    folder, or its beginning."""
-    endings = {"/".join(f.split("/")[i:]) for f in files for i in range(f.count("/") + 1)}
+def endings(files):
+    """Every way to name one of `files`: whole, or without the folder or its beginning."""
+    return {"/".join(f.split("/")[i:]) for f in files for i in range(f.count("/") + 1)}
+
+
+def missing_files(pattern, text, known):
+    """(line, file) of each file that `text` names, as `pattern` finds them, and that is not `known`."""
     for number, line in enumerate(text.splitlines(), 1):
-        for name in NAMED_FILE.findall(line):
-            if name not in endings and not NOT_OURS.search(name):
+        for name in pattern.findall(line):
+            if name not in known and not NOT_OURS.search(name):
                 yield number, name
 
 
@@ -115,10 +120,15 @@ def main(root):
                 print(f"{path}:{line}: {rule}")
                 failed = True
     tops = [root / top for top in TOPS]
-    files = [f.relative_to(root).as_posix() for top in tops for f in top.rglob("*") if f.is_file()]
-    for page in sorted([root / "README.md", *(p for top in tops for p in top.rglob("*.md"))]):
-        for line, name in missing_files(page.read_text(), files):
-            print(f"{page.relative_to(root)}:{line}: there is no file {name}")
+    files = sorted(f for top in tops for f in top.rglob("*") if f.is_file())
+    known = endings(["README.md", *(f.relative_to(root).as_posix() for f in files)])
+    for file in [root / "README.md", *(f for f in files if f.suffix in (".md", ".h", ".cc", ".py", ".proto"))]:
+        if file.match("tests/lint/*_test.py"):
+            continue  # they make names up
+        named = (NAMED_FILE, NAMED_PAGE) if file.suffix == ".md" else (NAMED_PAGE,)
+        text = file.read_text(errors="replace")
+        for line, name in (each for pattern in named for each in missing_files(pattern, text, known)):
+            print(f"{file.relative_to(root)}:{line}: there is no file {name}")
             failed = True
     for folder in sorted(folders):
         readme = folder / "README.md"

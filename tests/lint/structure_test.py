@@ -2,7 +2,7 @@
 
 import unittest
 
-from structure import check_text, include_violation, missing_files
+from structure import NAMED_FILE, NAMED_PAGE, check_text, endings, include_violation, missing_files
 
 
 class IncludeRules(unittest.TestCase):
@@ -45,7 +45,13 @@ class IncludeRules(unittest.TestCase):
 
     def test_a_page_that_names_a_file_that_is_gone_is_seen(self):
         text = "`a.h`\n`base/b.h`, `x_test.cc`, `c.h`\n"
-        self.assertEqual(list(missing_files(text, ["controller/base/a.h", "controller/base/b.h"])), [(2, "c.h")])
+        known = endings(["controller/base/a.h", "controller/base/b.h"])
+        self.assertEqual(list(missing_files(NAMED_FILE, text, known)), [(2, "c.h")])
+
+    def test_a_comment_that_names_a_page_that_is_gone_is_seen(self):
+        text = "// As docs/a.md#rule says (../b.md), https://x/c.md too.\n// Bounds (PLAN.md, 2).\n"
+        known = endings(["docs/a.md", "docs/b.md"])
+        self.assertEqual(list(missing_files(NAMED_PAGE, text, known)), [(2, "PLAN.md")])
 
     def test_unfinished_work_and_missing_guards_are_seen(self):
         self.assertEqual(len(check_text("controller/base/a.h", "int x; // TO" "DO later\n")), 2)
