@@ -1,5 +1,5 @@
 // SLUICE_CHECK(condition): a bug in our own code ends the process, with the place and the
-// condition. What the world does wrong (network, disk, users) is a Status instead.
+// condition. What the world does wrong (network, disk, users) is a Status instead. Any thread.
 #pragma once
 
 namespace sluice::base {

@@ -1,4 +1,7 @@
 // Small files, whole: read with a bound, write so that a crash leaves the old or the new bytes.
+//
+// Thread rule: any thread; of several that write one path at once the last one's bytes stay, whole.
+// Blocks for the disk.
 #pragma once
 
 #include <sys/types.h>
@@ -11,11 +14,13 @@
 
 namespace sluice::base {
 
-// Errors: NotFound, PermissionDenied, ResourceExhausted when longer than `limit_bytes`.
+// Errors: NotFound, PermissionDenied, ResourceExhausted when longer than `limit_bytes`; others as
+// FromErrno says.
 StatusOr<std::string> ReadFile(const std::string& path, std::size_t limit_bytes = 16 << 20);
 
 // Writes a neighbour file, syncs it, renames it over `path` and syncs the directory. The file has
-// `mode` from its first byte on.
+// `mode` before it has its name. Errors: as FromErrno says; `path` then has the old bytes, unless
+// syncing the directory failed: then the new ones, which a crash may still undo.
 Status WriteFileAtomic(const std::string& path, std::string_view bytes, mode_t mode = 0644);
 
 }  // namespace sluice::base

@@ -1,6 +1,6 @@
 // The end of a YAML text. yaml-cpp reads one document and says nothing of what stands behind it,
 // and where something begins no document it tells empty ones without end: who reads YAML asks here
-// first.
+// first. Pure; any thread.
 #pragma once
 
 #include <string>

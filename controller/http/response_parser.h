@@ -5,6 +5,8 @@
 // Refused (DataLoss): bare LF line ends in the head, Transfer-Encoding other than chunked, both
 // Transfer-Encoding and Content-Length, Content-Lengths that differ, 101 answers, more than the
 // bounds of limits.h (ResourceExhausted).
+//
+// Thread rule: one thread at a time; FindHeader is pure, any thread.
 #pragma once
 
 #include <cstddef>

@@ -9,6 +9,10 @@
 // Thread rule: Handle before Start; handlers run on the server's threads, several at once, and must
 // not block for long unless there are threads for it. Stop: Stop() (or the destructor) closes the
 // socket, lets handlers under way finish and joins; idempotent.
+//
+// Errors towards clients: 400, 411, 413, 431 for a request that is malformed, without a length or
+// too long; 404 and 405; 500 for a handler that threw. Who does not finish a request in time
+// (limits.h), or a handshake, is cut off without an answer.
 #pragma once
 
 #include <functional>

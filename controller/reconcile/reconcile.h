@@ -6,6 +6,9 @@
 // seen while it runs leads to one more run; calls come only while this replica leads (unless the
 // controller was registered as one that needs no leader).
 //
+// Thread rule: Reconcile runs on several workers at once, for different keys; what a reconciler
+// keeps between calls, it guards.
+//
 // Errors returned are retried with per-key exponential back-off, except Terminal ones, which wait
 // for the next change. Exceptions are caught at the edge and become errors. `stop` is requested
 // when the process stops or leadership is lost: return soon, write nothing more.

@@ -4,6 +4,10 @@
 // reason, note) raises that one's series instead of making another. Record on transitions only: a
 // reconciler that records on every run fills the filter and is cut short.
 //
+// Errors: nobody is told. An Event that the API server does not take is tried again a few times
+// (kMaxAttempts) when that may help, then left out: logged, and counted in
+// sluice_events_dropped_total, as those are that the filter or a full queue leaves out.
+//
 // Thread rule: Record from any thread; Start and Stop from the owner's. Stop: intake ends, what
 // waits is written for at most kDrain, the thread is joined.
 #pragma once

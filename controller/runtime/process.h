@@ -1,5 +1,7 @@
 // What the main of a program on this runtime needs beside the Manager: a name for this replica, and
 // the signals that end it. sluice-controller and docs/examples/controller use it alike.
+//
+// Thread rule: any thread, but for making and destroying StopSignals, which is main's.
 #pragma once
 
 #include <signal.h>
@@ -16,10 +18,11 @@ namespace sluice::runtime {
 std::string MakeIdentity();
 
 // SIGTERM and SIGINT as a stop token: the first asks for an ordered stop, the second ends the
-// process at once, with exit code 1. SIGPIPE is ignored.
+// process at once, with exit code 1. SIGPIPE is ignored; SIGUSR1 is taken and means nothing.
 //
 // Make one, in main and before any other thread, which inherits that these signals are blocked.
-// Stop: the destructor joins the thread that waits for them.
+// What is registered at the token runs on the thread that waits for them. Stop: the destructor
+// joins that thread.
 class StopSignals {
  public:
   StopSignals();

@@ -1,5 +1,8 @@
 // Calls `overdue` when it lives longer than `limit`; disarmed by its destructor, which waits for a
-// call under way. Owns its thread.
+// call under way.
+//
+// Thread rule: made and destroyed by its owner; `overdue` runs once at most, on a thread of its
+// own, without a lock. The clock outlives it.
 #pragma once
 
 #include <condition_variable>

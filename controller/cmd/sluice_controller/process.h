@@ -1,6 +1,7 @@
-// The controller as a process: client, manager, agents' server and reconcilers, built, run and
-// stopped in order (reconcilers, lease, caches, pages; then the receiver of alerts and the agents'
-// server; then the client).
+// The controller as a process: clients, agents' server, audit log, manager, other clusters,
+// reconcilers and the receiver of alerts, built, run and stopped in order (reconcilers, lease,
+// events, caches, pages; then the receiver of alerts, the audit log, the agents' server, the other
+// clusters; last the clients).
 //
 // Thread rule: Run once; `stop` from any thread.
 #pragma once
