@@ -79,7 +79,6 @@ COVERED = [
     run(r"kubectl -n sluice-system delete secret sluice-ca"),
     run(r"kubectl -n sluice-system rollout restart deployment/sluice-controller"),
     run(r"kubectl -n sluice-site-NAME get pods -o wide"),
-    run(r"kubectl delete namespace sluice-site-NAME", STUCK),
     run(r"kubectl patch site NAME .*", STUCK),
     run(r"kubectl delete tenants,sites --all --wait", REMOVE),
     run(r"sed s/NAME/phoenix/ deploy/manifests/clean/nodes.yaml \| kubectl apply -f -"),
