@@ -60,7 +60,7 @@ bench-datapath-limits: setup ## Memory, cold reads, the disk tier against fio, a
 lint: setup ## Format, clang warnings as errors, dependency rules
 	@tests/run lint
 
-bench-controller: setup rival ## Our controller runtime beside Go's, in one run (BENCH=short: 10 minutes)
+bench-controller: setup rival ## Our controller runtime beside Go's, in one run (BENCH=short: 5.5 minutes)
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS) --target widget_controller
 	@tests/bench/controller/run
