@@ -22,9 +22,6 @@ class Deadline:
     def left(self) -> float:
         return max(0.0, self._end - time.monotonic())
 
-    def sooner(self, seconds: float) -> "Deadline":
-        return Deadline(min(seconds, self.left()))
-
 
 def until(
     what: str,
