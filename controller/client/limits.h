@@ -8,7 +8,7 @@ namespace sluice::client {
 
 inline constexpr std::chrono::seconds kRequestTimeout{30};       // of a call, retries included
 inline constexpr std::chrono::seconds kWatchGrace{30};           // beyond a watch's own timeout
-inline constexpr int kMaxThrottledRetries = 10;                  // of one call, on 429/503
+inline constexpr int kMaxThrottledRetries = 10;                  // of one call, on 429, 5xx
 inline constexpr std::chrono::seconds kMaxHold{30};              // of calls that were not refused
 inline constexpr std::chrono::milliseconds kReleaseSpacing{20};  // between calls let go together
 inline constexpr int kMaxReleaseSlots = 50;                      // then several at once

@@ -1,6 +1,7 @@
-// One exchange with an API server, whatever it is about: credentials, 401 and rotation, 429/503
-// with Retry-After inside the deadline, its own and that of others (throttle.h), warnings, typed
-// errors, the observer. The verbs stand above it (client.cc). Thread rule and stop: as client.h.
+// One exchange with an API server, whatever it is about: credentials, 401 and rotation, 429 and
+// 5xx with Retry-After inside the deadline, its own and that of others (throttle.h), warnings,
+// typed errors, the observer. The verbs stand above it (client.cc). Thread rule and stop: as
+// client.h.
 #pragma once
 
 #include <condition_variable>
