@@ -9,7 +9,7 @@
 //
 // A kubeconfig from a Secret may hold data only: an exec plugin, a file path or a proxy would be
 // code execution, disclosure or a way round the network policy in our process, so it is refused
-// with the field's name, as are plain http and insecure-skip-tls-verify.
+// with the field's name, as are impersonation, plain http and insecure-skip-tls-verify.
 //
 // A kubeconfig that changed replaces its cluster: a new client, new caches, set_up again. One that
 // is refused replaces nothing: the cluster of before stays, and on_state tells.
