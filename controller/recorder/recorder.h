@@ -45,7 +45,7 @@ class Recorder {
 };
 
 struct Options {
-  std::string controller;  // "sluice.dev/sluice-controller"
+  std::string controller;  // "example.com/widget-controller"
   std::string instance;    // of this replica
 };
 

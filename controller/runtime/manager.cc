@@ -58,8 +58,8 @@ class ManagerImpl final : public Manager {
             [this](const meta::Resource& resource, const meta::Object& object) {
               stores_.Expect(resource, object);
             })),
-        recorder_(recorder::EventRecorder::New({"sluice.dev/" + options_.name, options_.identity},
-                                               client, clock, registry_)),
+        recorder_(recorder::EventRecorder::New({options_.name, options_.identity}, client, clock,
+                                               registry_)),
         stores_(
             client, clock, registry_, [this] { Wake(); }, options_.start_from_server_cache),
         pages_({options_.health_address, options_.metrics_address, options_.debug_address},

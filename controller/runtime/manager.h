@@ -41,7 +41,9 @@
 namespace sluice::runtime {
 
 struct Options {
-  std::string name;      // "sluice-controller": field manager, event source
+  // Of the whole program, as Events name it (reportingController), with its domain:
+  // "example.com/widget-controller".
+  std::string name;
   std::string identity;  // of this replica, unlike any other's: process.h makes one
   std::string lease_namespace;
   std::string lease_name;  // empty: no election, always leading

@@ -48,7 +48,7 @@ class ManagerTest : public ::testing::Test {
   }
 
   ManagerTest() : api(clock) {
-    options.name = "test";
+    options.name = "example.com/test";
     options.identity = "replica-0";
     options.metrics_address = "127.0.0.1:0";
     options.health_address = "127.0.0.1:0";

@@ -147,6 +147,7 @@ TEST_F(ManagerTest, ARightThatIsMissingIsAnEventOfTheObjectThatNeedsIt) {
   EXPECT_EQ(event["regarding"]["name"], "a");
   EXPECT_EQ(event["type"], "Warning");
   EXPECT_EQ(event["reason"], "Forbidden");
+  EXPECT_EQ(event["reportingController"], options.name);
   EXPECT_EQ(event["note"], "cannot patch resource parts");
 }
 

@@ -58,7 +58,7 @@ std::string NamespaceOf(const Options& options, const client::Config& config) {
 runtime::Options ManagerOptions(const Options& options, const std::string& ns,
                                 const std::string& identity, base::metrics::Registry& registry) {
   runtime::Options manager;
-  manager.name = "sluice-controller";
+  manager.name = "sluice.dev/sluice-controller";
   manager.identity = identity;
   manager.lease_namespace = ns;
   if (options.leader_elect) manager.lease_name = options.lease_name;

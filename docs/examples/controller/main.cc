@@ -88,8 +88,9 @@ base::Status Run(runtime::Options options, std::stop_token stop) {
 
 int main(int argc, char** argv) {
   const runtime::StopSignals signals;
-  runtime::Options options{.name = "template-controller", .identity = runtime::MakeIdentity()};
-  options.lease_name = options.name;
+  runtime::Options options{.name = "example.com/template-controller",
+                           .identity = runtime::MakeIdentity()};
+  options.lease_name = "template-controller";
   if (argc > 1) options.metrics_address = argv[1];
   if (argc > 2) options.health_address = argv[2];
   const base::Status status = Run(options, signals.token());
