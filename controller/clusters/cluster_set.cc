@@ -1,6 +1,7 @@
 #include "controller/clusters/cluster_set.h"
 
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "controller/base/digest.h"
 #include "controller/base/log.h"
@@ -127,13 +128,6 @@ std::shared_ptr<Cluster> ClusterSet::Find(const std::string& name) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(name);
   return found == entries_.end() ? nullptr : found->second.cluster;
-}
-
-std::vector<std::string> ClusterSet::Names() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<std::string> out;
-  for (const auto& [name, entry] : entries_) out.push_back(name);
-  return out;
 }
 
 nlohmann::json ClusterSet::Debug() const {

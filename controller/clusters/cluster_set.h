@@ -32,7 +32,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "controller/base/clock.h"
 #include "controller/base/metrics.h"
@@ -64,7 +63,6 @@ class ClusterSet {
   // No such name is fine.
   void Remove(const std::string& name);
   std::shared_ptr<Cluster> Find(const std::string& name) const;  // nullptr: there is none
-  std::vector<std::string> Names() const;
   nlohmann::json Debug() const;  // for Manager::AddDebug: a list, of each health and caches
   void Stop();
 

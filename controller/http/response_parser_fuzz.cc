@@ -32,7 +32,7 @@ Parsed Run(std::string_view bytes, std::size_t step) {
     bytes.remove_prefix(*used);
   }
   out.done = parser.FeedEnd().ok();
-  if (parser.head_done()) out.status = parser.status();
+  out.status = parser.status();
   return out;
 }
 

@@ -242,18 +242,16 @@ TEST(Quantity, OneAmountHasManySpellings) {
            {"0.1Ki", "102.4"},
            {"1e+2", "100"},
            {"0.000000000000000001Ei", "1.152921505"}}) {
-    EXPECT_TRUE(SameQuantity(a, b)) << a << " and " << b;
+    EXPECT_EQ(*Quantity::Parse(a), *Quantity::Parse(b)) << a << " and " << b;
   }
-  EXPECT_FALSE(SameQuantity("1", "1001m"));
-  EXPECT_FALSE(SameQuantity("x", "x"));
+  EXPECT_NE(*Quantity::Parse("1"), *Quantity::Parse("1001m"));
 }
 
 TEST(Quantity, RoundsUpLikeKubernetes) {
   EXPECT_EQ(Quantity::Parse("1.1")->CeilValue(), 2);
   EXPECT_EQ(Quantity::Parse("-1.1")->CeilValue(), -1);
-  EXPECT_EQ(Quantity::Parse("1u")->CeilMilli(), 1);
+  EXPECT_EQ(Quantity::Parse("1u")->CeilValue(), 1);
   EXPECT_EQ(Quantity::Parse("8Ei")->CeilValue(), INT64_MAX);
-  EXPECT_EQ(Quantity::Parse("8Ei")->CeilMilli(), INT64_MAX);
   EXPECT_LT(*Quantity::Parse("999m"), Quantity::FromInt(1));
 }
 
@@ -313,15 +311,12 @@ TEST(Selector, ReadsTheObjectForm) {
 }
 
 TEST(Names, FollowTheRulesOfTheServer) {
-  EXPECT_TRUE(CheckDns1123Label("a-1").ok());
   EXPECT_TRUE(CheckDns1123Subdomain("a.b-c.1").ok());
   EXPECT_TRUE(CheckQualifiedName("sluice.dev/Node_1.x").ok());
   EXPECT_TRUE(CheckLabelValue("").ok());
-  for (const char* text : {"", "A", "-a", "a-", "a.b", "a_b"}) {
-    EXPECT_FALSE(CheckDns1123Label(text).ok()) << text;
+  for (const char* text : {"", "A", "-a", "a-", "a..b", "a_b"}) {
+    EXPECT_FALSE(CheckDns1123Subdomain(text).ok()) << text;
   }
-  EXPECT_FALSE(CheckDns1123Label(std::string(64, 'a')).ok());
-  EXPECT_FALSE(CheckDns1123Subdomain("a..b").ok());
   EXPECT_FALSE(CheckDns1123Subdomain(std::string(254, 'a')).ok());
   EXPECT_FALSE(CheckQualifiedName("a/").ok());
   EXPECT_FALSE(CheckLabelValue("a b").ok());

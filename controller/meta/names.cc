@@ -28,15 +28,6 @@ bool IsNamePart(std::string_view text) {
 
 }  // namespace
 
-base::Status CheckDns1123Label(std::string_view text) {
-  if (text.size() > 63) return Bad(text, "must be no more than 63 characters");
-  if (!IsLabel(text)) {
-    return Bad(text,
-               "must be lower case letters, digits and '-', with a letter or digit at both ends");
-  }
-  return base::OkStatus();
-}
-
 base::Status CheckDns1123Subdomain(std::string_view text) {
   if (text.size() > 253) return Bad(text, "must be no more than 253 characters");
   std::string_view rest = text;

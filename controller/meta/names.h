@@ -9,7 +9,6 @@
 
 namespace sluice::meta {
 
-base::Status CheckDns1123Label(std::string_view text);      // namespaces: at most 63, a-z 0-9 -
 base::Status CheckDns1123Subdomain(std::string_view text);  // most names: labels with dots, 253
 base::Status CheckQualifiedName(std::string_view text);     // label keys: [prefix/]name
 base::Status CheckLabelValue(std::string_view text);        // empty, or like a name

@@ -131,18 +131,4 @@ std::int64_t Quantity::CeilValue() const {
   return static_cast<std::int64_t>(whole);
 }
 
-std::int64_t Quantity::CeilMilli() const {
-  constexpr Wide kUnit = 1'000'000;
-  Wide milli = nano_ / kUnit;
-  if (nano_ > 0 && nano_ % kUnit != 0) ++milli;
-  constexpr Wide kMax = std::numeric_limits<std::int64_t>::max();
-  return static_cast<std::int64_t>(milli > kMax ? kMax : milli < -kMax ? -kMax : milli);
-}
-
-bool SameQuantity(std::string_view a, std::string_view b) {
-  const auto left = Quantity::Parse(a);
-  const auto right = Quantity::Parse(b);
-  return left.ok() && right.ok() && *left == *right;
-}
-
 }  // namespace sluice::meta

@@ -21,15 +21,11 @@ class Quantity {
   static Quantity FromInt(std::int64_t value);
 
   std::int64_t CeilValue() const;  // whole units, rounded up: bytes, counts
-  std::int64_t CeilMilli() const;  // thousandths, rounded up, held at the int64's ends
   friend auto operator<=>(const Quantity&, const Quantity&) = default;
 
  private:
   __extension__ using Nano = __int128;
   Nano nano_ = 0;
 };
-
-// Whether two texts mean the same amount; false when one of them is no quantity.
-bool SameQuantity(std::string_view a, std::string_view b);
 
 }  // namespace sluice::meta

@@ -10,12 +10,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text(reinterpret_cast<const char*>(data), size);
   const auto quantity = Quantity::Parse(text);
   if (!quantity.ok()) return 0;
-  SLUICE_CHECK(sluice::meta::SameQuantity(text, text));
+  SLUICE_CHECK(*quantity == *Quantity::Parse(text));
   const Quantity zero;
   if (text[0] != '-' && text[0] != '+') {
     const auto negated = Quantity::Parse("-" + text);
     if (negated.ok()) SLUICE_CHECK((*quantity == zero) ? *negated == zero : *negated < zero);
-    SLUICE_CHECK(*quantity >= zero && quantity->CeilValue() >= 0 && quantity->CeilMilli() >= 0);
+    SLUICE_CHECK(*quantity >= zero && quantity->CeilValue() >= 0);
   }
   return 0;
 }

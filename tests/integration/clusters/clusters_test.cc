@@ -18,7 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing_kit::ApiServer;
 using testing_kit::WaitUntil;
@@ -147,7 +146,7 @@ TEST_F(TwoClusters, OneIsKilledAndComesBackWhileTheOtherGoesOn) {
   // Removed while running.
   ASSERT_TRUE(home_client_->Delete(kSecrets, {"default", "west"}).ok());
   EXPECT_TRUE(WaitUntil([&] { return set_->Find("west") == nullptr; }));
-  EXPECT_THAT(set_->Names(), ElementsAre("east"));
+  EXPECT_NE(set_->Find("east"), nullptr);
 }
 
 }  // namespace
