@@ -69,6 +69,8 @@ TEST(Lease, TakingOverKeepsForeignFieldsAndCountsTheTransition) {
 TEST(Lease, OptionsMustRise) {
   Options options{kLease, "me"};
   EXPECT_THAT(Validate(options), testing_kit::IsOk());
+  EXPECT_EQ(std::tie(options.lease_duration, options.renew_deadline, options.retry_period),
+            std::tuple(seconds(15), seconds(10), seconds(2)));
   options.renew_deadline = seconds(15);
   EXPECT_THAT(Validate(options), testing_kit::HasCode(base::Code::kInvalidArgument));
   options = {kLease, ""};

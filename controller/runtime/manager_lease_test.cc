@@ -5,6 +5,7 @@
 
 #include "controller/client/config.h"
 #include "controller/http/testing/imposter.h"
+#include "controller/leader/elector.h"
 #include "controller/runtime/manager_for_test.h"
 #include "controller/testing/status_matchers.h"
 #include "controller/testing/wait.h"
@@ -113,6 +114,14 @@ TEST_F(ManagerLeaseTest, AManagerThatMakesItsClientsHasOneForTheLease) {
   ASSERT_TRUE(WaitUntil([&] { return manager->leading(); }));
   ASSERT_TRUE(WaitUntil([&] { return server_->puts() >= 5 || !manager->leading(); }));
   EXPECT_TRUE(manager->leading());
+}
+
+TEST(ManagerOptions, ALeasesTimesAreTheElectorsUnlessTheyAreGiven) {
+  const leader::Options elector;
+  const Options manager;
+  EXPECT_EQ(manager.lease_duration, elector.lease_duration);
+  EXPECT_EQ(manager.renew_deadline, elector.renew_deadline);
+  EXPECT_EQ(manager.retry_period, elector.retry_period);
 }
 
 TEST_F(ManagerLeaseTest, AConfigurationThatMakesNoClientMakesNoManager) {
