@@ -1,145 +1,20 @@
-#include "controller/cache/informer.h"
-
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <deque>
 #include <future>
-#include <mutex>
 #include <thread>
 
-#include "controller/client/config.h"
-#include "controller/http/testing/imposter.h"
+#include "controller/cache/informer_for_test.h"
 
 namespace sluice::cache {
 namespace {
 
 using namespace std::chrono_literals;
-using http::testing::Answer;
 using http::testing::Chunk;
-using http::testing::Imposter;
 using http::testing::ImposterConnection;
 using http::testing::kChunkedHead;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const meta::Resource kSites{"sluice.dev", "v1alpha1", "Site", "sites", false};
-
-std::string Site(const std::string& name, int version) {
-  return fmt::format(
-      R"({{"kind":"Site","apiVersion":"sluice.dev/v1alpha1","metadata":{{"name":"{0}","uid":"u-{0}","resourceVersion":"{1}"}}}})",
-      name, version);
-}
-std::string Line(const std::string& type, const std::string& object) {
-  return fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type, object);
-}
-std::string Mark(int version, bool end_of_state = false) {
-  return Line(
-      "BOOKMARK",
-      fmt::format(R"({{"metadata":{{"resourceVersion":"{}"{}}}}})", version,
-                  end_of_state ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : ""));
-}
-std::string Expired() {
-  return R"({"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"})";
-}
-
-// Answers list and watch requests by its steps, one each; requests beyond them hang.
-class ScriptedApi {
- public:
-  using Step = std::function<void(ImposterConnection&)>;
-  explicit ScriptedApi(std::deque<Step> steps)
-      : steps_(std::move(steps)), imposter_([this](ImposterConnection& c) { Serve(c); }) {
-    client::Config config;
-    config.server = imposter_.url();
-    client_ = client::NewClient(config, clock_).value();
-  }
-  client::Client& client() { return *client_; }
-  base::FakeClock& clock() { return clock_; }
-  std::vector<std::string> targets() {
-    std::lock_guard lock(mutex_);
-    return targets_;
-  }
-
- private:
-  void Serve(ImposterConnection& connection) {
-    while (const auto request = connection.ReadRequest()) {
-      Step step = [](ImposterConnection& c) { c.WaitForClose(); };
-      {
-        std::lock_guard lock(mutex_);
-        targets_.push_back(request->target);
-        if (!steps_.empty()) {
-          step = std::move(steps_.front());
-          steps_.pop_front();
-        }
-      }
-      step(connection);
-    }
-  }
-
-  std::mutex mutex_;
-  std::deque<Step> steps_;
-  std::vector<std::string> targets_;
-  base::FakeClock clock_;
-  std::unique_ptr<client::Client> client_;
-  Imposter imposter_;
-};
-
-// A watch answer that holds its connection open after the lines, or ends it properly.
-ScriptedApi::Step Hold(std::string lines) {
-  return [lines](ImposterConnection& c) {
-    c.Send(std::string(kChunkedHead) + Chunk(lines));
-    c.WaitForClose();
-  };
-}
-ScriptedApi::Step End(std::string lines) {
-  return [lines](ImposterConnection& c) {
-    c.Send(std::string(kChunkedHead) + Chunk(lines) + Chunk(""));
-  };
-}
-ScriptedApi::Step Say(int status, std::string body, std::string headers = "") {
-  return [=](ImposterConnection& c) { c.Send(Answer(status, body, headers)); };
-}
-
-// Writes changes down as "+a", "~a", "-a", in brackets when they are of a reading of the state.
-class Diary {
- public:
-  EventHandler handler() {
-    return [this](const Event& event) {
-      const auto& object = event.after != nullptr ? event.after : event.before;
-      std::string entry = std::string(event.before == nullptr  ? "+"
-                                      : event.after == nullptr ? "-"
-                                                               : "~") +
-                          std::string(object->name());
-      if (event.initial) entry = "[" + entry + "]";
-      std::lock_guard lock(mutex_);
-      entries_.push_back(std::move(entry));
-      changed_.notify_all();
-    };
-  }
-  std::vector<std::string> WaitFor(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, 20s, [&] { return entries_.size() >= count; });
-    return entries_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> entries_;
-};
-
-struct Subject {
-  explicit Subject(ScriptedApi& api, InformerOptions options = {.resource = kSites}) {
-    informer = Informer::New(api.client(), api.clock(), std::move(options)).value();
-    informer->UseComparableVersions();
-    informer->Subscribe(diary.handler());
-    informer->Start();
-  }
-  Diary diary;
-  std::unique_ptr<Informer> informer;
-};
 
 TEST(Informer, StreamsItsStateAndGoesOnWatchingOnTheSameConnection) {
   ScriptedApi api({Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true) +
