@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "controller/testing/fake_state.h"
 
@@ -15,8 +13,6 @@ using base::StatusOr;
 using nlohmann::json;
 
 using fake::KeyOf;
-using fake::Meta;
-using fake::Text;
 
 FakeApi::FakeApi(base::Clock& clock) : clock_(clock), state_(std::make_unique<State>()) {}
 FakeApi::~FakeApi() = default;
@@ -83,37 +79,6 @@ std::vector<json> FakeApi::LookAll(const meta::Resource& resource) const {
   std::vector<json> out;
   for (const auto& [key, object] : state_->objects[resource.GroupResource()]) out.push_back(object);
   return out;
-}
-
-int FakeApi::CollectGarbage() {
-  const std::lock_guard lock(mutex_);
-  int removed = 0;
-  for (bool again = true; again;) {
-    again = false;
-    std::set<std::string> alive;
-    for (const auto& [resource, kind] : state_->objects) {
-      for (const auto& [key, object] : kind) alive.insert(Text(Meta(object), "uid"));
-    }
-    for (auto& [resource, kind] : state_->objects) {
-      for (const auto& [key, object] : kind) {
-        const json owners = Meta(object).value("ownerReferences", json::array());
-        const bool orphan =
-            !owners.empty() && std::none_of(owners.begin(), owners.end(), [&](const json& owner) {
-              return alive.contains(Text(owner, "uid"));
-            });
-        const bool ending = Meta(object).contains("deletionTimestamp");
-        if (!orphan || ending) continue;
-        const meta::Resource named = state_->resources[resource];
-        state_->BeginDelete(named, meta::Key(key), clock_.Wall());
-        ++removed;
-        again = true;
-        break;
-      }
-      if (again) break;
-    }
-  }
-  changed_.notify_all();
-  return removed;
 }
 
 void FakeApi::ForgetHistory() {

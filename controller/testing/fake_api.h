@@ -3,14 +3,14 @@
 // It keeps what reconcilers depend on: uids, resourceVersions (one counter), generations (raised by
 // a change outside metadata and status), AlreadyExists / NotFound / Conflict / Invalid uid,
 // finalizers with deletionTimestamp, status apart from the rest, label and metadata.name selectors,
-// writes that change nothing and leave the resourceVersion, owner garbage (only by
-// CollectGarbage()), watches with bookmarks, initial events and 410 for a forgotten version. Held
-// to the real one by tests/integration/controller/fake_api_test.cc. Every kind has a status of its
-// own here, and none is updated without its version. Server-side apply is thin: fields merge, lists
-// of objects merge by `name`, `type`, `key`, `path`, `ip` or `containerPort` where every element
-// has it and are replaced otherwise; fields a manager stops applying go away only at the top of
-// labels, annotations, data and lists it applied whole. Nothing is validated or defaulted, and
-// managers never conflict: for that there is the real one (api_server.h).
+// writes that change nothing and leave the resourceVersion, watches with bookmarks, initial events
+// and 410 for a forgotten version. Held to the real one by
+// tests/integration/controller/fake_api_test.cc. Every kind has a status of its own here, and none
+// is updated without its version. Server-side apply is thin: fields merge, lists of objects merge
+// by `name`, `type`, `key`, `path`, `ip` or `containerPort` where every element has it and are
+// replaced otherwise; fields a manager stops applying go away only at the top of labels,
+// annotations, data and lists it applied whole. Nothing is validated or defaulted, what a deleted
+// object owned stays, and managers never conflict: for that there is the real one (api_server.h).
 //
 // Thread rule: any thread.
 #pragma once
@@ -53,9 +53,7 @@ class FakeApi final : public client::Client {
   // Current JSON; null when it is not there.
   nlohmann::json Look(const meta::Resource& resource, const meta::Key& key) const;
   std::vector<nlohmann::json> LookAll(const meta::Resource& resource) const;
-  // Deletes what is owned (ownerReferences by uid) by something that is gone; returns how many.
-  int CollectGarbage();
-  // Forgets all watch history: the next watch from an older version gets 410.
+  // Forgets all watch history: watches, those under way too, are told 410 and begin anew.
   void ForgetHistory();
 
   // Asked before each call; a Status is answered instead. The call has no effect then.

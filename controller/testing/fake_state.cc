@@ -129,7 +129,6 @@ void FakeApi::State::Record(const std::string& resource, const char* type, const
 }
 
 const json& FakeApi::State::Store(const meta::Resource& resource, json next, base::WallTime now) {
-  resources[resource.GroupResource()] = resource;
   auto& kind = objects[resource.GroupResource()];
   const meta::Key key = KeyOf(next);
   next["apiVersion"] = resource.ApiVersion();

@@ -49,7 +49,6 @@ struct FakeApi::State {
   };
   std::map<std::string, std::map<meta::Key, json>> objects;  // by GroupResource
   std::map<std::string, json> applied;                       // by resource/key/manager/subresource
-  std::map<std::string, meta::Resource> resources;
   std::deque<Event> history;
   std::int64_t version = 1000;
   std::int64_t oldest = 1000;  // watches from below get 410

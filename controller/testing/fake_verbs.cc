@@ -256,9 +256,6 @@ Status FakeApi::Watch(const meta::Resource& resource, const client::WatchOptions
     lock.lock();
   } else {
     seen = std::stoll(options.resource_version);
-    if (seen < state_->oldest) {
-      return base::OutOfRange("too old resource version").WithReason("Expired");
-    }
   }
   while (true) {
     if (stop.stop_requested() || state_->stopped) return base::Cancelled("watch stopped");

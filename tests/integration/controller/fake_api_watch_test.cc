@@ -108,5 +108,28 @@ TEST_P(Contract, AWatchListBeginsWithWhatIsThereAndMarksItsEnd) {
   EXPECT_GE(Version(events[1].second), Version(made));
 }
 
+TEST_P(Contract, AWatchFromAVersionThatIsForgottenIsToldSoByItsOnlyEvent) {
+  Make(Thing("f"));
+  std::vector<json> events;
+  std::stop_source stop;
+  auto ended = std::async(std::launch::async, [&] {
+    return api_->Watch(
+        kThings, {.ns = "default", .resource_version = "1"},
+        [&](std::string_view line) {
+          events.push_back(json::parse(line));
+          return true;
+        },
+        stop.get_token());
+  });
+  EXPECT_EQ(ended.wait_for(20s), std::future_status::ready);
+  stop.request_stop();
+  EXPECT_THAT(ended.get(), IsOk());
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0]["type"], "ERROR");
+  EXPECT_EQ(events[0]["object"]["kind"], "Status");
+  EXPECT_EQ(events[0]["object"]["code"], 410);
+  EXPECT_EQ(events[0]["object"]["reason"], "Expired");
+}
+
 }  // namespace
 }  // namespace sluice::testing_kit
