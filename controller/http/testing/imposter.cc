@@ -156,10 +156,10 @@ void ImposterConnection::WaitForClose() {
   }
 }
 
-void ImposterConnection::RelayTo(int port) {
+void ImposterConnection::RelayTo(int port, const std::string& to) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  SLUICE_CHECK(inet_pton(AF_INET, to.c_str(), &address.sin_addr) == 1);
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   const int peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   SLUICE_CHECK(connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);

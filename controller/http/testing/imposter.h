@@ -54,8 +54,8 @@ class ImposterConnection {
   // Waits until the client closes its side or the imposter stops; reads and drops what comes.
   void WaitForClose();
   // Carries bytes between the client and a port of this machine until one of them closes, as a
-  // proxy does after CONNECT.
-  void RelayTo(int port);
+  // proxy does after CONNECT. `address` is IPv4.
+  void RelayTo(int port, const std::string& address = "127.0.0.1");
 
  private:
   friend class Imposter;
