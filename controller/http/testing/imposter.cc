@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -222,6 +223,8 @@ void Imposter::AcceptLoop() {
       close(fd);
       return;
     }
+    const int one = 1;  // what a script sends leaves when it is sent
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     Served& served = served_.emplace_back();
     served.connection.imposter_ = this;
     served.connection.index_ = accepted_++;
