@@ -162,9 +162,7 @@ base::Status InformerImpl::Perform(const Step& step, const std::stop_token& stop
         break;
     }
   }
-  if (step.action != ReflectorMachine::Action::kWatch) {
-    store_.BeginState(older_states_ >= kMaxOlderStates);
-  }
+  if (step.action != ReflectorMachine::Action::kWatch) store_.BeginState();
   return step.action == ReflectorMachine::Action::kList ? ReadPages(step, stop)
                                                         : ReadWatch(step, stop);
 }
@@ -257,7 +255,7 @@ base::Status InformerImpl::FinishState(std::string_view version) {
         "the server showed the state of version {}, older than what was seen before", version));
   }
   older_states_ = 0;
-  for (const Event& gone : store_.EndState(version)) Tell(gone);
+  for (const Event& change : store_.EndState(version)) Tell(change);
   machine_.OnInitialState(version);
   const double period_s = static_cast<double>(options_.relist_period.count()) * (1.0 + Random());
   relist_at_ = clock_.Mono() + std::chrono::seconds(static_cast<long>(period_s));

@@ -9,7 +9,8 @@
 //   informer->Stop();
 //
 // Memory while synchronising: one event beyond the store with WatchList, one page beyond it with
-// the paged fall-back; also on a relist, where unchanged objects are kept and tell nobody.
+// the paged fall-back; also on a relist, where unchanged objects are kept and tell nobody. Where a
+// relist shows objects as they were before, or some that were gone, those until its end.
 //
 // Thread rule: all methods from any thread. Handlers run in order on the informer's thread (or, for
 // one that subscribes late, its first calls on the subscribing thread). Stop: Stop() or the
@@ -55,7 +56,8 @@ struct InformerOptions {
   bool start_from_server_cache = false;
   int page_size = kListPageSize;
   std::chrono::seconds watch_timeout{300};  // each watch lasts one to two of these
-  // Everything is read anew this often, jittered, in case an event was lost on the way.
+  // Everything is read anew this often, jittered: it repairs what an event that was lost on the
+  // way, or a cluster that was restored without our noticing, left wrong.
   std::chrono::seconds relist_period{3600};
   std::uint64_t seed = 0;  // of the jitter; 0 picks one
   // Called once, on the informer's thread, after the first whole state was read and told.

@@ -87,6 +87,22 @@ TEST(Informer, AStateOlderThanWhatWasSeenIsBelievedOnlyWhenTheServerInsists) {
   EXPECT_EQ(subject.informer->Stats().failures, 5U) << "the expiry and four refused states";
 }
 
+TEST(Informer, ARestoredClusterWhoseVersionsGoOnIsFollowedAtOnce) {
+  ScriptedApi api({End(Line("ADDED", Site("a", 3)) + Line("ADDED", Site("b", 4)) + Mark(5, true) +
+                       Line("MODIFIED", Site("a", 8)) + Line("DELETED", Site("b", 9)) +
+                       Line("ADDED", Site("c", 10)) + Line("ERROR", Expired())),
+                   Hold(Line("ADDED", Site("a", 3)) + Line("ADDED", Site("b", 4)) +
+                        Mark(1000000010, true) + Line("MODIFIED", Site("b", 1000000011)))});
+  Subject subject(api);
+  subject.diary.WaitFor(5);
+  while (api.clock().waiters() == 0) std::this_thread::yield();
+  api.clock().Advance(30s);
+  EXPECT_THAT(subject.diary.WaitFor(9),
+              ElementsAre("[+a]", "[+b]", "~a", "-b", "+c", "[~a]", "[+b]", "[-c]", "~b"));
+  EXPECT_EQ(subject.informer->store().Get({"", "a"})->resource_version(), "3");
+  EXPECT_EQ(subject.informer->Stats().streams, 2U);
+}
+
 TEST(Informer, OnlyTheFirstStateMayComeFromTheServersCache) {
   ScriptedApi api(
       {End(Line("ADDED", Site("a", 1)) + Mark(5, true) + Line("ERROR", Expired())),
@@ -159,17 +175,18 @@ TEST(Informer, ReadsEverythingAnewWhenItsPeriodIsOver) {
   ScriptedApi api(
       {[&](ImposterConnection& c) {
          c.Send(std::string(kChunkedHead) +
-                Chunk(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true)));
+                Chunk(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("b", 2)) + Mark(5, true) +
+                      Mark(9)));
          period_over.get_future().wait();
          c.Send(Chunk(""));
        },
-       Hold(Line("ADDED", Site("a", 1)) + Mark(9, true))});
+       Hold(Line("ADDED", Site("a", 1)) + Line("ADDED", Site("c", 8)) + Mark(9, true))});
   Subject subject(api);
   subject.informer->WaitUntilSynced(api.clock().Mono() + 1s);
   api.clock().Advance(2h);
   period_over.set_value();
-  // The deletion of b was lost on the way; the second reading shows it.
-  EXPECT_THAT(subject.diary.WaitFor(3), ElementsAre("[+a]", "[+b]", "[-b]"));
+  // The deletion of b and the addition of c were lost on the way; the second reading shows them.
+  EXPECT_THAT(subject.diary.WaitFor(4), ElementsAre("[+a]", "[+b]", "[+c]", "[-b]"));
 }
 
 TEST(Informer, StopEndsAHangingWatchAndTheStoreStaysReadable) {

@@ -114,36 +114,48 @@ void MemoryStore::UseComparableVersions() {
   recent_.clear();
 }
 
-void MemoryStore::BeginState(bool may_go_back) {
+void MemoryStore::BeginState() {
   std::unique_lock lock(mutex_);
   reading_ = true;
-  may_go_back_ = may_go_back;
+  withheld_.clear();
   ++state_;
 }
 
 bool MemoryStore::IsOlder(const meta::Object& object, const meta::Object& stored) const {
-  return comparable_ && !may_go_back_ &&
-         !VersionAtLeast(object.resource_version(), stored.resource_version());
+  return comparable_ && !VersionAtLeast(object.resource_version(), stored.resource_version());
+}
+
+// Of an object that is not here: all that there was at version_ is, so what is as old was deleted
+// since.
+bool MemoryStore::WasGone(const meta::Object& object) const {
+  return comparable_ && synced_ && reading_ && VersionAtLeast(version_, object.resource_version());
 }
 
 std::optional<Event> MemoryStore::Put(ObjectPtr object) {
   std::unique_lock lock(mutex_);
   Seen(*object, false);
   const auto found = entries_.find(KeyView{object->ns(), object->name()});
+  const bool held = found != entries_.end();
+  if (held) found->state = state_;
+  if (held ? IsOlder(*object, *found->object) : WasGone(*object)) {
+    if (reading_) withheld_.insert_or_assign(object->key(), std::move(object));
+    return std::nullopt;
+  }
+  // A stream may go on to a later state of what it showed first.
+  if (!withheld_.empty()) withheld_.erase(object->key());
+  return Change(found, std::move(object));
+}
+
+std::optional<Event> MemoryStore::Change(Entries::iterator found, ObjectPtr object) {
   if (found == entries_.end()) {
-    // All that there was at version_ is here: what is as old and is not here, was deleted since.
-    const bool gone = comparable_ && synced_ && reading_ && !may_go_back_ &&
-                      VersionAtLeast(version_, object->resource_version());
-    if (gone) return std::nullopt;
     entries_.insert(Entry{object, state_});
     IndexObject(object);
     return Event{nullptr, std::move(object), reading_};
   }
-  found->state = state_;
   const ObjectPtr before = found->object;
   const bool same =
       before->uid() == object->uid() && before->resource_version() == object->resource_version();
-  if (same || IsOlder(*object, *before)) return std::nullopt;
+  if (same) return std::nullopt;
   UnindexObject(before);
   found->object = object;
   IndexObject(object);
@@ -153,8 +165,13 @@ std::optional<Event> MemoryStore::Put(ObjectPtr object) {
 std::optional<Event> MemoryStore::Remove(const ObjectPtr& last) {
   std::unique_lock lock(mutex_);
   Seen(*last, true);
+  if (!withheld_.empty()) withheld_.erase(last->key());
   const auto found = entries_.find(KeyView{last->ns(), last->name()});
-  if (found == entries_.end() || IsOlder(*last, *found->object)) return std::nullopt;
+  if (found == entries_.end()) return std::nullopt;
+  if (IsOlder(*last, *found->object)) {
+    if (reading_) found->state = state_ - 1;  // not in the state that is read: its end decides
+    return std::nullopt;
+  }
   UnindexObject(found->object);
   entries_.erase(found);
   return Event{last, nullptr, false};
@@ -163,19 +180,24 @@ std::optional<Event> MemoryStore::Remove(const ObjectPtr& last) {
 bool MemoryStore::LagsBehind(std::string_view version) const {
   std::shared_lock lock(mutex_);
   if (!comparable_ || !synced_) return false;
-  const auto order = CompareVersions(version, version_);
+  const auto order = CompareVersions(version, newest_);
   return order.has_value() && *order < 0;
 }
 
 std::vector<Event> MemoryStore::EndState(std::string_view version) {
   std::unique_lock lock(mutex_);
-  std::vector<Event> gone;
+  std::vector<Event> changes;
+  for (auto& [key, object] : withheld_) {
+    auto change = Change(entries_.find(ViewOf(key)), std::move(object));
+    if (change) changes.push_back(*std::move(change));
+  }
+  withheld_.clear();
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     if (entry->state == state_) {
       ++entry;
       continue;
     }
-    gone.push_back({entry->object, nullptr, true});
+    changes.push_back({entry->object, nullptr, true});
     UnindexObject(entry->object);
     entry = entries_.erase(entry);
   }
@@ -185,19 +207,25 @@ std::vector<Event> MemoryStore::EndState(std::string_view version) {
     return comparable_ ? VersionAtLeast(version, e.second.version) : e.second.state < state_;
   });
   expecting_ = !expectations_.empty();
-  reading_ = may_go_back_ = false;
+  reading_ = false;
   synced_ = true;
-  version_ = version;
-  return gone;
+  version_ = newest_ = version;
+  return changes;
 }
 
 void MemoryStore::OnVersion(std::string_view version) {
   std::unique_lock lock(mutex_);
   version_ = version;
+  Heard(version);
+}
+
+void MemoryStore::Heard(std::string_view version) {
+  if (!VersionAtLeast(newest_, version)) newest_ = version;
 }
 
 void MemoryStore::Seen(const meta::Object& object, bool deleted) {
   if (!reading_) version_ = object.resource_version();
+  Heard(object.resource_version());
   if (!comparable_ && !reading_ && !deleted) {
     recent_.emplace_back(object.uid(), object.resource_version());
     if (recent_.size() > kRecentVersions) recent_.pop_front();

@@ -6,8 +6,10 @@
 //  2. Exactly one event is returned for each change that a reader can see, none for a repetition.
 //  3. An expectation stands until the watch has shown that version or a later one, the object was
 //     deleted after it, a list begun after the write was complete, or kExpectationLife passed.
-//  4. Where versions compare, no reader sees an object become older, or come back that was gone,
-//     but by a reading that may go back (the cluster was restored from a backup).
+//  4. Where versions compare, no reader of a synced store sees an object become older, or come back
+//     that was gone, but by the end of a reading: what it shows of that kind is withheld until its
+//     own version is known. If that is no older than all that was seen, the reading is the truth of
+//     everything it shows and lacks: an event was lost, or the cluster was restored from a backup.
 //
 // Per object it costs one hash node (48 bytes) beside the object. Thread rule: as store.h; the
 // methods for the writer from one thread at a time.
@@ -58,15 +60,16 @@ class MemoryStore final : public Store {
   void UseComparableVersions();
 
   // For the writer.
-  // A complete reading of the state begins: what it does not show is gone at its end. Where
-  // versions compare, what is older than what was seen changes nothing, unless it `may_go_back`.
-  void BeginState(bool may_go_back = false);
+  // A complete reading of the state begins: what it does not show is gone at its end (invariant 4).
+  void BeginState();
   std::optional<Event> Put(meta::ObjectPtr object);
   // `last` is the object as it was when it went.
   std::optional<Event> Remove(const meta::ObjectPtr& last);
   // Whether a state at `version` is older than what was seen. False where versions do not compare.
+  // The end of such a reading changes nothing if EndState is not called.
   bool LagsBehind(std::string_view version) const;
-  // The reading is complete at `version`: returns the deletions it implies; synced from now on.
+  // The reading is complete at `version` and believed: returns what was withheld of it and the
+  // deletions it implies; synced from now on.
   std::vector<Event> EndState(std::string_view version);
   void OnVersion(std::string_view version);  // of a bookmark
   // Bytes of objects and nodes, for metrics; walks all.
@@ -101,6 +104,7 @@ class MemoryStore final : public Store {
     bool operator()(const KeyView& a, const Entry& b) const { return a == b.key(); }
     bool operator()(const Entry& a, const KeyView& b) const { return a.key() == b; }
   };
+  using Entries = std::unordered_set<Entry, Hash, Equal>;
   struct KeyLess {
     bool operator()(const meta::ObjectPtr& a, const meta::ObjectPtr& b) const;
   };
@@ -120,6 +124,9 @@ class MemoryStore final : public Store {
                                     const meta::Object& object);
   void IndexObject(const meta::ObjectPtr& object);
   void UnindexObject(const meta::ObjectPtr& object);
+  std::optional<Event> Change(Entries::iterator found, meta::ObjectPtr object);
+  void Heard(std::string_view version);
+  bool WasGone(const meta::Object& object) const;
   void Seen(const meta::Object& object, bool deleted);
   void Await(const meta::Object& written);
   bool IsOlder(const meta::Object& object, const meta::Object& stored) const;
@@ -131,10 +138,11 @@ class MemoryStore final : public Store {
   bool synced_ = false;
   bool comparable_ = false;
   bool reading_ = false;
-  bool may_go_back_ = false;  // the reading under way
-  std::uint32_t state_ = 0;   // readings begun
-  std::string version_;       // the latest the watch has shown
-  std::unordered_set<Entry, Hash, Equal> entries_;
+  std::uint32_t state_ = 0;  // readings begun
+  std::string version_;      // the latest the watch has shown: all that there was then is here
+  std::string newest_;       // the latest of anything seen, readings under way included
+  std::map<meta::Key, meta::ObjectPtr> withheld_;  // of the reading under way: invariant 4
+  Entries entries_;
   std::map<std::string, Index, std::less<>> indexes_;
   std::map<meta::Key, Expectation> expectations_;
   std::deque<std::pair<std::string, std::string>> recent_;  // uid, version; opaque versions only
