@@ -48,7 +48,7 @@ struct InformerOptions {
   // does not narrow (scope.h): "a!=b" holds nearly all of them.
   bool all_secrets_or_pods = false;
   PruneFunction prune;
-  bool watch_list = true;  // falls back by itself where the server refuses
+  bool watch_list = true;  // falls back by itself where the server refuses or ends streams early
   // The first state may be the one the server's own cache holds (resourceVersion 0, as client-go's
   // lists begin): it comes at once, while the newest waits up to 0.1 s for etcd's word that the
   // cache is current. That cache may lag, also behind what we wrote in our last life. Later

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "controller/cache/limits.h"
-
 namespace sluice::cache {
 namespace {
 
@@ -23,7 +21,7 @@ ReflectorMachine::Step ReflectorMachine::Next() const {
   if (has_state_) {
     step.action = Action::kWatch;
     step.version = version_;
-  } else if (watch_list_) {
+  } else if (uses_watch_list()) {
     step.action = Action::kStream;
   } else {
     step.action = Action::kList;
@@ -48,22 +46,23 @@ void ReflectorMachine::OnInitialState(std::string_view version) {
 void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::milliseconds lasted,
                                double random) {
   using base::Code;
-  const bool streaming = !has_state_ && watch_list_;
-  const bool listing = !has_state_ && !watch_list_;
+  const bool streaming = !has_state_ && uses_watch_list();
+  const bool listing = !has_state_ && !uses_watch_list();
   const bool progress = std::exchange(progress_, false);
   const bool read_state = std::exchange(read_state_, false);
-  const bool listed = read_state && !watch_list_;
+  const bool listed = read_state && !uses_watch_list();
   const bool lasting_watch = has_state_ && !listed && lasted >= kQuickEnd;
   wait_ = std::chrono::milliseconds(0);
   garbled_ = status.code() == Code::kDataLoss ? garbled_ + 1 : 0;
 
   const bool unsupported =
       status.code() == Code::kInvalidArgument || status.code() == Code::kUnimplemented;
-  if (streaming && (status.ok() || unsupported)) {
-    // Refused, or a server too old to know the parameter: it streams, but never sends the mark.
+  if (streaming && unsupported) {
     watch_list_ = false;
     return;
   }
+  if (streaming && status.ok()) ++unmarked_streams_;
+  if (read_state) unmarked_streams_ = 0;
   if (status.code() == Code::kOutOfRange || IsVersionTooLarge(status)) {
     whole_list_ = listing;  // between two pages: the next list comes in one
     has_state_ = false;

@@ -1,7 +1,7 @@
 // What a reflector does next, as a state machine without I/O, clock or random.
 //
 //              +--------- kStream (WatchList) --- initial state complete ---+
-//   no state --+   | refused, or ended without its end mark                 +--> kWatch
+//   no state --+   | refused, or ended twice without its end mark           +--> kWatch
 //              +--------- kList (paged, or whole after 410) ----------------+     |
 //        ^                                                                        |
 //        +---- 410, "too large resource version", garbled three times, due -------+
@@ -9,6 +9,10 @@
 // Guarantees: after a failure that says nothing about our version it resumes from the last version
 // seen, so that no event is missed; versions are opaque. Waits grow from kMinBackoff to kMaxBackoff
 // with jitter while nothing succeeds, and are at least what the server asked for.
+//
+// A stream that is refused is never asked for again. One that ends properly before its mark (a
+// server that shuts down, a proxy that limits how long an answer lasts) is tried once more, then
+// the state is listed; the next state is streamed first again.
 //
 // Invariant 1: states are read anew at most at the rate of the backoff. Reading one does not end
 // the backoff, only a watch does that lasted, or gave events and did not end with 410: else a
@@ -21,6 +25,7 @@
 #include <string_view>
 
 #include "controller/base/status.h"
+#include "controller/cache/limits.h"
 
 namespace sluice::cache {
 
@@ -46,13 +51,14 @@ class ReflectorMachine {
   void Forget() { has_state_ = false; }
 
   bool has_state() const { return has_state_; }
-  bool uses_watch_list() const { return watch_list_; }
+  bool uses_watch_list() const { return watch_list_ && unmarked_streams_ < kMaxUnmarkedStreams; }
 
  private:
   void BackOff(const base::Status& status, double random);
 
-  bool watch_list_;
-  bool has_state_ = false;  // version_ may be watched from
+  bool watch_list_;           // not refused
+  int unmarked_streams_ = 0;  // that ended properly without their mark, since the last state
+  bool has_state_ = false;    // version_ may be watched from
   bool whole_list_ = false;
   bool progress_ = false;    // an event or bookmark came after the state, during this step
   bool read_state_ = false;  // a state was completed during this step

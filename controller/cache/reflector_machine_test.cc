@@ -42,9 +42,9 @@ TEST(ReflectorMachine, ACutStreamStartsAnewAndNotFromTheMiddle) {
   EXPECT_EQ(machine.Next().version, "");
 }
 
-TEST(ReflectorMachine, ListsWhereStreamsAreRefusedOrNeverEnd) {
-  for (const base::Status& refusal : {base::InvalidArgument("sendInitialEvents is forbidden"),
-                                      base::Unimplemented("415"), base::OkStatus()}) {
+TEST(ReflectorMachine, ListsWhereStreamsAreRefused) {
+  for (const base::Status& refusal :
+       {base::InvalidArgument("sendInitialEvents is forbidden"), base::Unimplemented("415")}) {
     ReflectorMachine machine(true);
     machine.OnEnded(refusal, 1s, 0);
     EXPECT_EQ(machine.Next().action, Action::kList);
@@ -53,7 +53,31 @@ TEST(ReflectorMachine, ListsWhereStreamsAreRefusedOrNeverEnd) {
     machine.OnEnded(base::OkStatus(), 10ms, 0);
     EXPECT_EQ(machine.Next().action, Action::kWatch);
     EXPECT_EQ(machine.Next().version, "9");
+    machine.Forget();
+    EXPECT_EQ(machine.Next().action, Action::kList) << "it would be refused again";
   }
+}
+
+TEST(ReflectorMachine, AStreamThatEndsBeforeItsMarkIsTriedOnceMoreAndAgainForTheNextState) {
+  ReflectorMachine machine(true);
+  for (int state = 0; state < 2; ++state) {
+    for (int ended = 0; ended < kMaxUnmarkedStreams; ++ended) {
+      EXPECT_EQ(machine.Next().action, Action::kStream) << state << ended;
+      machine.OnEnded(Refused(), 1ms, 0);  // the server is away for a moment
+      EXPECT_EQ(machine.Next().action, Action::kStream);
+      machine.OnVersion("3");
+      machine.OnEnded(base::OkStatus(), 1s, 0);
+      EXPECT_GE(machine.Next().wait, kMinBackoff / 2) << "many ask when a server goes";
+    }
+    EXPECT_EQ(machine.Next().action, Action::kList);
+    machine.OnInitialState("9");
+    machine.OnEnded(base::OkStatus(), 10ms, 0);
+    EXPECT_EQ(machine.Next().action, Action::kWatch);
+    EXPECT_EQ(machine.Next().version, "9");
+    machine.OnEnded(base::OkStatus(), 300s, 0);
+    machine.Forget();
+  }
+  EXPECT_EQ(machine.Next().action, Action::kStream);
 }
 
 TEST(ReflectorMachine, AFailureThatSaysNothingOfTheVersionResumesFromIt) {
