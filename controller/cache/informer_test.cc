@@ -170,6 +170,15 @@ TEST(Informer, ComesBackAfterRefusalsAndWaitsAsAsked) {
   EXPECT_THAT(subject.diary.WaitFor(1), ElementsAre("[+a]"));
 }
 
+TEST(Informer, OneRefusalStopsItForFiveMinutesAtMost) {
+  ScriptedApi api({Say(503, "in maintenance", "Retry-After: 86400\r\n"),
+                   Hold(Line("ADDED", Site("a", 1)) + Mark(5, true))});
+  Subject subject(api);
+  while (api.clock().waiters() == 0 || api.targets().empty()) std::this_thread::yield();
+  api.clock().Advance(5min);
+  EXPECT_THAT(subject.diary.WaitFor(1), ElementsAre("[+a]"));
+}
+
 TEST(Informer, ReadsEverythingAnewWhenItsPeriodIsOver) {
   std::promise<void> period_over;
   ScriptedApi api(

@@ -96,6 +96,10 @@ std::int64_t NumberOf(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
 }
 
+std::chrono::seconds Believed(std::int64_t seconds) {
+  return std::min(std::chrono::seconds(seconds), kMaxRetryAfter);
+}
+
 // `http_status` 0 takes the code from the body.
 base::Status Build(int http_status, std::chrono::seconds retry_after, std::string_view body) {
   const nlohmann::json status = nlohmann::json::parse(body, nullptr, false);
@@ -109,7 +113,7 @@ base::Status Build(int http_status, std::chrono::seconds retry_after, std::strin
     if (const auto details = status.find("details");
         details != status.end() && details->is_object() && retry_after.count() < 0) {
       const std::int64_t seconds = NumberOf(*details, "retryAfterSeconds");
-      if (seconds > 0 && seconds <= 86400) retry_after = std::chrono::seconds(seconds);
+      if (seconds > 0) retry_after = Believed(seconds);
     }
   } else {
     message = body.substr(0, 512);
@@ -128,10 +132,10 @@ base::Status Build(int http_status, std::chrono::seconds retry_after, std::strin
 std::chrono::seconds ParseRetryAfter(std::string_view text) {
   unsigned seconds = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || seconds > 86400) {
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
     return std::chrono::seconds(-1);
   }
-  return std::chrono::seconds(seconds);
+  return Believed(seconds);
 }
 
 base::Status ErrorFromAnswer(int http_status, std::string_view retry_after, std::string_view body) {

@@ -13,7 +13,7 @@ base::Status ErrorFromAnswer(int http_status, std::string_view retry_after, std:
 // Of the Status object of a watch's ERROR event.
 base::Status ErrorFromStatusObject(std::string_view json);
 
-// The header's seconds; negative when it is absent or a date.
+// The header's seconds, at most kMaxRetryAfter (limits.h); negative when it is absent or a date.
 std::chrono::seconds ParseRetryAfter(std::string_view text);
 
 }  // namespace sluice::client

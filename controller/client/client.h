@@ -3,10 +3,11 @@
 //
 // Errors of every method (base::Status): code by HTTP status, reason() = the API's own word
 // ("Conflict", "NotFound", "AlreadyExists", "Invalid", "Forbidden", "Expired", "TooManyRequests"
-// …), retry_after() from Retry-After. 409 Conflict is Aborted; 410 is OutOfRange with reason
-// "Expired"; 429 and 5xx with Retry-After were already retried within the call's deadline as the
-// server asked. After a 429 or 503 other calls wait, too (throttle.h); one that would have to wait
-// beyond its deadline is ResourceExhausted "TooManyRequests" without having been sent.
+// …), retry_after() from Retry-After, five minutes at most. 409 Conflict is Aborted; 410 is
+// OutOfRange with reason "Expired"; 429 and 5xx with Retry-After were already retried within the
+// call's deadline as the server asked. After a 429 or 503 other calls wait, too (throttle.h); one
+// that would have to wait beyond its deadline is ResourceExhausted "TooManyRequests" without having
+// been sent.
 //
 // Thread rule: all methods from any thread; they block at most until their deadline. Stop() makes
 // calls under way return Cancelled.

@@ -9,6 +9,7 @@
 #include "controller/client/api_error.h"
 #include "controller/client/api_path.h"
 #include "controller/client/config.h"
+#include "controller/client/limits.h"
 #include "controller/client/line_splitter.h"
 #include "controller/client/list_page.h"
 #include "controller/client/status_text.h"
@@ -58,6 +59,10 @@ TEST(ApiError, CarriesCodeReasonAndWait) {
   EXPECT_EQ(ErrorFromAnswer(504, "", R"({"kind":"Status","details":{"retryAfterSeconds":2}})")
                 .retry_after(),
             2s);
+  EXPECT_EQ(ErrorFromAnswer(503, "86400", "").retry_after(), kMaxRetryAfter);
+  EXPECT_EQ(ErrorFromAnswer(503, "", R"({"kind":"Status","details":{"retryAfterSeconds":99999}})")
+                .retry_after(),
+            kMaxRetryAfter);
   EXPECT_EQ(ErrorFromAnswer(503, "Fri, 31 Dec 1999 23:59:59 GMT", "oops").message(), "oops");
   const base::Status gone = ErrorFromStatusObject(
       R"({"kind":"Status","code":410,"reason":"Expired","message":"too old"})");

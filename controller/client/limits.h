@@ -33,4 +33,8 @@ inline constexpr std::chrono::seconds kExecRetry{2};          // after one that 
 inline constexpr std::chrono::seconds kFileRecheck{10};       // token and certificate files
 inline constexpr std::size_t kMaxWarningsRemembered = 64;     // logged once each
 
+// So much of a Retry-After is believed: a cache or a key that waits for longer, for one answer of a
+// proxy in maintenance, is as good as forgotten.
+inline constexpr std::chrono::seconds kMaxRetryAfter{300};
+
 }  // namespace sluice::client
