@@ -78,6 +78,8 @@ nlohmann::json Cluster::Debug() const {
 }
 
 void Cluster::Start() {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || thread_.joinable()) return;  // removed or replaced before it was begun
   thread_ = std::thread([this] { Loop(); });
 }
 

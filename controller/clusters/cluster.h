@@ -62,7 +62,7 @@ class Cluster {
   State state() const;
   nlohmann::json Debug() const;  // what /debug shows of it
 
-  void Start();  // begins to look whether it can be reached
+  void Start();  // begins to look whether it can be reached; nothing once it was stopped
   void Stop();
 
  private:
@@ -83,7 +83,7 @@ class Cluster {
   };
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;       // guarded by mutex_, as are:
+  bool stopping_ = false;       // guarded by mutex_, as are, the thread's start among them:
   std::vector<Entry> entries_;  // stopped when stopping_, never removed
   State state_;
   bool comparable_ = false;  // resourceVersions, once the server told its version

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
+#include "controller/client/config.h"
 #include "controller/clusters/cluster_set.h"
 #include "controller/http/testing/imposter.h"
 #include "controller/testing/wait.h"
@@ -233,6 +234,15 @@ TEST_F(ClustersTest, AChangedKubeconfigMakesItAnewAndTheSameOneDoesNothing) {
   set.Stop();
   EXPECT_EQ(set.Find("east"), nullptr);
   EXPECT_EQ(set.Set("late", Kubeconfig(first.url())).code(), base::Code::kCancelled);
+}
+
+TEST_F(ClustersTest, OneThatWasStoppedBeforeItWasBegunBeginsNothing) {
+  BlackHole hole;
+  auto config = client::ParseKubeconfig(Kubeconfig(hole.url()), {.inline_only = true}).value();
+  Cluster cluster("east", client::NewClient(config, clock_).value(), clock_, kProbePeriod, {});
+  cluster.Stop();
+  cluster.Start();
+  EXPECT_EQ(cluster.state().health, Health::kConnecting);
 }
 
 TEST_F(ClustersTest, SecretsComeAndGo) {
