@@ -6,7 +6,8 @@
 // state().since says, and catch up by themselves.
 //
 // Thread rule: any thread. Stop: Stop() or the destructor; calls under way return Cancelled.
-// Whoever holds a removed cluster may go on reading its caches; calls are Cancelled.
+// Whoever holds a removed cluster may go on reading its caches; calls are Cancelled. Its destructor
+// also waits for a name look-up under way (http/resolver.h): let go of one without a lock.
 #pragma once
 
 #include <condition_variable>

@@ -1,6 +1,7 @@
 #include "controller/clusters/cluster_set.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "controller/base/digest.h"
@@ -30,28 +31,35 @@ ClusterSet::~ClusterSet() { Stop(); }
 Status ClusterSet::Set(const std::string& name, const std::string& kubeconfig) {
   const std::string digest = base::Sha256Hex(kubeconfig);
   std::uint64_t number = 0;
+  bool in_use = false;
   {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
-    if (found != entries_.end() && found->second.digest == digest) return base::OkStatus();
+    in_use = found != entries_.end() && found->second.digest == digest;
+    if (in_use && !std::exchange(found->second.refused, false)) return base::OkStatus();
     if (stopping_) return base::Cancelled("the clusters are stopped");
     if (found == entries_.end() && entries_.size() >= kMaxClusters) {
       return base::ResourceExhausted("too many clusters");
     }
-    number = ++made_;
+    number = in_use ? found->second.number : ++made_;
+  }
+  if (in_use) {
+    Tell(name, number);
+    return base::OkStatus();
   }
   auto config = client::ParseKubeconfig(kubeconfig, {.inline_only = true});
   if (!config.ok()) return Refuse(name, config.status());
   config->request_timeout = kRequestTimeout;
   auto client = client::NewClient(*config, clock_);
   if (!client.ok()) return Refuse(name, client.status());
-  auto cluster = std::make_shared<Cluster>(
-      name, std::move(client).value(), clock_, options_.probe_period,
-      [this, name, number](const State& state) { Tell(name, number, state); });
+  auto cluster =
+      std::make_shared<Cluster>(name, std::move(client).value(), clock_, options_.probe_period,
+                                [this, name, number](const State&) { Tell(name, number); });
   if (options_.set_up) options_.set_up(*cluster);
   std::shared_ptr<Cluster> before;
   {
     const std::lock_guard lock(mutex_);
+    if (stopping_) return base::Cancelled("the clusters are stopped");  // the reaper may have gone
     Entry& entry = entries_[name];
     before = std::move(entry.cluster);
     entry = {digest, number, cluster};
@@ -70,17 +78,27 @@ void ClusterSet::Show(const std::string& name, bool reachable) {
 
 Status ClusterSet::Refuse(const std::string& name, const Status& why) {
   log::Warn("kubeconfig was refused", {{"cluster", name}, {"error", why}});
+  const std::lock_guard telling(telling_);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(name);
+    if (found != entries_.end()) found->second.refused = true;
+  }
   if (options_.on_state) {
     options_.on_state(name, {Health::kRefused, "KubeconfigRefused", why.message(), clock_.Wall()});
   }
   return base::InvalidArgument(why.message()).WithReason("KubeconfigRefused");
 }
 
-void ClusterSet::Tell(const std::string& name, std::uint64_t number, const State& state) {
+// What holds now, so that the last word is true whoever tells it.
+void ClusterSet::Tell(const std::string& name, std::uint64_t number) {
+  const std::lock_guard telling(telling_);
+  State state;
   {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(name);
     if (found == entries_.end() || found->second.number != number) return;  // replaced or removed
+    state = found->second.cluster->state();
     Show(name, state.health == Health::kReachable);
   }
   log::Info("cluster changed", {{"cluster", name}, {"reason", state.reason}});
@@ -106,21 +124,22 @@ void ClusterSet::Retire(std::shared_ptr<Cluster> cluster) {
   wake_.notify_all();
 }
 
-// Stopping waits for a call under way to notice; whoever removes a cluster must not.
+// Stopping waits for a call under way to notice, and the end for a name look-up: whoever removes a
+// cluster must not, nor who asks for another one.
 void ClusterSet::Reap() {
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !retired_.empty(); });
     if (retired_.empty()) return;
-    const std::shared_ptr<Cluster> cluster = std::move(retired_.front());
+    std::shared_ptr<Cluster> cluster = std::move(retired_.front());
     retired_.pop_front();
     lock.unlock();
+    const std::string name = cluster->name();
     cluster->Stop();
+    cluster.reset();
     lock.lock();
     // Its thread has ended, so nobody sets the series again; a successor keeps it.
-    if (!entries_.contains(cluster->name())) {
-      registry_.RemoveSeries(kReachable, "cluster", cluster->name());
-    }
+    if (!entries_.contains(name)) registry_.RemoveSeries(kReachable, "cluster", name);
   }
 }
 

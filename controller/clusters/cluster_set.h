@@ -12,14 +12,14 @@
 // with the field's name, as are impersonation, plain http and insecure-skip-tls-verify.
 //
 // A kubeconfig that changed replaces its cluster: a new client, new caches, set_up again. One that
-// is refused replaces nothing: the cluster of before stays, and on_state tells.
+// is refused replaces nothing: the cluster of before stays, and on_state tells; when its kubeconfig
+// comes back, on_state tells how that cluster stands.
 //
 // Metrics: sluice_cluster_reachable{cluster} 1 or 0.
 //
 // Thread rule: any thread; nothing here waits for a cluster: what is removed is stopped by a thread
-// kept for that. `on_state` may come from a cluster's thread or from Set's caller, one at a time
-// for a cluster; it must not call Set, Remove or Stop. Stop: Stop() or the destructor joins
-// everything.
+// kept for that. `on_state` may come from a cluster's thread or from Set's caller, one at a time;
+// it must not call Set, Remove or Stop. Stop: Stop() or the destructor joins everything.
 #pragma once
 
 #include <condition_variable>
@@ -57,7 +57,7 @@ class ClusterSet {
   ClusterSet(const ClusterSet&) = delete;
   ClusterSet& operator=(const ClusterSet&) = delete;
 
-  // Adds or replaces; does nothing when the text is the one in use. Errors: InvalidArgument with
+  // Adds or replaces; makes nothing when the text is the one in use. Errors: InvalidArgument with
   // reason "KubeconfigRefused" naming the field (never its value); ResourceExhausted.
   base::Status Set(const std::string& name, const std::string& kubeconfig);
   // No such name is fine.
@@ -71,9 +71,10 @@ class ClusterSet {
     std::string digest;  // of the kubeconfig; it is a secret itself
     std::uint64_t number = 0;
     std::shared_ptr<Cluster> cluster;
+    bool refused = false;  // another kubeconfig since, so that on_state's last word is not on this
   };
   base::Status Refuse(const std::string& name, const base::Status& why);
-  void Tell(const std::string& name, std::uint64_t number, const State& state);
+  void Tell(const std::string& name, std::uint64_t number);
   void Show(const std::string& name, bool reachable);
   void Retire(std::shared_ptr<Cluster> cluster);
   void Reap();
@@ -81,6 +82,7 @@ class ClusterSet {
   const Options options_;
   base::Clock& clock_;
   base::metrics::Registry& registry_;
+  std::mutex telling_;  // held while on_state runs; before mutex_
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::map<std::string, Entry> entries_;          // guarded by mutex_, as are:

@@ -236,6 +236,24 @@ TEST_F(ClustersTest, AChangedKubeconfigMakesItAnewAndTheSameOneDoesNothing) {
   EXPECT_EQ(set.Set("late", Kubeconfig(first.url())).code(), base::Code::kCancelled);
 }
 
+TEST_F(ClustersTest, TheKubeconfigInUseThatComesBackAfterARefusedOneIsTold) {
+  Imposter server(
+      [](ImposterConnection& c) {
+        while (c.ReadRequest()) c.Send(Answer(200, kVersion));
+      },
+      Tls());
+  const std::string good = Kubeconfig(server.url());
+  ClusterSet set(Told(), clock_, registry_);
+  ASSERT_TRUE(set.Set("east", good).ok());
+  ASSERT_TRUE(WaitUntil([&] { return told().size() == 1; }));
+  const auto kept = set.Find("east");
+  EXPECT_FALSE(set.Set("east", "none").ok());
+  ASSERT_TRUE(set.Set("east", good).ok());
+  ASSERT_TRUE(set.Set("east", good).ok());
+  EXPECT_THAT(told(), ElementsAre("east Reachable", "east KubeconfigRefused", "east Reachable"));
+  EXPECT_EQ(set.Find("east"), kept);
+}
+
 TEST_F(ClustersTest, OneThatWasStoppedBeforeItWasBegunBeginsNothing) {
   BlackHole hole;
   auto config = client::ParseKubeconfig(Kubeconfig(hole.url()), {.inline_only = true}).value();
@@ -243,6 +261,34 @@ TEST_F(ClustersTest, OneThatWasStoppedBeforeItWasBegunBeginsNothing) {
   cluster.Stop();
   cluster.Start();
   EXPECT_EQ(cluster.state().health, Health::kConnecting);
+}
+
+TEST_F(ClustersTest, OneWhoseEndWaitsIsNotWaitedForByTheOthers) {
+  std::promise<void> ending, may_end;
+  // The client goes with the last hold of its cluster, and this with the client.
+  auto blocks = std::shared_ptr<void>(this, [&](void*) {
+    ending.set_value();
+    may_end.get_future().wait();
+  });
+  BlackHole hole;
+  ClusterSet set(
+      {.set_up =
+           [&](Cluster& cluster) {
+             if (cluster.name() != "goes") return;
+             cluster.client().Observe({.request = [held = std::move(blocks)](const auto&) {}});
+           }},
+      clock_, registry_);
+  ASSERT_TRUE(set.Set("goes", Kubeconfig(hole.url())).ok());
+  set.Remove("goes");
+  ending.get_future().wait();
+  auto others = std::async([&] {
+    set.Find("other");
+    return set.Set("other", Kubeconfig(hole.url())).ok() && set.Debug().size() == 1;
+  });
+  const bool waited = others.wait_for(10s) != std::future_status::ready;
+  may_end.set_value();
+  EXPECT_TRUE(others.get());
+  EXPECT_FALSE(waited);
 }
 
 TEST_F(ClustersTest, SecretsComeAndGo) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/types/kinds.h"
 #include "controller/meta/json_scanner.h"
@@ -123,8 +124,9 @@ SiteClusters::~SiteClusters() { Stop(); }
 
 void SiteClusters::Stop() {
   set_->Stop();
+  std::map<std::string, std::shared_ptr<Hands>> hands;
   const std::lock_guard lock(mutex_);
-  hands_.clear();
+  hands.swap(hands_);
 }
 
 void SiteClusters::OnChange(std::function<void(const meta::Key&)> changed) {
@@ -207,13 +209,12 @@ void SiteClusters::Follow(const meta::Object& site) {
   if (text.ok()) {
     problem = set_->Set(cluster, *text);
   } else if (problem.reason() == "KubeconfigMissing") {
-    set_->Remove(cluster);
+    Remove(cluster);
   }
   bool news = false;
   {
     const std::lock_guard lock(mutex_);
     Status& before = problems_[cluster];
-    if (problem.reason() == "KubeconfigMissing") hands_.erase(cluster);
     news = before.reason() != problem.reason() || before.message() != problem.message();
     before = problem;
   }
@@ -232,8 +233,21 @@ void SiteClusters::Forget(const std::string& site) {
                                    [&](const auto& each) { return each.second == cluster; });
     if (named) return;
     problems_.erase(cluster);
-    hands_.erase(cluster);
   }
+  Remove(cluster);
+}
+
+void SiteClusters::Remove(const std::string& cluster) {
+  std::shared_ptr<Hands> hands;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = hands_.find(cluster);
+    if (found != hands_.end()) {
+      hands = std::move(found->second);
+      hands_.erase(found);
+    }
+  }
+  hands.reset();  // while the set holds the cluster still, so that its end is the set's
   set_->Remove(cluster);
 }
 
@@ -280,10 +294,11 @@ Place SiteClusters::Of(const meta::Object& site) const {
 
 std::shared_ptr<SiteClusters::Hands> SiteClusters::HandsOf(
     const std::shared_ptr<clusters::Cluster>& cluster) const {
+  std::shared_ptr<Hands> before;
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Hands>& hands = hands_[cluster->name()];
   if (hands == nullptr || hands->cluster != cluster) {
-    hands = std::make_shared<Hands>(cluster, deps_.leading);
+    before = std::exchange(hands, std::make_shared<Hands>(cluster, deps_.leading));
   }
   return hands;
 }

@@ -88,6 +88,7 @@ class SiteClusters {
   void SetUp(clusters::Cluster& cluster);
   void Tell(const std::string& cluster) const;
   base::StatusOr<std::string> Kubeconfig(const meta::Object& site) const;
+  void Remove(const std::string& cluster);
   std::shared_ptr<Hands> HandsOf(const std::shared_ptr<clusters::Cluster>& cluster) const;
 
   const Deps deps_;
@@ -99,7 +100,8 @@ class SiteClusters {
   std::map<std::string, std::string> cluster_of_;
   std::map<std::string, base::Status> problems_;
   std::set<std::string> inside_;
-  // What writes to a cluster go through; made anew with the cluster.
+  // What writes to a cluster go through; made anew with the cluster. Let go of without mutex_
+  // (clusters/cluster.h).
   mutable std::map<std::string, std::shared_ptr<Hands>> hands_;
   std::unique_ptr<clusters::ClusterSet> set_;
 };

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
@@ -20,6 +22,7 @@ using http::testing::Imposter;
 using http::testing::ImposterConnection;
 using http::testing::TestCa;
 using nlohmann::json;
+using namespace std::chrono_literals;
 
 // An API server with one node, which knows nothing of streamed lists and lets watches hang.
 void Serve(ImposterConnection& connection) {
@@ -43,6 +46,26 @@ void Serve(ImposterConnection& connection) {
   }
 }
 
+// Asked whether we lead; its end can be made to wait.
+class Leading {
+ public:
+  struct End {
+    std::atomic<bool> waits{false};
+    std::promise<void> begun, may_go;
+  };
+  explicit Leading(End& end) : end_(&end) {}
+  Leading(const Leading&) = default;
+  ~Leading() {
+    if (!end_->waits.exchange(false)) return;
+    end_->begun.set_value();
+    end_->may_go.get_future().wait();
+  }
+  bool operator()() const { return true; }
+
+ private:
+  End* end_;
+};
+
 TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
   const TestCa ca;
   const auto issued = ca.Issue("api", "IP:127.0.0.1");
@@ -61,14 +84,15 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
         {{"namespace", "sluice-system"}, {"name", "east"}, {"labels", {{kClusterLabel, ""}}}}},
        {"data", {{"kubeconfig", base::Base64Encode(kubeconfig)}}}}));
   common::SecretReader reader(api, secrets, "sluice-system", clock);
-  SiteClusters clusters({sites, reader, clock, registry, [] { return true; }});
+  Leading::End end;
+  SiteClusters clusters({sites, reader, clock, registry, Leading(end)});
   const meta::ObjectPtr site = *meta::Object::FromJson(
       {{"metadata", {{"name", "phoenix"}}},
        {"spec", {{"cluster", {{"kubeconfigSecretRef", {{"name", "east"}}}}}}}});
   clusters.Follow(*site);
   ASSERT_TRUE(testing_kit::WaitUntil([&] { return clusters.Of(*site).nodes != nullptr; }))
       << clusters.Of(*site).state.ToString();
-  const Place place = clusters.Of(*site);
+  Place place = clusters.Of(*site);
   const meta::ObjectPtr kept = place.nodes->Get({"", "n1"});
   ASSERT_NE(kept, nullptr);
   EXPECT_EQ(kept->ToJson()["status"], json({{"capacity", {{"memory", "1Gi"}}}}));
@@ -90,7 +114,15 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
   // Made anew under its name, with another cluster: of the first one nothing is kept.
   json other = site->ToJson();
   other["spec"]["cluster"]["kubeconfigSecretRef"]["name"] = "west";
-  clusters.Follow(**meta::Object::FromJson(other));
+  place = {};
+  end.waits = true;
+  auto moved = std::async([&] { clusters.Follow(**meta::Object::FromJson(other)); });
+  end.begun.get_future().wait();
+  auto others = std::async([&] { return clusters.Enter(*site) != nullptr; });
+  EXPECT_EQ(others.wait_for(10s), std::future_status::ready) << "of what goes, only it waits";
+  end.may_go.set_value();
+  EXPECT_TRUE(others.get());
+  moved.get();
   EXPECT_EQ(clusters.Debug(), json::array());
 }
 
