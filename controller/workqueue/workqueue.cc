@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "controller/base/check.h"
 
@@ -102,16 +103,16 @@ bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
 // Workers are woken when the lock is free again: they would wake only to wait for it.
 bool Workqueue::Add(const meta::Key& key, Priority priority) {
   const MonoTime now = clock_.Mono();
-  bool wake = false;
+  std::condition_variable* wake = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return false;
     Entry* entry = FindOrMake(key);
     if (entry == nullptr) return false;
-    wake = Enqueue(*entry, priority, now) && sleepers_ > 0;
+    if (Enqueue(*entry, priority, now)) wake = SleeperFor();
     SetDepth();
   }
-  if (wake) wake_.notify_one();
+  if (wake != nullptr) wake->notify_one();
   return true;
 }
 
@@ -129,9 +130,10 @@ bool Workqueue::AddMany(std::span<const meta::Key> keys, Priority priority) {
       more = (entry != nullptr && Enqueue(*entry, priority, now)) || more;
     }
     SetDepth();
-    more = more && sleepers_ > 0;
+    more = more && (sleepers_ > 0 || has_keeper_);
     lock.unlock();
     if (more) wake_.notify_all();
+    if (more) due_wake_.notify_one();
   }
   return all;
 }
@@ -155,8 +157,9 @@ bool Workqueue::AddAt(const meta::Key& key, MonoTime due, Priority priority) {
   Undelay(*entry);
   entry->due = due;
   delayed_.emplace(due, entry);
-  // A sleeper waits for what was the first due time; one of them has to look again.
-  if (sleepers_ > 0 && delayed_.begin()->second == entry) wake_.notify_one();
+  // The keeper waits for what was the first due time. There is none when it left with no key
+  // delayed: one of the others takes its place.
+  if (delayed_.begin()->second == entry) (has_keeper_ ? due_wake_ : wake_).notify_one();
   return true;
 }
 
@@ -197,13 +200,41 @@ int Workqueue::Failures(const meta::Key& key) const {
   return entry == nullptr ? 0 : entry->failures;
 }
 
+// Whoever asks takes one of them itself.
 void Workqueue::PromoteDue(MonoTime now) {
+  bool own = true;
   while (!delayed_.empty() && delayed_.begin()->first <= now) {
     Entry& entry = *delayed_.begin()->second;
     Undelay(entry);
-    if (Enqueue(entry, entry.delayed_priority, now) && sleepers_ > 0) wake_.notify_one();
+    if (Enqueue(entry, entry.delayed_priority, now) && !std::exchange(own, false)) {
+      if (auto* const wake = SleeperFor()) wake->notify_one();
+    }
     SetDepth();
   }
+}
+
+// Each key that waits has woken somebody who has yet to take it, so the keeper is the one for those
+// beyond the number of the others.
+std::condition_variable* Workqueue::SleeperFor() {
+  if (normal_.size + low_.size <= sleepers_) return &wake_;
+  return has_keeper_ ? &due_wake_ : nullptr;
+}
+
+void Workqueue::Sleep(std::unique_lock<std::mutex>& lock) {
+  const auto called = [this] { return stopping_ || normal_.size > 0 || low_.size > 0; };
+  const MonoTime no_time = clock_.Mono() + std::chrono::hours(1);
+  if (has_keeper_) {
+    ++sleepers_;
+    clock_.WaitUntil(lock, wake_, no_time, [&] { return !has_keeper_ || called(); });
+    --sleepers_;
+    return;
+  }
+  has_keeper_ = true;
+  const MonoTime due = delayed_.empty() ? no_time : delayed_.begin()->first;
+  clock_.WaitUntil(lock, due_wake_, due, [&] {
+    return called() || (!delayed_.empty() && delayed_.begin()->first < due);
+  });
+  has_keeper_ = false;
 }
 
 Entry* Workqueue::Next() {
@@ -237,22 +268,20 @@ std::optional<Item> Workqueue::TryGet() {
 }
 
 std::optional<Item> Workqueue::Get() {
-  while (true) {
-    if (auto item = TryGet()) return item;
-    std::unique_lock lock(mutex_);
-    if (stopping_) {
-      if (stopped_now_ || (normal_.size == 0 && low_.size == 0)) return std::nullopt;
-      continue;
+  MonoTime now = clock_.Mono();
+  std::unique_lock lock(mutex_);
+  while (!stopped_now_) {
+    PromoteDue(now);
+    if (Entry* const entry = Next()) {
+      const Item item = HandOut(*entry, now);
+      if (!has_keeper_ && sleepers_ > 0 && !delayed_.empty()) wake_.notify_one();
+      return item;
     }
-    const MonoTime deadline =
-        delayed_.empty() ? clock_.Mono() + std::chrono::hours(1) : delayed_.begin()->first;
-    ++sleepers_;
-    clock_.WaitUntil(lock, wake_, deadline, [&] {
-      return stopping_ || normal_.size > 0 || low_.size > 0 ||
-             (!delayed_.empty() && delayed_.begin()->first < deadline);
-    });
-    --sleepers_;
+    if (stopping_) return std::nullopt;
+    Sleep(lock);
+    now = clock_.Mono();
   }
+  return std::nullopt;
 }
 
 Duration Workqueue::Done(const Item& item, Backoff backoff) {
@@ -274,9 +303,9 @@ Duration Workqueue::Done(const Item& item, Backoff backoff) {
   entry.since = now;
   list.PushBack(entry);
   SetDepth();
-  const bool wake = sleepers_ > 0;
+  std::condition_variable* const wake = SleeperFor();
   lock.unlock();
-  if (wake) wake_.notify_one();
+  if (wake != nullptr) wake->notify_one();
   return took;
 }
 
@@ -284,6 +313,7 @@ void Workqueue::ShutDown() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
   wake_.notify_all();
+  due_wake_.notify_all();
 }
 
 void Workqueue::ShutDownNow() {
@@ -291,6 +321,7 @@ void Workqueue::ShutDownNow() {
   stopping_ = true;
   stopped_now_ = true;
   wake_.notify_all();
+  due_wake_.notify_all();
 }
 
 double Workqueue::UnfinishedSeconds(bool longest) const {

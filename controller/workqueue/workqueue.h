@@ -11,6 +11,9 @@
 //  6. At most max_keys keys are known at a time.
 //  7. Many keys added at once wake the workers only when a whole slice of them waits: on one core a
 //     worker woken for the first key would take turns with the adding thread, key by key.
+//  8. While anybody sleeps and a key is delayed, one sleeper, the keeper, wakes when the first of
+//     them is due. Adds wake the others first, so that the keeper seldom changes; one that leaves
+//     with a key has another take its place.
 //
 // Idea and metric names from client-go util/workqueue; own implementation: one lock, one table of
 // entries that are linked into the lists (entry_table.h). An add costs one look-up; handing out and
@@ -116,6 +119,10 @@ class Workqueue {
   bool AddAt(const meta::Key& key, base::MonoTime due, Priority priority);
   void Undelay(Entry& entry);
   void PromoteDue(base::MonoTime now);
+  // Whom a key that waits as the last of all wakes; nullptr: nobody sleeps.
+  std::condition_variable* SleeperFor();
+  // Until a key waits or is due, or the keeper's place is free.
+  void Sleep(std::unique_lock<std::mutex>& lock);
   Entry* Next();
   Item HandOut(Entry& entry, base::MonoTime now);
   base::Duration NextBackoff(int failures);
@@ -126,13 +133,15 @@ class Workqueue {
   base::Clock& clock_;
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;      // of sleepers
+  std::condition_variable due_wake_;  // of the keeper
   // Guarded by mutex_:
   EntryTable entries_;
   EntryList normal_, low_, running_;
   std::set<std::pair<base::MonoTime, Entry*>> delayed_;
   int normal_streak_ = 0;
-  int sleepers_ = 0;
+  std::size_t sleepers_ = 0;  // the keeper apart
+  bool has_keeper_ = false;
   std::uint64_t random_;
   bool stopping_ = false;
   bool stopped_now_ = false;
