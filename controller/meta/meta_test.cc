@@ -252,6 +252,8 @@ TEST(Quantity, RoundsUpLikeKubernetes) {
   EXPECT_EQ(Quantity::Parse("-1.1")->CeilValue(), -1);
   EXPECT_EQ(Quantity::Parse("1u")->CeilValue(), 1);
   EXPECT_EQ(Quantity::Parse("8Ei")->CeilValue(), INT64_MAX);
+  EXPECT_EQ(Quantity::Parse("9223372036854775807.0000000001")->CeilValue(), INT64_MAX);
+  EXPECT_EQ(Quantity::Parse("-9223372036854775807.0000000001")->CeilValue(), -INT64_MAX);
   EXPECT_LT(*Quantity::Parse("999m"), Quantity::FromInt(1));
 }
 

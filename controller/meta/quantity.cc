@@ -80,7 +80,7 @@ class Digits {
       value *= 10;
       if (value > limit) return limit;
     }
-    return lost ? value + 1 : value;
+    return lost && value < limit ? value + 1 : value;
   }
 
  private:

@@ -1,5 +1,8 @@
-// Any text: no crash; what parses compares with itself and with its negation as numbers do.
+// Any text: no crash; what parses compares with itself, with its negation and with what it is
+// rounded to as numbers do.
 #include <cstdint>
+#include <cstdlib>
+#include <limits>
 #include <string>
 
 #include "controller/base/check.h"
@@ -7,11 +10,20 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using sluice::meta::Quantity;
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
   const std::string text(reinterpret_cast<const char*>(data), size);
   const auto quantity = Quantity::Parse(text);
   if (!quantity.ok()) return 0;
   SLUICE_CHECK(*quantity == *Quantity::Parse(text));
   const Quantity zero;
+  // Whole units are rounded up, by less than one, and thousandths agree with them.
+  const std::int64_t whole = quantity->CeilValue();
+  SLUICE_CHECK(Quantity::FromInt(whole) >= *quantity);
+  SLUICE_CHECK(Quantity::FromInt(whole - 1) < *quantity);
+  const std::int64_t milli = quantity->CeilMilli();
+  if (std::abs(milli) < kMax) {
+    SLUICE_CHECK(milli / 1000 + (milli % 1000 > 0 ? 1 : 0) == whole);
+  }
   if (text[0] != '-' && text[0] != '+') {
     const auto negated = Quantity::Parse("-" + text);
     if (negated.ok()) SLUICE_CHECK((*quantity == zero) ? *negated == zero : *negated < zero);

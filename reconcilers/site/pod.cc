@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "api/types/kinds.h"
@@ -19,6 +21,8 @@ using nlohmann::json;
 constexpr std::int64_t kMi = 1 << 20;
 // Beside the cache's own pool: program, connections, TLS, configuration.
 constexpr std::int64_t kOverheadBytes = 256 * kMi;
+// A pool that leaves room for both, and for rounding up: 8Ei is a memory that can be written.
+constexpr std::int64_t kMostBytes = std::numeric_limits<std::int64_t>::max() - kOverheadBytes - kMi;
 // Beyond the agent's own drain: for the kubelet's rounds and the last write to disk.
 constexpr int kGraceBeyondDrain = 15;
 
@@ -129,8 +133,8 @@ json Container(const Inputs& in, const AgentOptions& options) {
   const v1alpha1::AgentProfile& profile = in.site_class->spec().agent();
   const v1alpha1::AgentRelease& release = in.site->spec().release();
   const auto memory = meta::Quantity::Parse(profile.memory());
-  const std::int64_t bytes = (memory.ok() ? memory->CeilValue() : 0) + kOverheadBytes;
-  const std::string memory_text = CanonicalBytes((bytes + kMi - 1) / kMi);
+  const std::int64_t bytes = memory.ok() ? std::min(memory->CeilValue(), kMostBytes) : 0;
+  const std::string memory_text = CanonicalBytes((bytes + kOverheadBytes + kMi - 1) / kMi);
   return {{"name", "agent"},
           {"image", release.image().empty() ? options.image : release.image()},
           {"imagePullPolicy", release.image_pull_policy().empty() ? options.image_pull_policy

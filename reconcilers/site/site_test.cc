@@ -255,6 +255,7 @@ TEST_F(SiteTest, MemoryIsWrittenAsTheServerWritesItBack) {
   EXPECT_EQ(limit("768Mi"), "1Gi");
   EXPECT_EQ(limit("1048320Mi"), "1Ti");
   EXPECT_EQ(limit("1Gi"), "1280Mi");
+  EXPECT_EQ(limit("8Ei"), "8796093022207Mi") << "as much as can be written";
 }
 
 TEST_F(SiteTest, ASiteWithEverythingInPlaceIsReady) {
