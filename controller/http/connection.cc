@@ -90,8 +90,21 @@ base::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Target& targe
                                                              const CallScope& scope,
                                                              base::MonoTime limit) {
   const Url& peer = target.proxy.host.empty() ? target.server : target.proxy;
-  SLUICE_ASSIGN_OR_RETURN(const std::vector<SocketAddress> addresses,
+  SLUICE_ASSIGN_OR_RETURN(const Resolver::Addresses addresses,
                           resolver.Resolve(peer.host, peer.port, scope, limit));
+  auto connection = OpenTo(addresses, target, scope, limit);
+  // The name may lead elsewhere by now. Not so when time ran out, perhaps in a slow look-up, which
+  // must not begin anew.
+  if (connection.status().code() == base::Code::kUnavailable) {
+    resolver.Forget(peer.host, peer.port);
+  }
+  return connection;
+}
+
+base::StatusOr<std::unique_ptr<Connection>> Connection::OpenTo(
+    const std::vector<SocketAddress>& addresses, const Target& target, const CallScope& scope,
+    base::MonoTime limit) {
+  const Url& peer = target.proxy.host.empty() ? target.server : target.proxy;
   base::Status last = base::Unavailable("no address");
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     // Each address gets a fair share of what is left, so that a dead one hides no living one.

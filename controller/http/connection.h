@@ -52,6 +52,9 @@ class Connection {
   static base::StatusOr<std::unique_ptr<Connection>> ConnectTcp(const SocketAddress& address,
                                                                 const CallScope& scope,
                                                                 base::MonoTime limit);
+  static base::StatusOr<std::unique_ptr<Connection>> OpenTo(
+      const std::vector<SocketAddress>& addresses, const Target& target, const CallScope& scope,
+      base::MonoTime limit);
   base::Status ConnectThroughProxy(const Target& target, const CallScope& scope,
                                    base::MonoTime limit);
   base::Status Handshake(const Target& target, const CallScope& scope, base::MonoTime limit);

@@ -6,13 +6,14 @@
 
 namespace sluice::http {
 
-inline constexpr std::size_t kMaxHeaderBytes = 64 << 10;       // status line and all headers
-inline constexpr std::size_t kMaxHeaders = 256;                // lines of one answer
-inline constexpr std::size_t kMaxChunkLineBytes = 1 << 10;     // size, extension, CRLF
-inline constexpr std::size_t kMaxBodyBytes = 64 << 20;         // of an answer kept whole
-inline constexpr std::size_t kMaxTargetBytes = 64 << 10;       // PromQL can be long
-inline constexpr std::size_t kMaxIdleConnections = 16;         // kept per client
-inline constexpr std::size_t kMaxResolving = 64;               // names waiting to be resolved
+inline constexpr std::size_t kMaxHeaderBytes = 64 << 10;    // status line and all headers
+inline constexpr std::size_t kMaxHeaders = 256;             // lines of one answer
+inline constexpr std::size_t kMaxChunkLineBytes = 1 << 10;  // size, extension, CRLF
+inline constexpr std::size_t kMaxBodyBytes = 64 << 20;      // of an answer kept whole
+inline constexpr std::size_t kMaxTargetBytes = 64 << 10;    // PromQL can be long
+inline constexpr std::size_t kMaxIdleConnections = 16;      // kept per client
+inline constexpr std::size_t kMaxResolving = 64;            // names waiting to be resolved, or kept
+inline constexpr std::chrono::seconds kResolvedAge{30};  // of a name's addresses, then asked anew
 inline constexpr std::chrono::seconds kIdleConnectionAge{50};  // then closed, not reused
 // Given back this recently, it is used again unlooked at: a close younger than a round trip would
 // be missed by looking, too.

@@ -4,15 +4,14 @@
 #include <netdb.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cstring>
-
-#include "controller/http/limits.h"
 
 namespace sluice::http {
 namespace {
 
-base::StatusOr<std::vector<SocketAddress>> LookUp(const std::string& host, std::uint16_t port,
-                                                  int flags) {
+base::StatusOr<Resolver::Addresses> AskSystem(const std::string& host, std::uint16_t port,
+                                              int flags) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -23,7 +22,7 @@ base::StatusOr<std::vector<SocketAddress>> LookUp(const std::string& host, std::
     return base::Unavailable(fmt::format("resolve {}: {}", host, gai_strerror(error)))
         .WithReason("Resolve");
   }
-  std::vector<SocketAddress> out;
+  Resolver::Addresses out;
   for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
     SocketAddress address;
     std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
@@ -36,14 +35,24 @@ base::StatusOr<std::vector<SocketAddress>> LookUp(const std::string& host, std::
 
 }  // namespace
 
-// Shared by the caller, who may give up, and the thread, which cannot.
+// Shared by its callers, who may give up, and the thread, which cannot.
 struct Resolver::Job {
-  std::string host;
-  std::uint16_t port = 0;
-  WakeFd done;
-  std::mutex mutex;
-  base::StatusOr<std::vector<SocketAddress>> result = base::Unavailable("not resolved");
+  enum class State { kWaits, kRuns, kDone };
+  Job(std::string name, std::uint16_t number) : host(std::move(name)), port(number) {}
+  const std::string host;
+  const std::uint16_t port;
+  const WakeFd done;
+  State state = State::kWaits;
+  int callers = 0;
+  base::MonoTime answered{};
+  base::StatusOr<Addresses> answer = base::Unavailable("not resolved");
 };
+
+Resolver::Resolver(LookUp look_up, base::Duration kept)
+    : look_up_(look_up ? std::move(look_up)
+                       : [](const std::string& host,
+                            std::uint16_t port) { return AskSystem(host, port, AI_ADDRCONFIG); }),
+      kept_(kept) {}
 
 Resolver::~Resolver() {
   {
@@ -55,43 +64,75 @@ Resolver::~Resolver() {
   if (thread_.joinable()) thread_.join();
 }
 
-base::StatusOr<std::vector<SocketAddress>> Resolver::Resolve(const std::string& host,
-                                                             std::uint16_t port,
-                                                             const CallScope& scope,
-                                                             base::MonoTime limit) {
-  if (auto literal = LookUp(host, port, AI_NUMERICHOST); literal.ok()) return literal;
-  auto job = std::make_shared<Job>();
-  job->host = host;
-  job->port = port;
-  {
-    std::lock_guard lock(mutex_);
+base::StatusOr<Resolver::Addresses> Resolver::Resolve(const std::string& host, std::uint16_t port,
+                                                      const CallScope& scope,
+                                                      base::MonoTime limit) {
+  if (auto literal = AskSystem(host, port, AI_NUMERICHOST); literal.ok()) return literal;
+  SLUICE_ASSIGN_OR_RETURN(const std::shared_ptr<Job> job, Join(host, port));
+  const base::Status waited = scope.WaitFor(job->done.fd(), POLLIN, limit, "Connect");
+  Leave(job);
+  if (!waited.ok()) return waited;
+  const std::lock_guard lock(mutex_);
+  return job->answer;
+}
+
+Resolver::Jobs::iterator Resolver::Find(const std::string& host, std::uint16_t port) {
+  return std::find_if(jobs_.begin(), jobs_.end(), [&](const std::shared_ptr<Job>& job) {
+    return job->port == port && job->host == host;
+  });
+}
+
+base::StatusOr<std::shared_ptr<Resolver::Job>> Resolver::Join(const std::string& host,
+                                                              std::uint16_t port) {
+  const std::lock_guard lock(mutex_);
+  const base::MonoTime oldest = std::chrono::steady_clock::now() - kept_;
+  std::erase_if(jobs_, [&](const std::shared_ptr<Job>& job) {
+    return job->state == Job::State::kDone && job->answered <= oldest;
+  });
+  auto found = Find(host, port);
+  if (found == jobs_.end()) {
     if (jobs_.size() >= kMaxResolving) {
       return base::ResourceExhausted("too many names wait to be resolved");
     }
-    jobs_.push_back(job);
+    found = jobs_.insert(jobs_.end(), std::make_shared<Job>(host, port));
     if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
+    work_.notify_one();
   }
-  work_.notify_one();
-  SLUICE_RETURN_IF_ERROR(scope.WaitFor(job->done.fd(), POLLIN, limit, "Connect"));
-  std::lock_guard lock(job->mutex);
-  return job->result;
+  ++(*found)->callers;
+  return *found;
+}
+
+void Resolver::Leave(const std::shared_ptr<Job>& job) {
+  const std::lock_guard lock(mutex_);
+  if (--job->callers == 0 && job->state == Job::State::kWaits) std::erase(jobs_, job);
+}
+
+void Resolver::Forget(const std::string& host, std::uint16_t port) {
+  const std::lock_guard lock(mutex_);
+  const auto found = Find(host, port);
+  if (found != jobs_.end() && (*found)->state == Job::State::kDone) jobs_.erase(found);
 }
 
 void Resolver::Loop() {
+  std::unique_lock lock(mutex_);
   while (true) {
-    std::shared_ptr<Job> job;
-    {
-      std::unique_lock lock(mutex_);
-      work_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (stopping_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    auto result = LookUp(job->host, job->port, AI_ADDRCONFIG);
-    {
-      std::lock_guard lock(job->mutex);
-      job->result = std::move(result);
-    }
+    auto next = jobs_.end();
+    work_.wait(lock, [&] {
+      next = std::find_if(jobs_.begin(), jobs_.end(), [](const std::shared_ptr<Job>& job) {
+        return job->state == Job::State::kWaits;
+      });
+      return stopping_ || next != jobs_.end();
+    });
+    if (stopping_) return;
+    const std::shared_ptr<Job> job = *next;
+    job->state = Job::State::kRuns;
+    lock.unlock();
+    auto answer = look_up_(job->host, job->port);
+    lock.lock();
+    job->state = Job::State::kDone;
+    job->answered = std::chrono::steady_clock::now();
+    job->answer = std::move(answer);
+    if (!job->answer.ok()) std::erase(jobs_, job);
     job->done.Trigger();
   }
 }
