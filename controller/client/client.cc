@@ -70,7 +70,8 @@ std::string WithQuery(std::string path, const std::string& query) {
 
 class ClientImpl final : public Client, public StatusTextWriter {
  public:
-  explicit ClientImpl(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+  ClientImpl(std::unique_ptr<Transport> transport, std::chrono::milliseconds watch_silence)
+      : transport_(std::move(transport)), watch_silence_(watch_silence) {}
 
   base::StatusOr<ObjectPtr> Get(const Resource& resource, const Key& key) override {
     SLUICE_ASSIGN_OR_RETURN(const std::string path, ObjectPath(resource, key));
@@ -172,6 +173,7 @@ class ClientImpl final : public Client, public StatusTextWriter {
   }
 
   const std::unique_ptr<Transport> transport_;
+  const std::chrono::milliseconds watch_silence_;
 };
 
 base::StatusOr<ObjectList> ClientImpl::List(const Resource& resource, const ListOptions& options) {
@@ -250,6 +252,7 @@ base::Status ClientImpl::Watch(const Resource& resource, const WatchOptions& opt
   Transport::Call call{.target = target};
   if (options.metadata_only) call.accept = kPartial;
   call.timeout = options.timeout + kWatchGrace;
+  call.silence = watch_silence_;
   call.stop = std::move(stop);
   const auto answer =
       transport_->Send(call, [&](std::string_view piece) { return splitter.Feed(piece, line); });
@@ -269,7 +272,9 @@ base::StatusOr<std::unique_ptr<Client>> NewClient(const Config& config) {
 
 base::StatusOr<std::unique_ptr<Client>> NewClient(const Config& config, base::Clock& clock) {
   SLUICE_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport, Transport::Make(config, clock));
-  return std::unique_ptr<Client>(new ClientImpl(std::move(transport)));
+  const bool told = config.watch_silence.count() > 0;
+  return std::unique_ptr<Client>(
+      new ClientImpl(std::move(transport), told ? config.watch_silence : kWatchSilence));
 }
 
 base::StatusOr<ServerVersion> GetServerVersion(Client& client) {

@@ -134,7 +134,8 @@ using WatchLine = std::function<bool(std::string_view line)>;
 class Watcher {
  public:
   virtual ~Watcher() = default;
-  // Blocks until the server ends the watch (OK), `line` returns false (Cancelled), `stop` is
+  // Blocks until the server ends the watch or has been silent on it for two minutes, bookmarks
+  // included (both OK: resume from the last version), `line` returns false (Cancelled), `stop` is
   // requested (Cancelled) or the connection fails.
   virtual base::Status Watch(const meta::Resource& resource, const WatchOptions& options,
                              const WatchLine& line, std::stop_token stop) = 0;

@@ -293,6 +293,36 @@ TEST(ClientWatch, EndsWhenStoppedRefusedOrCut) {
   EXPECT_EQ(watch().code(), Code::kCancelled);
 }
 
+TEST(ClientWatch, SilenceEndsItInPeaceUnlessSomethingWasBegun) {
+  Imposter server([](ImposterConnection& c) {
+    c.ReadRequest();
+    if (c.index() < 2) c.Send(kChunkedHead);
+    if (c.index() < 1) c.Send(Chunk("{\"a\":1}\n"));
+    if (c.index() == 1) c.Send(Chunk("{\"cut"));
+    c.WaitForClose();
+  });
+  Config config;
+  config.server = server.url();
+  config.watch_silence = 60ms;
+  const auto client = NewClient(config).value();
+  std::vector<int> codes;
+  client->Observe(
+      {.request = [&](const RequestRecord& r) { codes.push_back(r.code); }, .throttle = {}});
+  int lines = 0;
+  const auto watch = [&] {
+    return client->Watch(kSites, {.metadata_only = true},
+                         [&](std::string_view) { return ++lines > 0; }, {});
+  };
+  EXPECT_EQ(watch(), base::OkStatus());
+  EXPECT_EQ(lines, 1);
+  EXPECT_EQ(watch().reason(), "ConnectionCut") << "within an event";
+  const base::Status unanswered = watch();
+  EXPECT_EQ(unanswered.code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(unanswered.reason(), "Read");
+  EXPECT_THAT(codes, ElementsAre(200, 200, 0));
+  EXPECT_EQ(server.connections(), 3) << "none is used again";
+}
+
 TEST(ServerVersion, ReadsDistributionsToo) {
   Imposter server([](ImposterConnection& c) {
     while (c.ReadRequest()) c.Send(Answer(200, R"({"major":"1","minor":"35+"})"));

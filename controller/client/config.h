@@ -53,6 +53,7 @@ struct Config {
 
   std::string user_agent = "sluice-controller";
   std::chrono::milliseconds request_timeout{0};  // of a call; 0: limits.h
+  std::chrono::milliseconds watch_silence{0};    // then a watch is over; 0: limits.h
 };
 
 // Whether somebody is there whom a credential plugin may ask.

@@ -6,8 +6,11 @@
 
 namespace sluice::client {
 
-inline constexpr std::chrono::seconds kRequestTimeout{30};       // of a call, retries included
-inline constexpr std::chrono::seconds kWatchGrace{30};           // beyond a watch's own timeout
+inline constexpr std::chrono::seconds kRequestTimeout{30};  // of a call, retries included
+inline constexpr std::chrono::seconds kWatchGrace{30};      // beyond a watch's own timeout
+// Of a watch, whose server tells a bookmark each minute: twice that and it is asked anew, because
+// somebody between us may have forgotten the connection.
+inline constexpr std::chrono::seconds kWatchSilence{130};
 inline constexpr int kMaxThrottledRetries = 10;                  // of one call, on 429, 5xx
 inline constexpr std::chrono::seconds kMaxHold{30};              // of calls that were not refused
 inline constexpr std::chrono::milliseconds kReleaseSpacing{20};  // between calls let go together

@@ -146,7 +146,8 @@ Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
   const auto left = std::chrono::ceil<milliseconds>(deadline - clock_.Mono());
   for (const auto& [name, value] : config_.impersonate) request.headers.push_back({name, value});
   request.total_timeout = std::max(left, milliseconds(0));
-  request.read_timeout = request.total_timeout;
+  request.silence_ends = call.silence.count() > 0;
+  request.read_timeout = request.silence_ends ? call.silence : request.total_timeout;
   request.max_body_bytes = kMaxAnswerBytes;
   request.stop = call.stop;
   const base::MonoTime start = clock_.Mono();

@@ -29,6 +29,8 @@ class Transport {
     std::string_view content_type;  // empty: no body
     std::string_view body;
     std::chrono::milliseconds timeout{0};  // 0: the configured one
+    // A stream whose server is silent for this long is over, and no error; 0: no stream.
+    std::chrono::milliseconds silence{0};
     std::stop_token stop;
   };
 

@@ -177,15 +177,20 @@ base::StatusOr<Response> ClientImpl::Exchange(Connection& connection, const Requ
   const BodySink take = [&taker](std::string_view piece) { return taker.Take(piece); };
   char buffer[kReadBufferBytes];
   while (!parser.done()) {
-    SLUICE_ASSIGN_OR_RETURN(const std::size_t n,
-                            connection.Read(buffer, sizeof(buffer), scope, read_limit()));
-    if (n == 0) {
+    const auto n = connection.Read(buffer, sizeof(buffer), scope, read_limit());
+    if (!n.ok()) {
+      const bool over = request.silence_ends && sink && n.status().reason() == "Read" &&
+                        parser.head_done() && parser.status() / 100 == 2;
+      if (!over) return n.status();
+      break;
+    }
+    if (*n == 0) {
       SLUICE_RETURN_IF_ERROR(parser.FeedEnd());
       break;
     }
     attempt->answered = true;
-    SLUICE_ASSIGN_OR_RETURN(const std::size_t used, parser.Feed({buffer, n}, take));
-    if (used != n) break;  // bytes after the answer: the connection is not kept
+    SLUICE_ASSIGN_OR_RETURN(const std::size_t used, parser.Feed({buffer, *n}, take));
+    if (used != *n) break;  // bytes after the answer: the connection is not kept
     *keep = parser.keep_alive();
   }
   if (!parser.keep_alive()) *keep = false;

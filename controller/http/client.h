@@ -73,7 +73,9 @@ struct Request {
   std::string_view body;                     // must live until Do returns
   std::chrono::milliseconds read_timeout{30000};   // between two pieces of the answer
   std::chrono::milliseconds total_timeout{30000};  // the whole call
-  std::size_t max_body_bytes = kMaxBodyBytes;      // of Response::body
+  // A streamed body that is silent for read_timeout is over, and no error: the answer is what came.
+  bool silence_ends = false;
+  std::size_t max_body_bytes = kMaxBodyBytes;  // of Response::body
   std::stop_token stop;
 };
 
