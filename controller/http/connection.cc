@@ -149,27 +149,14 @@ base::StatusOr<std::unique_ptr<Connection>> Connection::ConnectTcp(const SocketA
   return connection;
 }
 
-base::StatusOr<std::unique_ptr<Connection>> Connection::Accepted(int fd, ssl_st* tls,
-                                                                 const CallScope& scope,
-                                                                 base::MonoTime limit) {
+std::unique_ptr<Connection> Connection::Accepted(int fd, ssl_st* tls) {
   std::unique_ptr<Connection> connection(new Connection(fd));
   SetSocketOptions(fd);
   if (tls == nullptr) return connection;
   connection->tls_ = tls;
   connection->AttachTls();
   SSL_set_accept_state(tls);
-  while (true) {
-    ERR_clear_error();
-    const int n = SSL_do_handshake(tls);
-    connection->handshaken_ = n == 1;
-    if (connection->handshaken_) return connection;
-    bool closed = false;
-    SLUICE_RETURN_IF_ERROR(connection->AfterTls(n, scope, limit, "Connect", &closed));
-    if (closed) {
-      return base::Unavailable("the peer closed the connection in the TLS handshake")
-          .WithReason("ConnectionCut");
-    }
-  }
+  return connection;
 }
 
 void Connection::AttachTls() {
@@ -244,11 +231,19 @@ base::Status Connection::Handshake(const Target& target, const CallScope& scope,
 base::Status Connection::AfterTls(int n, const CallScope& scope, base::MonoTime limit,
                                   const char* limit_name, bool* closed) {
   const int saved_errno = errno;
-  switch (SSL_get_error(tls_, n)) {
+  const int error = SSL_get_error(tls_, n);
+  switch (error) {
     case SSL_ERROR_WANT_READ:
       return scope.WaitFor(socket_.fd, POLLIN, limit, limit_name);
     case SSL_ERROR_WANT_WRITE:
       return scope.WaitFor(socket_.fd, POLLOUT, limit, limit_name);
+    default:
+      return TlsFailure(error, saved_errno, closed);
+  }
+}
+
+base::Status Connection::TlsFailure(int error, int saved_errno, bool* closed) const {
+  switch (error) {
     case SSL_ERROR_ZERO_RETURN:
       *closed = true;
       return base::OkStatus();
@@ -320,6 +315,34 @@ base::StatusOr<std::size_t> Connection::Read(char* buffer, std::size_t size, con
       return Cut("read", errno);
     }
   }
+}
+
+base::StatusOr<std::optional<std::size_t>> Connection::ReadNow(char* buffer, std::size_t size) {
+  if (tls_ == nullptr) {
+    const ssize_t n = recv(socket_.fd, buffer, size, 0);
+    socket_.drained = n < static_cast<ssize_t>(size);
+    if (n >= 0) return std::optional(static_cast<std::size_t>(n));
+    if (errno == EAGAIN || errno == EINTR) return std::optional<std::size_t>();
+    return Cut("read", errno);
+  }
+  ERR_clear_error();
+  int result = 1;
+  if (!handshaken_) {
+    result = SSL_do_handshake(tls_);
+    handshaken_ = result == 1;
+  }
+  std::size_t n = 0;
+  if (handshaken_) result = SSL_read_ex(tls_, buffer, size, &n);
+  if (result == 1) return std::optional(n);
+  const int saved_errno = errno;
+  const int error = SSL_get_error(tls_, result);
+  // To write is wanted by nobody here: our side of a handshake fits into an empty socket.
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+    return std::optional<std::size_t>();
+  }
+  bool closed = false;
+  SLUICE_RETURN_IF_ERROR(TlsFailure(error, saved_errno, &closed));
+  return std::optional<std::size_t>(0);
 }
 
 bool Connection::StillIdle() {

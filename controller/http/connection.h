@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,10 +28,8 @@ class Connection {
                                                           const CallScope& scope,
                                                           base::MonoTime limit);
   // A server's end: takes `fd`, which does not block, and `tls`, a fresh session of the server's
-  // context or nullptr. Errors as http::Client::Do's of the handshake.
-  static base::StatusOr<std::unique_ptr<Connection>> Accepted(int fd, ssl_st* tls,
-                                                              const CallScope& scope,
-                                                              base::MonoTime limit);
+  // context or nullptr. Its first bytes are read by ReadNow, which makes the handshake on the way.
+  static std::unique_ptr<Connection> Accepted(int fd, ssl_st* tls);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -39,8 +38,12 @@ class Connection {
   // Waits for and returns some bytes; 0 when the peer closed.
   base::StatusOr<std::size_t> Read(char* buffer, std::size_t size, const CallScope& scope,
                                    base::MonoTime limit);
+  // Some of the bytes that have come, without waiting: none when there are no more yet, 0 when the
+  // peer closed.
+  base::StatusOr<std::optional<std::size_t>> ReadNow(char* buffer, std::size_t size);
   // False when the peer closed or sent anything while the connection lay idle.
   bool StillIdle();
+  int fd() const { return socket_.fd; }  // to wait for
 
   struct Socket {
     int fd;
@@ -49,12 +52,12 @@ class Connection {
 
  private:
   explicit Connection(int fd) : socket_{fd} {}
-  static base::StatusOr<std::unique_ptr<Connection>> ConnectTcp(const SocketAddress& address,
-                                                                const CallScope& scope,
-                                                                base::MonoTime limit);
   static base::StatusOr<std::unique_ptr<Connection>> OpenTo(
       const std::vector<SocketAddress>& addresses, const Target& target, const CallScope& scope,
       base::MonoTime limit);
+  static base::StatusOr<std::unique_ptr<Connection>> ConnectTcp(const SocketAddress& address,
+                                                                const CallScope& scope,
+                                                                base::MonoTime limit);
   base::Status ConnectThroughProxy(const Target& target, const CallScope& scope,
                                    base::MonoTime limit);
   base::Status Handshake(const Target& target, const CallScope& scope, base::MonoTime limit);
@@ -62,6 +65,8 @@ class Connection {
   // After a failed TLS call with result `n`: waits for what it wants, or says what went wrong.
   base::Status AfterTls(int n, const CallScope& scope, base::MonoTime limit, const char* limit_name,
                         bool* closed);
+  // The same for one that wants nothing: `error` is SSL_get_error's.
+  base::Status TlsFailure(int error, int saved_errno, bool* closed) const;
 
   Socket socket_;                                  // BIOs point to it
   std::shared_ptr<const TlsContext> tls_context_;  // outlives tls_

@@ -24,10 +24,13 @@ inline constexpr std::size_t kTlsReadAheadBytes = 64 << 10;  // while records ar
 inline constexpr std::chrono::hours kSessionReuse{1};  // of a TLS session, then a full handshake
 
 inline constexpr std::size_t kMaxServerBodyBytes = 1 << 20;
-inline constexpr std::size_t kMaxServerQueue = 64;  // connections waiting for a thread
+inline constexpr std::size_t kMaxServerQueue = 64;     // requests waiting for a thread
+inline constexpr std::size_t kMaxServerWaiting = 128;  // connections that have not asked yet
+inline constexpr int kMaxServerAccepts = 16;           // then others are looked at
 inline constexpr std::size_t kMaxServerHeadBytes = 32 << 10;
-inline constexpr std::chrono::seconds kServerReadTimeout{5};      // between two pieces of a request
-inline constexpr std::chrono::seconds kServerRequestTimeout{15};  // of all of it
+inline constexpr std::chrono::seconds kServerHeadTimeout{5};  // from the connection to a whole head
+inline constexpr std::chrono::seconds kServerReadTimeout{5};  // between two pieces of a body
+inline constexpr std::chrono::seconds kServerBodyTimeout{15};        // of all of it
 inline constexpr std::chrono::milliseconds kServerAcceptPause{100};  // out of descriptors, say
 // What a refused client may still send before the connection is cut, so that it reads the answer.
 inline constexpr std::size_t kMaxServerDrainBytes = 4 << 20;

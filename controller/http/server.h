@@ -6,6 +6,9 @@
 //   (*server)->Handle("/metrics", [](const http::ServerRequest&) { ... });
 //   SLUICE_RETURN_IF_ERROR((*server)->Start());
 //
+// One thread more reads what is asked (server_intake.h): clients that are silent or slow keep no
+// other from an answer.
+//
 // Thread rule: Handle before Start; handlers run on the server's threads, several at once, and must
 // not block for long unless there are threads for it. Stop: Stop() (or the destructor) closes the
 // socket, lets handlers under way finish and joins; idempotent.
@@ -28,7 +31,7 @@ namespace sluice::http {
 
 struct ServerOptions {
   std::string address = "127.0.0.1:0";  // host:port, [v6]:port; port 0 picks a free one
-  int threads = 2;
+  int threads = 2;                      // that answer
   std::size_t max_body_bytes = kMaxServerBodyBytes;  // longer ones get 413
   // Set: TLS 1.2 and newer under the certificate it holds at each handshake.
   std::shared_ptr<ServerTls> tls;

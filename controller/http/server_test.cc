@@ -1,9 +1,7 @@
 #include "controller/http/server.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "controller/http/client.h"
 #include "controller/http/limits.h"
 #include "controller/http/testing/clients.h"
+#include "controller/http/testing/sockets.h"
 
 namespace sluice::http {
 namespace {
@@ -21,6 +20,7 @@ namespace {
 using base::Code;
 using ::testing::AllOf;
 using testing::ClientFor;
+using testing::ConnectTo;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -82,12 +82,7 @@ TEST(HttpServer, OverTlsEachHandshakeTakesTheCertificateThatIsSetThen) {
 
 // What is answered to these bytes, all of it.
 std::string Raw(int port, const std::string& bytes) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  SLUICE_CHECK(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  const int fd = ConnectTo(port);
   SLUICE_CHECK(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                static_cast<ssize_t>(bytes.size()));
   shutdown(fd, SHUT_WR);
@@ -134,12 +129,7 @@ TEST(HttpServer, StopsWhileAClientSaysNothingAndAnswersWhatWasAsked) {
     return ServerResponse{200, "text/plain", "late"};
   });
   ASSERT_TRUE(server->Start().ok());
-  const int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(server->port()));
-  ASSERT_EQ(connect(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const int silent = ConnectTo(server->port());
   auto answer =
       std::async(std::launch::async, [&] { return Raw(server->port(), "GET / HTTP/1.1\r\n\r\n"); });
   asked.wait();

@@ -80,6 +80,7 @@ base::Status Pages::StartOne(const std::string& address, const char* what,
   if (address.empty()) return base::OkStatus();
   http::ServerOptions options;
   options.address = address;
+  options.max_body_bytes = 0;  // no page takes one
   auto made = http::Server::New(options);
   if (!made.ok()) return made.status().Annotate(what);
   for (const auto& [path, handler] : handlers) (*made)->Handle(path, handler);
