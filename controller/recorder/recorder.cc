@@ -225,6 +225,8 @@ class RecorderImpl final : public EventRecorder {
       if (!patched.ok()) status = patched.status();
     }
     lock.lock();
+    // The client was stopped: nothing more will be written.
+    if (stopping_ && status.code() == base::Code::kCancelled) stop_by_ = clock_.Mono();
     const auto found = series_.find(key);
     if (found == series_.end()) return;
     Series& series = found->second;

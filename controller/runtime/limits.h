@@ -23,6 +23,9 @@ inline constexpr std::chrono::seconds kFirstTidy{1};
 inline constexpr std::chrono::seconds kTidyPeriod{60};
 // From the wish to stop until everything is joined; afterwards the process ends by force.
 inline constexpr std::chrono::seconds kStopDeadline{25};
+// From the wish to stop until the client's calls under way are called off: a server that answers
+// has answered by then, and one that does not would hold the stop beyond its deadline.
+inline constexpr std::chrono::seconds kCallGrace{5};
 // Between two questions for the server's version, doubled up to the longest.
 inline constexpr std::chrono::seconds kMinVersionRetry{1};
 inline constexpr std::chrono::seconds kMaxVersionRetry{60};

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 
 #include "controller/base/check.h"
 #include "controller/base/log.h"
@@ -162,7 +163,12 @@ class ManagerImpl final : public Manager {
 
   Status Run(std::stop_token stop) override {
     SLUICE_CHECK(!running_.exchange(true));
-    const std::stop_callback wake(stop, [this] { Wake(); });
+    // From the wish on, which may find this thread in a call of on_lead.
+    std::optional<StopDeadline> grace;
+    const std::stop_callback wake(stop, [&] {
+      grace.emplace(clock_, options_.call_grace, [this] { CallOff(); });
+      Wake();
+    });
     Status result = stores_.problem();
     if (result.ok()) result = pages_.Start();
     if (result.ok()) {
@@ -294,6 +300,12 @@ class ManagerImpl final : public Manager {
     stores_.Stop();
     pages_.Stop();
     log::Info("stop ended", {{"controller", options_.name}});
+  }
+
+  void CallOff() {
+    log::Warn("calls under way were called off: the stop takes too long", {});
+    client_.Stop();
+    if (options_.on_grace_over) options_.on_grace_over();
   }
 
   void Wake() {

@@ -13,8 +13,9 @@
 // Order of Run: pages, caches, (synced) controllers that need no leader, election, on_lead, the
 // other controllers. A replica that does not lead keeps its caches warm and queues nothing: on
 // taking the lead it looks at every object once, at low priority. Order of stop: workers, lease
-// (given back), events, caches, pages. If that takes longer than stop_deadline, or work has not
-// stopped by the time another replica could lead, `end_process` is called.
+// (given back), events, caches, pages. Calls of a stop that takes longer than call_grace are called
+// off; if it takes longer than stop_deadline, or work has not stopped by the time another replica
+// could lead, `end_process` is called.
 //
 // Thread rule: build on one thread, then Run. Stores may be read from any thread after synced;
 // StoreOf may also be called while running, and then starts its informer at once.
@@ -72,6 +73,11 @@ struct Options {
   // Shared with the client's metrics; nullptr: the Manager's own.
   base::metrics::Registry* registry = nullptr;
   std::chrono::milliseconds stop_deadline{kStopDeadline};
+  // Of calls under way when a stop is asked for; then the client is stopped, but not lease_client,
+  // which still gives the lease back.
+  std::chrono::milliseconds call_grace{kCallGrace};
+  // Called with it, for calls of other clients that reconcilers make; nullptr: there are none.
+  std::function<void()> on_grace_over;
   // Ends the process at once, without destructors; nullptr: _exit(1). Tests observe it.
   std::function<void(std::string_view why)> end_process;
 };

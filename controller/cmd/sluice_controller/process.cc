@@ -15,8 +15,10 @@
 #include "controller/cmd/sluice_controller/audit_plane.h"
 #include "controller/cmd/sluice_controller/lineage.h"
 #include "controller/http/server.h"
+#include "controller/runtime/limits.h"
 #include "controller/runtime/manager.h"
 #include "controller/runtime/process.h"
+#include "controller/runtime/stop_deadline.h"
 #include "reconcilers/common/credentials.h"
 #include "reconcilers/common/resources.h"
 #include "reconcilers/gates/external_check.h"
@@ -238,6 +240,7 @@ Status Run(const Options& options, std::stop_token stop) {
     if (status.ok()) LookAtSites(*manager, "site-config");
     return status;
   };
+  manager_options.on_grace_over = [&] { clusters->Stop(); };
   manager = runtime::Manager::New(std::move(manager_options), *client, clock);
   plane.Register(*manager);
   audit.Register(*manager);
@@ -271,6 +274,8 @@ Status Run(const Options& options, std::stop_token stop) {
                           ReceiverServer(options, receiver ? &*receiver : nullptr));
   SLUICE_RETURN_IF_ERROR(plane.Start());
   const Status result = manager->Run(end.get_token());
+  // What ends now writes, too, and waits no longer for a server that does not answer.
+  const runtime::StopDeadline grace(clock, runtime::kCallGrace, [&] { client->Stop(); });
   if (alerts) alerts->Stop();
   audit.Stop();
   plane.Stop();
