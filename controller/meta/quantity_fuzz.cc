@@ -1,8 +1,6 @@
 // Any text: no crash; what parses compares with itself, with its negation and with what it is
 // rounded to as numbers do.
 #include <cstdint>
-#include <cstdlib>
-#include <limits>
 #include <string>
 
 #include "controller/base/check.h"
