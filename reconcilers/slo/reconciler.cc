@@ -119,24 +119,14 @@ bool SloReconciler::IsPlaced(const std::string& name, const std::string& rules) 
          clock_.Mono() - placed->second.at < kRecheckRules;
 }
 
-base::Status SloReconciler::RemoveOther(const meta::Object& object, const RulesObject& applied,
-                                        const std::string& shown_before) {
-  const bool applied_map = applied.resource == common::kConfigMaps;
-  const meta::Resource& resource = applied_map ? PrometheusRules() : common::kConfigMaps;
-  meta::ObjectPtr other;
-  if (!applied_map) {
-    other = stores_.config_maps.Get(applied.key);
-  } else if (shown_before == ShownAs(resource, applied.key)) {
-    const auto found = api_.Get(resource, applied.key);
-    if (!found.ok() && found.status().code() != base::Code::kNotFound) return found.status();
-    if (found.ok()) other = *found;
-  }
-  if (other == nullptr) return base::OkStatus();
-  const auto owner = meta::ControllerOf(*other);
+base::Status SloReconciler::RemoveMap(const meta::Object& object, const meta::Key& key) {
+  const meta::ObjectPtr map = stores_.config_maps.Get(key);
+  if (map == nullptr) return base::OkStatus();
+  const auto owner = meta::ControllerOf(*map);
   if (!owner || owner->uid != object.uid()) return base::OkStatus();  // somebody else's
   client::DeleteOptions options;
-  options.preconditions.uid = std::string(other->uid());
-  const base::Status gone = api_.Delete(resource, applied.key, options);
+  options.preconditions.uid = std::string(map->uid());
+  const base::Status gone = api_.Delete(common::kConfigMaps, key, options);
   return gone.code() == base::Code::kNotFound ? base::OkStatus() : gone;
 }
 
@@ -165,6 +155,9 @@ void SloReconciler::ApplyRules(const meta::Object& object,
       live = stores_.config_maps.Get(wanted.key);
     } else if (auto found = api_.Get(wanted.resource, wanted.key); found.ok()) {
       live = *found;
+    } else if (found.status().code() != base::Code::kNotFound) {
+      read.rules_error = found.status().Annotate(wanted.shown);
+      return;
     }
     const auto written = applier_.Apply(wanted.resource, json::parse(wanted.json), live);
     if (!written.ok()) {
@@ -174,8 +167,10 @@ void SloReconciler::ApplyRules(const meta::Object& object,
     const std::lock_guard lock(mutex_);
     placed_[name] = {rules, clock_.Mono()};
   }
-  if (const base::Status removed = RemoveOther(object, wanted, before); !removed.ok()) {
-    read.rules_object = before;  // so that it is not forgotten
+  // The other way nothing is left: PrometheusRules go with their kind.
+  const base::Status removed = in_cache ? base::OkStatus() : RemoveMap(object, wanted.key);
+  if (!removed.ok()) {
+    read.rules_object = before;
     read.rules_error = removed.Annotate("the rules are still in two places");
     return;
   }

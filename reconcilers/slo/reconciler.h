@@ -53,9 +53,9 @@ class SloReconciler final : public reconcile::Reconciler {
   // Whether Prometheus Operator's rule kind is installed; asked anew every kRecheckRules.
   // `otherwise` while no clear answer ever came.
   bool HasPrometheusRules(bool otherwise);
-  // Takes away the objective's rules of the other kind, which would be evaluated twice.
-  base::Status RemoveOther(const meta::Object& object, const RulesObject& applied,
-                           const std::string& shown_before);
+  // Takes away the objective's rules of before there were PrometheusRules: they would be evaluated
+  // twice.
+  base::Status RemoveMap(const meta::Object& object, const meta::Key& key);
   bool IsPlaced(const std::string& name, const std::string& rules);
   void Export(const std::string& name, const Read& read);
   void Drop(const std::string& name);

@@ -186,10 +186,10 @@ TEST_F(SloReconcilerTest, MovesTheRulesWithThePrometheusOperatorAndLeavesNoneBeh
   EXPECT_EQ(Status()["rulesObject"],
             "PrometheusRule sluice-system/sluice-rules-phoenix-availability");
   operator_installed_ = false;
+  ASSERT_TRUE(api_.Delete(PrometheusRules(), kRules).ok());  // as a kind takes its objects along
   clock_.Advance(minutes(3));
   Once();
   EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_object());
-  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_null());
   EXPECT_EQ(Reason("RulesReady"), "True Applied");
   EXPECT_EQ(Status()["rulesObject"], "ConfigMap sluice-system/sluice-rules-phoenix-availability");
 }
@@ -218,6 +218,23 @@ TEST_F(SloReconcilerTest, LeavesRulesThatSomebodyElseOwnsAndTellsOfThoseItMayNot
   forbidden = false;
   Once();
   EXPECT_TRUE(api_.Look(common::kConfigMaps, kRules).is_null());
+  EXPECT_EQ(Reason("RulesReady"), "True Applied");
+}
+
+TEST_F(SloReconcilerTest, TellsThatItMayNotReadARuleAndWritesNoneBlindly) {
+  operator_installed_ = true;
+  std::atomic<bool> forbidden{true};
+  api_.FailBefore([&](const testing_kit::Call& call) -> std::optional<base::Status> {
+    if (!forbidden || call.verb != "get") return std::nullopt;
+    return base::PermissionDenied("prometheusrules is forbidden");
+  });
+  Once();
+  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_null());
+  EXPECT_EQ(Reason("RulesReady"), "False ApplyFailed");
+  EXPECT_THAT(Status().dump(), HasSubstr("prometheusrules is forbidden"));
+  forbidden = false;
+  Once();
+  EXPECT_TRUE(api_.Look(PrometheusRules(), kRules).is_object());
   EXPECT_EQ(Reason("RulesReady"), "True Applied");
 }
 
