@@ -29,10 +29,17 @@ def free_port(address: str) -> int:
 
 
 class ControlPlane:
-    def __init__(self, instance: Instance, bin_dir: Path, with_nodes: bool) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        bin_dir: Path,
+        with_nodes: bool,
+        apiserver_flags: tuple[str, ...] = (),
+    ) -> None:
         self.i = instance
         self.bin = bin_dir
         self.with_nodes = with_nodes
+        self.apiserver_flags = apiserver_flags
         self.api_ip = instance.bridge_ip if with_nodes else instance.loopback
         self.api_port = free_port(self.api_ip)
         self.etcd_port = free_port(instance.loopback)
@@ -126,6 +133,7 @@ class ControlPlane:
         ]
         if not self.with_nodes:  # no address of the host may stand in an Endpoints object
             argv.append("--endpoint-reconciler-type=none")
+        argv += self.apiserver_flags
         return Component("apiserver", argv)
 
     def controller_manager(self) -> Component:

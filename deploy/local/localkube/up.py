@@ -38,6 +38,7 @@ class Options:
     owner_pid: int = 0
     deadline: float = limits.UP_DEADLINE
     users: dict[str, list[str]] = None  # type: ignore[assignment]
+    apiserver_flags: tuple[str, ...] = ()  # behind ours
 
 
 def up(options: Options, say) -> dict:
@@ -73,7 +74,7 @@ def _bring_up(i: Instance, o: Options, deadline: Deadline, say) -> dict:
         with instance.registry_lock():
             host.remember()
         net.make(i, nodes)
-    control = ControlPlane(i, o.bin, full)
+    control = ControlPlane(i, o.bin, full, o.apiserver_flags)
     control.make_credentials({"admin": ["system:masters"]} | (o.users or {}))
     parts = [control.etcd(), control.apiserver()]
     if full or o.controller_manager:

@@ -70,7 +70,10 @@ class ApiProfile(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.cluster = cls.enterClassContext(
-            Cluster("--profile", "api", "--token-user", "alice:readers")
+            Cluster(
+                *("--profile", "api", "--token-user", "alice:readers"),
+                "--apiserver-flag=--feature-gates=WatchList=false",
+            )
         )
         cls.api = cls.cluster.api
 
@@ -100,6 +103,14 @@ class ApiProfile(unittest.TestCase):
         review["spec"]["audiences"] = ["another"]
         status = self.post("/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
         self.assertFalse(status.get("authenticated", False))
+
+    def test_the_api_server_takes_one_more_flag(self) -> None:
+        status, answer = self.api.request(
+            "GET",
+            "/api/v1/nodes?watch=1&sendInitialEvents=true&allowWatchBookmarks=true"
+            "&resourceVersionMatch=NotOlderThan&timeoutSeconds=1",
+        )
+        self.assertEqual(status, 422, answer)
 
     def test_a_token_user_may_only_what_a_role_allows(self) -> None:
         token = Path(self.cluster.env["tokens"]["alice"]).read_text()
