@@ -2,8 +2,9 @@
 """Each verb of the shipped roles taken away, one at a time: the controller goes on running; a condition
 of an object, or an Event about one, names the verb and the resource; and once the verb is back everything
 becomes as it should be. A kind that may not be watched is not looked at at all: /readyz names its cache, and
-that one alone, and the log the verb. Where nothing else can tell, the log does: LOG_ONLY says why. What
-nothing needs is told, so that the roles stay as small as they can be.
+that one alone, and the log the verb; likewise one that may not be listed, where the API server streams no lists.
+Where nothing else can tell, the log does: LOG_ONLY says why. What nothing needs is told, so that the roles
+stay as small as they can be.
 
 The short form takes a few verbs by SLUICE_FAULT_SEED, SLUICE_FAULT_FORM=long every one."""
 import copy
@@ -12,8 +13,8 @@ import sys
 import unittest
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from rig import LONG, LaneTest, wait_until  # noqa: E402
-from sluice_fault import agents, cases, pages, people, scenarios, world  # noqa: E402
+from rig import LONG, LaneTest, shared_lane, wait_until  # noqa: E402
+from sluice_fault import agents, cases, denied, pages, scenarios, world  # noqa: E402
 
 BASE = "/apis/rbac.authorization.k8s.io/v1"
 ROLES = (f"{BASE}/clusterroles/sluice-controller",
@@ -21,23 +22,14 @@ ROLES = (f"{BASE}/clusterroles/sluice-controller",
 EVENTS = "/apis/events.k8s.io/v1/events"
 SAMPLE = 4
 DENIED_SECONDS = 20   # within which it must be told, where the scenario needs the verb
-# The fall-back of a watch where the API server cannot stream its lists (tests/integration/controller).
+REPEATED_SECONDS = 60
+# The fall-back of a watch where the API server cannot stream its lists.
 FALL_BACK = "list"
-# Needed, but not by these worlds.
-NOT_HERE = {
-    # Asked for by an admission plugin (OwnerReferencesPermissionEnforcement) that is not on here.
-    ("sites/finalizers", "update"), ("servicelevelobjectives/finalizers", "update"),
-    # The Prometheus Operator's kind is not installed.
-    ("prometheusrules", "get"), ("prometheusrules", "create"), ("prometheusrules", "patch"),
-    ("prometheusrules", "delete"), ("configmaps", "delete"),  # one goes when the other kind comes
-    # An authority is renewed after years (reconcilers/agents/ca_test.cc).
-    ("secrets", "update"),
-    # An Event that repeats is patched half a minute later; Promotions are forgotten beyond fifty.
-    ("events", "patch"), ("promotions", "delete")}
+NO_STREAMS = "--feature-gates=WatchList=false"
 LOG_ONLY = {
     # Who may not take the Lease is a standby for good, and a standby is ready and writes nothing.
     ("leases", "create"), ("leases", "get"), ("leases", "update"),
-    ("events", "create"),  # what would tell is what is refused
+    ("events", "create"), ("events", "patch"),  # what would tell is what is refused
     ("tokenreviews", "create"),  # asked when an agent enrols, before anybody knows which
 }
 # Before it leads, when it may write nothing: who the cluster is, then in its own namespace its authority, its
@@ -45,39 +37,6 @@ LOG_ONLY = {
 LOG_ONLY_TO_LEAD = {ROLES[0]: {("namespaces", "get"), ("configmaps", "create")},
                     ROLES[1]: {("secrets", "get"), ("secrets", "create"), ("configmaps", "get"),
                                ("configmaps", "update")}}
-
-
-def no_templates(lane):
-    """The class no longer has a template: its objectives are taken away."""
-    bare = copy.deepcopy(scenarios.CLASS)
-    del bare["spec"]["sloTemplates"]
-    lane.apply(bare)
-
-
-def without_objective(objects):
-    return not any(thing["metadata"]["name"] == "phoenix-availability" for thing in objects)
-
-
-def people_seen(objects):
-    """Every kind of theirs was looked at."""
-    wanted = {thing["kind"] for thing in people.ALL}
-    return wanted <= {thing["kind"] for thing in objects if thing.get("status")}
-
-
-def status_of(*plurals):
-    return {(f"{plural}/status", "patch") for plural in plurals}
-
-
-# What of the rights a world other than `create` (and its deletion) needs.
-WORLDS = (
-    (scenarios.SCENARIOS["release"],
-     {("pods", "list"), ("pods", "delete"), ("controllerrevisions", "list"),
-      *status_of("releases", "rollouts")}),
-    (scenarios.Scenario("people", "create", lambda lane: lane.apply(*people.ALL), people_seen),
-     status_of("approvals", "decisions", "exemptions", "freezewindows", "incidents",
-               "readinessreviews")),
-    (scenarios.Scenario("no-templates", "create", no_templates, without_objective),
-     {("servicelevelobjectives", "delete")}))
 
 
 def rights(role):
@@ -98,45 +57,48 @@ def without(role, at, resource, verb):
     return rules
 
 
-def world_of(resource, verb):
-    """The scenario that needs this right; None: `create`."""
-    return next((scenario for scenario, needs in WORLDS if (resource, verb) in needs), None)
+def words_of(resource, verb):
+    """What the API server says; of finalizers a plugin of its own."""
+    if resource.endswith("/finalizers"):
+        return "cannot set blockOwnerDeletion"
+    return f'cannot {verb} resource "{resource}"'
 
 
 def log_only(path, resource, verb):
     return (resource, verb) in LOG_ONLY or (resource, verb) in LOG_ONLY_TO_LEAD[path]
 
 
-class Rights(LaneTest):
-    def test_each_verb_denied_is_told_and_healed(self):
-        roles = {path: self.lane.must("GET", path) for path in ROLES}
-        every = [(path, *right) for path, role in roles.items() for right in rights(role)
-                 if right[1:] not in NOT_HERE and right[2] != FALL_BACK
-                 or right[1:] in WORLDS[0][1]]
-        known = {right[1:] for role in roles.values() for right in rights(role)}
-        self.assertLessEqual(NOT_HERE | LOG_ONLY, known, "what is excepted is a right")
-        self.rng.shuffle(every)
-        if not LONG:  # one of another world among them
-            other = next(right for right in every if world_of(*right[2:]))
-            every = [other, *[right for right in every if right != other][:SAMPLE - 1]]
-        for path, at, resource, verb in every:
+class Denials(LaneTest):
+    def roles(self):
+        return {path: self.lane.must("GET", path) for path in ROLES}
+
+    def deny_all(self, chosen):
+        roles = self.roles()
+        for path, at, resource, verb in chosen:
             with self.subTest(role=path, resource=resource, verb=verb):
                 where = self.deny(roles[path], path, at, resource, verb)
                 print(f"{verb} {resource}: {where}", flush=True)
-        print(f"{len(every)} rights denied", flush=True)
+        print(f"{len(chosen)} rights denied", flush=True)
 
     def set_rules(self, path, rules):
         role = self.lane.must("GET", path)
         self.lane.must("PUT", path, {**role, "rules": rules})
 
     @functools.cache
-    def expected(self, scenario):
-        return cases.fault_free(self.lane, scenario, self.create.end_content, rest=1.0)
+    def expected(self, needed):
+        with needed.around(self.lane):
+            return cases.fault_free(self.lane, needed.scenario, self.create.end_content, rest=1.0)
 
     def deny(self, role, path, at, resource, verb):
         """Where it was told."""
-        scenario = world_of(resource, verb)
-        expected = self.expected(scenario) if scenario else self.create
+        needed = denied.world_of(resource, verb)
+        if not needed:
+            return self.deny_in(self.create, None, role, path, at, resource, verb)
+        expected = self.expected(needed)
+        with needed.around(self.lane):
+            return self.deny_in(expected, needed.scenario, role, path, at, resource, verb)
+
+    def deny_in(self, expected, scenario, role, path, at, resource, verb):
         self.lane.controller.clear()
         self.lane.proxy.reset()
         self.lane.etcd.replace(expected.start)
@@ -151,7 +113,7 @@ class Rights(LaneTest):
                 scenarios.delete(self.lane)
                 where = self.tells(resource, verb, quiet)
                 scenarios.create(self.lane) if not where else None
-            told = "log" if quiet else "/readyz" if verb == "watch" else "condition or Event"
+            told = "log" if quiet else "/readyz" if self.by_cache(resource, verb) else "condition or Event"
             self.assertTrue(where, f"no {told} names {verb} {resource}: is it needed?\n{self.log()}")
             self.assertEqual(self.lane.controller.unasked_ends, 0, self.log())
         finally:
@@ -177,9 +139,14 @@ class Rights(LaneTest):
         wait_until(lambda: not pages.unready(self.lane.controller), f"/readyz to be ok: {what}")
         self.assertEqual(self.lane.controller.unasked_ends, 0, self.log())
 
+    @staticmethod
+    def by_cache(resource, verb):
+        """Whether the kind is not looked at at all without this right."""
+        return verb == "watch" or verb == FALL_BACK and (resource, verb) not in denied.RELEASE.needs
+
     def tells(self, resource, verb, quiet):
         """Where the denial is named in time; "" nowhere. The others play their parts meanwhile."""
-        words = f'cannot {verb} resource "{resource}"'
+        words = words_of(resource, verb)
 
         def said():
             self.lane.tend()
@@ -189,13 +156,14 @@ class Rights(LaneTest):
             log = self.lane.controller.log.read_text().replace('\\"', '"')
             if quiet:
                 return "log" if words in log else ""
-            if verb == "watch":
+            if self.by_cache(resource, verb):
                 alone = pages.unsynced(self.lane.controller) == {resource}
                 return "/readyz" if alone and words in log else ""
             return self.condition(objects, words) or self.event(words)
 
         try:
-            return wait_until(said, words, DENIED_SECONDS)
+            return wait_until(said, words, REPEATED_SECONDS if (resource, verb) == denied.REPEATS
+                              else DENIED_SECONDS)
         except AssertionError:
             return ""
 
@@ -212,6 +180,38 @@ class Rights(LaneTest):
                      f"{each['regarding']['name']}"
                      for each in self.lane.must("GET", EVENTS)["items"]
                      if each["type"] == "Warning" and words in each.get("note", "")), "")
+
+
+class Rights(Denials):
+    def test_each_verb_denied_is_told_and_healed(self):
+        every = [(path, *right) for path, role in self.roles().items() for right in rights(role)
+                 if not (right[2] == FALL_BACK and self.by_cache(*right[1:]))]
+        known = {right[2:] for right in every}
+        needed = LOG_ONLY.union(*(each.needs for each in denied.WORLDS))
+        self.assertLessEqual(needed, known, "what is excepted or has a world of its own is a right")
+        self.rng.shuffle(every)
+        if not LONG:  # one of another world among them
+            quick = [right for right in every if right[2:] != denied.REPEATS]
+            other = next(right for right in quick if denied.world_of(*right[2:]))
+            every = [other, *[right for right in quick if right != other][:SAMPLE - 1]]
+        self.deny_all(every)
+
+
+@unittest.skipUnless(LONG, "an API server of its own")
+class FallBack(Denials):
+    """Where the API server streams no lists, each kind is listed and then watched."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        lane = cls.enterClassContext(world.lane(NO_STREAMS))
+        lane.prometheus = shared_lane()[0].prometheus
+        cls.lane, cls.create = lane, cases.prepare(lane, ["create"], rest=1.0, counting=0)["create"]
+
+    def test_each_list_denied_is_told_and_healed(self):
+        self.deny_all([(path, *right) for path, role in self.roles().items()
+                       for right in rights(role)
+                       if right[2] == FALL_BACK and self.by_cache(*right[1:])])
 
 
 if __name__ == "__main__":

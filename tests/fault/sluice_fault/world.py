@@ -20,6 +20,8 @@ USER = "sluice-fault-controller"
 NAMESPACE = "sluice-system"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/sluice-controller"
 PR_SET_PDEATHSIG = 1
+# Off in Kubernetes' own defaults, on in some distributions: who owns may be named only by rights on finalizers.
+OWNERS_GUARDED = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
 MAX_UNASKED_ENDS = 3  # ends of the process by itself in one case; more is a crash loop
 BINDINGS = [
     {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
@@ -234,9 +236,10 @@ def path_of(thing):
 
 
 @contextlib.contextmanager
-def lane():
-    """Everything a lane needs, taken down at the end whatever happens."""
-    with apiserver.running("--token-user", USER) as server:
+def lane(*flags):
+    """Everything a lane needs, taken down at the end whatever happens. `flags`: more of the API server's."""
+    more = [f"--apiserver-flag={flag}" for flag in (OWNERS_GUARDED, *flags)]
+    with apiserver.running("--token-user", USER, *more) as server:
         folder = pathlib.Path(server.kubeconfig).parents[1]
         made = Lane(server, folder)
         try:
