@@ -114,6 +114,11 @@ bool Follows(const EpochRecord& a, const EpochRecord& b) {
   return a.lineage.empty() || std::ranges::count(b.supersedes, a.lineage) > 0;
 }
 
+bool Deposes(const EpochRecord& seen, const Lead& lead) {
+  if (seen.lineage == lead.lineage) return seen.epoch > lead.epoch;
+  return std::ranges::count(seen.supersedes, lead.lineage) > 0;
+}
+
 std::map<std::string, std::string> Encode(const EpochRecord& record) {
   std::map<std::string, std::string> data;
   data["lineage"] = record.lineage;

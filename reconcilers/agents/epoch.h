@@ -64,6 +64,16 @@ base::StatusOr<EpochRecord> Retire(const EpochRecord& current, std::int64_t epoc
 base::StatusOr<EpochRecord> StartLineage(const EpochRecord& current, const std::string& lineage,
                                          const std::string& holder);
 
+// What a leader leads.
+struct Lead {
+  std::string lineage;
+  std::int64_t epoch = 0;
+  friend bool operator==(const Lead&, const Lead&) = default;
+};
+// Whether `seen` shows that somebody took over since. Our own records do not, nor those of before,
+// whenever a watch shows them: also between a write and its answer.
+bool Deposes(const EpochRecord& seen, const Lead& lead);
+
 // Whether `b` may replace `a` in a replica's memory: a watch may deliver late, never backwards.
 bool Follows(const EpochRecord& a, const EpochRecord& b);
 

@@ -50,6 +50,23 @@ TEST(Epoch, EachPublicationHasAHigherOrderThanAllBeforeIt) {
   EXPECT_EQ(record.sites["phoenix"], (PublishedSite{2, 6, "d1"}));
 }
 
+TEST(Epoch, ALeaderIsDeposedByWhatCameAfterItAloneWheneverItIsSeen) {
+  const EpochRecord first = Led("a");
+  const Lead lead{first.lineage, first.epoch};
+  EXPECT_FALSE(Deposes(first, lead)) << "its own";
+  EXPECT_FALSE(Deposes(*Publish(first, 1, "phoenix", "d1"), lead));
+  EXPECT_FALSE(Deposes(EpochRecord{}, lead));
+  EXPECT_TRUE(Deposes(TakeOver(first, "uid-1", "b"), lead));
+  // A lineage started after the record was gone begins at one, and supersedes all the same.
+  EpochRecord restored = *StartLineage(EpochRecord{.lineage = "uid-1"}, "uid-2", "ana");
+  EXPECT_LE(restored.epoch, lead.epoch);
+  EXPECT_TRUE(Deposes(restored, lead));
+  // Who took over in the new lineage sees late what there was before.
+  const Lead later{"uid-2", restored.epoch + 1};
+  EXPECT_FALSE(Deposes(restored, later));
+  EXPECT_FALSE(Deposes(TakeOver(first, "uid-1", "b"), later)) << "the old lineage is over";
+}
+
 TEST(Epoch, AnEarlierLeaderIsFencedOff) {
   const auto record = TakeOver(Led("a"), "uid-1", "b");
   const auto refused = Publish(record, 1, "phoenix", "d1");

@@ -33,8 +33,8 @@ struct ConfigPublisher::Impl {
   EpochStore::Versioned written;  // guarded by io_mutex: the object as we last saw it
 
   mutable std::mutex mutex;
-  EpochRecord record;                 // guarded by mutex, as all below
-  std::optional<std::int64_t> epoch;  // set while leading
+  EpochRecord record;        // guarded by mutex, as all below
+  std::optional<Lead> lead;  // while leading
   std::map<std::string, Site> sites;
 
   std::function<void()> fenced;  // set before use
@@ -88,21 +88,21 @@ void ConfigPublisher::Impl::Adopt(const EpochRecord& next) {
 Status ConfigPublisher::Impl::Swap(
     const std::function<StatusOr<EpochRecord>(const EpochRecord&, std::int64_t)>& change,
     bool& wrote) {
-  std::int64_t mine = 0;
+  Lead mine;
   {
     const std::lock_guard lock(mutex);
-    if (!epoch) return base::OkStatus();
-    mine = *epoch;
+    if (!lead) return base::OkStatus();
+    mine = *lead;
   }
   for (int attempt = 0; attempt < kMaxCompareAndSwapTries; ++attempt) {
-    auto next = change(written.record, mine);
+    auto next = change(written.record, mine.epoch);
     if (!next.ok()) {
       if (next.status().reason() == "Fenced") {
         bool lost = false;
         {
           const std::lock_guard lock(mutex);
-          lost = epoch == mine;
-          if (lost) epoch.reset();
+          lost = lead == mine;
+          if (lost) lead.reset();
         }
         if (lost && fenced) fenced();
       }
@@ -130,8 +130,8 @@ Status ConfigPublisher::Impl::Swap(
     const Status back = WriteBack();
     if (!back.ok() && back.code() != base::Code::kAborted) return back;
     const std::lock_guard lock(mutex);
-    if (!epoch) return base::OkStatus();
-    mine = *epoch;
+    if (!lead) return base::OkStatus();
+    mine = *lead;
   }
   return base::Aborted("the epoch object changed under every try").WithReason("Conflict");
 }
@@ -142,16 +142,17 @@ Status ConfigPublisher::Impl::Swap(
 Status ConfigPublisher::Impl::WriteBack() {
   const EpochRecord next = agents::TakeOver(written.record, "", written.record.holder);
   // Before the write: the watch may show it before its answer comes, and it is no stranger's.
-  std::optional<std::int64_t> before;
+  std::optional<Lead> before;
+  const Lead after{next.lineage, next.epoch};
   {
     const std::lock_guard lock(mutex);
-    before = epoch;
-    if (epoch) epoch = next.epoch;
+    before = lead;
+    if (lead) lead = after;
   }
   auto result = store.Write(next, "");
   if (!result.ok()) {
     const std::lock_guard lock(mutex);
-    if (epoch == next.epoch) epoch = before;
+    if (lead == after) lead = before;
     const bool race = result.status().code() == base::Code::kAlreadyExists;
     return race ? base::Aborted("another record was written").WithReason("Conflict")
                 : result.status();
@@ -189,7 +190,7 @@ StatusOr<std::int64_t> ConfigPublisher::TakeOver(const std::string& cluster_uid,
     impl_->written = std::move(result).value();
     {
       const std::lock_guard lock(impl_->mutex);
-      impl_->epoch = impl_->written.record.epoch;
+      impl_->lead = {impl_->written.record.lineage, impl_->written.record.epoch};
     }
     impl_->Adopt(impl_->written.record);
     base::log::Info("epoch raised",
@@ -201,12 +202,12 @@ StatusOr<std::int64_t> ConfigPublisher::TakeOver(const std::string& cluster_uid,
 
 void ConfigPublisher::StepDown() {
   const std::lock_guard lock(impl_->mutex);
-  impl_->epoch.reset();
+  impl_->lead.reset();
 }
 
 bool ConfigPublisher::leading() const {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->epoch.has_value();
+  return impl_->lead.has_value();
 }
 
 StatusOr<PublishedState> ConfigPublisher::Publish(const std::string& site,
@@ -256,10 +257,8 @@ void ConfigPublisher::Observe(const EpochRecord& record) {
   bool lost = false;
   {
     const std::lock_guard lock(impl_->mutex);
-    const EpochRecord& known = impl_->record;
-    lost = impl_->epoch && Follows(known, record) &&
-           (record.lineage != known.lineage || record.epoch > *impl_->epoch);
-    if (lost) impl_->epoch.reset();
+    lost = impl_->lead && Deposes(record, *impl_->lead);
+    if (lost) impl_->lead.reset();
   }
   if (lost && impl_->fenced) impl_->fenced();
   impl_->Adopt(record);

@@ -84,5 +84,25 @@ TEST(Threads, OffersAreReadWhileTheyArePublishedObservedAndListenedTo) {
   EXPECT_EQ(store.record().revision, kRounds);
 }
 
+TEST(Threads, TheFirstTakeOverOfAllIsNoStrangersWheneverTheWatchShowsIt) {
+  for (int round = 0; round < 3 * kRounds; ++round) {
+    testing::MemoryEpochStore store;
+    ConfigPublisher leader(store, "key");
+    std::atomic<int> fenced{0};
+    std::atomic<bool> over{false};
+    leader.OnFenced([&] { ++fenced; });
+    std::thread watch([&] {
+      while (store.writes() == 0) continue;
+      const EpochRecord written = store.record();
+      while (!over) leader.Observe(written);
+    });
+    EXPECT_TRUE(leader.TakeOver("uid", "a").ok());
+    over = true;
+    watch.join();
+    ASSERT_EQ(fenced, 0) << "round " << round;
+    ASSERT_TRUE(leader.leading());
+  }
+}
+
 }  // namespace
 }  // namespace sluice::agents
