@@ -5,6 +5,7 @@ import functools
 import os
 import pathlib
 import random
+import re
 import sys
 import time
 import unittest
@@ -16,6 +17,9 @@ LONG = os.environ.get("SLUICE_FAULT_FORM") == "long"
 SEED = int(os.environ.get("SLUICE_FAULT_SEED") or random.SystemRandom().randrange(10**6))
 SANITIZED = world.binary().parents[1].name == "asan"
 WAIT_SECONDS = 120
+# Lines that tell why a life ends; of one that a signal ended there is none.
+ENDS = re.compile(r"lease lost|taken over by another|ended by force|stop began|^sluice-controller: |terminate called|"
+                  r"check failed", re.I)
 
 
 def wait_until(condition, what, seconds=WAIT_SECONDS):
@@ -72,4 +76,6 @@ class LaneTest(unittest.TestCase):
             self.fail("\n".join([what, *(lines or ["it never came to rest"]), self.log()]))
 
     def log(self):
-        return self.lane.controller.log.read_text()[-6000:]
+        """Why lives ended, if any did, and the end of it all."""
+        text = self.lane.controller.log.read_text()
+        return "\n".join([*(line for line in text.splitlines() if ENDS.search(line)), text[-6000:]])
