@@ -45,6 +45,7 @@ class ResponseParser {
   base::Status FeedEnd();
 
   bool started() const { return started_; }  // any byte seen
+  bool head_done() const { return state_ != State::kHead; }
   bool done() const { return state_ == State::kDone; }
   // Whether the connection may carry another request, once done().
   bool keep_alive() const { return done() && keep_alive_; }
