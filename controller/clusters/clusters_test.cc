@@ -26,6 +26,7 @@ using http::testing::ImposterConnection;
 using http::testing::ImposterTls;
 using http::testing::TestCa;
 using nlohmann::json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing_kit::WaitUntil;
 
