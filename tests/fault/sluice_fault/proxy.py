@@ -18,7 +18,6 @@ RELIST_SECONDS = 10.0   # within which a stream that was ended is asked for agai
 DELAY_SECONDS = 1.0
 DROP_SECONDS = 0.3      # how long events go missing before the client is told
 STEPS_BACK = 3          # writes between the older state and the present
-EPOCH_RECORD = "/configmaps/sluice-agents-epoch"
 JOURNAL_LINES = 4000
 
 
