@@ -45,6 +45,7 @@ KINDS = {k.name: k for k in (
     Kind("w409", WRITES, "409 to a write, not taken"),
     # (f) slow
     Kind("bytes", READS, "the answer, or all of the stream, comes a byte at a time"),
+    Kind("wbytes", WRITES, "the answer to a write comes a byte at a time"),
 )}
 
 

@@ -166,7 +166,7 @@ class Proxy:
             await self._send(writer, *faults.TAKEN_504)
             return True
         answer = http1.message(head.start, head.passed_on(), body)
-        if kind == "bytes":
+        if kind in ("bytes", "wbytes"):
             await http1.dribble(writer, answer)
         else:
             writer.write(answer)
