@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The oracle tells right from wrong: what it forgives, and what it must not. So does the report."""
+import collections
 import dataclasses
 import pathlib
+import random
 import sys
 import tempfile
 import unittest
@@ -74,6 +76,19 @@ class Faults(unittest.TestCase):
         self.assertEqual(hits, [False, False, False, False, True, False])
         self.assertTrue(fault.fired)
 
+    def test_a_sample_has_each_kind_in_each_scenario_and_is_the_same_for_the_same_seed(self):
+        points = {("create", "kill"): 40, ("create", "drop"): 3, ("change", "kill"): 1, ("change", "r410"): 0}
+
+        def drawn(least, seed=7):
+            return faults.sample(points, least, random.Random(seed))
+        for least, many in ((0, 3), (3, 3), (9, 9), (10**6, 44)):
+            self.assertEqual(len(set(drawn(least))), many)
+        self.assertEqual({case[:2] for case in drawn(1)}, set(points) - {("change", "r410")})
+        self.assertEqual(collections.Counter(case[1] for case in drawn(5))["drop"], 2, "evenly")
+        self.assertTrue(all(1 <= k <= points[scenario, kind] for scenario, kind, k in drawn(10**6)))
+        self.assertEqual(drawn(9), drawn(9))
+        self.assertNotEqual(drawn(9), drawn(9, seed=8))
+
     def test_leases_and_token_reviews_are_never_counted(self):
         for path, counted in (("/apis/coordination.k8s.io/v1/namespaces/a/leases/b", False),
                               ("/apis/authentication.k8s.io/v1/tokenreviews", False),
@@ -118,14 +133,19 @@ class Process(unittest.TestCase):
 
 class Report(unittest.TestCase):
     def test_a_failed_case_fails_the_run(self):
-        self.assertEqual(report.failures([result()] * 60), [])
-        self.assertEqual(report.failures([result()] * 60 + [result("delete/cut/3", ok=False)]),
+        self.assertEqual(report.failures([result()] * 60, 60), [])
+        self.assertEqual(report.failures([result()] * 60 + [result("delete/cut/3", ok=False)], 61),
                          ["failed: delete/cut/3"])
+
+    def test_cases_left_out_fail_the_run_beyond_a_fifth(self):
+        self.assertEqual(report.failures([result()] * 48, 60), [])
+        self.assertEqual(report.failures([result()] * 47, 60), ["only 47 of 60 cases were run"])
+        self.assertEqual(report.failures([], 0), [])
 
     def test_points_that_stay_unreached_fail_the_run_beyond_a_small_share(self):
         def run(unreached, reached, **what):
             return report.failures([result("create/drop/9", fired=False, **what)] * unreached
-                                   + [result()] * reached)
+                                   + [result()] * reached, unreached + reached)
         self.assertEqual(run(1, 59), [])
         self.assertEqual(len(run(2, 58)), 1)
         self.assertIn("2 of 60 cases never reached their point: create/drop/9", run(2, 58)[0])
@@ -133,7 +153,7 @@ class Report(unittest.TestCase):
         self.assertEqual(len(run(21, 1979)), 1)
         # Those that may not exist are no part of it, on either side.
         self.assertEqual(run(30, 1, sure=False), [])
-        self.assertEqual(len(report.failures([result(fired=False)] * 2 + [result(sure=False)] * 998)), 1)
+        self.assertEqual(len(report.failures([result(fired=False)] * 2 + [result(sure=False)] * 998, 1000)), 1)
 
     def test_a_case_that_takes_long_is_told_though_its_end_is_right(self):
         self.assertEqual(report.too_slow(result(seconds=report.SLOW_SECONDS)), "")

@@ -63,6 +63,20 @@ class Fault:
         return True
 
 
+def sample(points, least, rng):
+    """Cases as (scenario, kind, k), drawn by `rng` from `points`, {(scenario, kind): number}: one of each scenario and
+    kind that has any, then as evenly as it goes until there are `least`. A plain sample would be mostly events."""
+    groups = [[(*group, k) for k in range(1, number + 1)] for group, number in points.items() if number]
+    for group in groups:
+        rng.shuffle(group)
+    wanted = min(max(least, len(groups)), sum(map(len, groups)))
+    picked = []
+    while len(picked) < wanted:
+        rng.shuffle(groups)
+        picked += [group.pop() for group in groups if group][:wanted - len(picked)]
+    return picked
+
+
 def status(code, reason, message):
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": reason, "code": code}

@@ -11,6 +11,7 @@ REPEATS = 2  # of a case that did not reach its point, though each run without f
 # Which write is the K-th differs from run to run; more that stay unreached than this mean that points are counted
 # that cases do not have.
 UNREACHED_SHARE = 0.01
+RUN_SHARE = 0.8  # of the cases asked for; --seconds may leave the rest out
 
 
 def too_slow(result):
@@ -20,13 +21,15 @@ def too_slow(result):
     return f"slow: it came to the right end after {result['seconds']} s, more than {SLOW_SECONDS} s"
 
 
-def failures(results):
-    """Why the run fails, in lines; none when it does not."""
+def failures(results, asked):
+    """Why the run fails, in lines; none when it does not. `asked`: how many cases there should be."""
     lines = [f"failed: {r['case']}" for r in results if not r["ok"]]
     sure = [r for r in results if r["sure"]]
     missed = [r["case"] for r in sure if not r["fired"]]
     if len(missed) > max(1, UNREACHED_SHARE * len(sure)):
         lines.append(f"{len(missed)} of {len(sure)} cases never reached their point: " + " ".join(missed))
+    if len(results) < RUN_SHARE * asked:
+        lines.append(f"only {len(results)} of {asked} cases were run")
     return lines
 
 
