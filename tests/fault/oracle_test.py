@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""The oracle tells right from wrong: what it forgives, and what it must not. So does the report."""
+"""The oracle tells right from wrong: what it forgives, and what it must not. So does the report; and what the faults
+say they did, they did."""
 import collections
 import dataclasses
+import json
 import pathlib
 import random
 import sys
@@ -10,7 +12,7 @@ import unittest
 import unittest.mock
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from sluice_fault import cases, faults, http1, oracle, report, world  # noqa: E402
+from sluice_fault import cases, faults, http1, oracle, report, watches, world  # noqa: E402
 
 
 def site(**status):
@@ -76,6 +78,12 @@ class Faults(unittest.TestCase):
         self.assertEqual(hits, [False, False, False, False, True, False])
         self.assertTrue(fault.fired)
 
+    def test_a_point_that_something_must_be_shown_or_skipped_at_is_not_reached_by_its_number_alone(self):
+        for kind in ("mark", "unmarked", "bookmarks", "stale", "travel"):
+            fault = faults.Fault(kind, 1)
+            self.assertTrue(fault.hits(faults.KINDS[kind].counts, 1))
+            self.assertFalse(fault.fired, kind)
+
     def test_a_sample_has_each_kind_in_each_scenario_and_is_the_same_for_the_same_seed(self):
         points = {("create", "kill"): 40, ("create", "drop"): 3, ("change", "kill"): 1, ("change", "r410"): 0}
 
@@ -101,6 +109,54 @@ class Faults(unittest.TestCase):
                           "HTTP/1.1", [])
         self.assertEqual(http1.Request(head, b"").list_target("5"), "/api/v1/nodes?labelSelector=a"
                          "%3Db&resourceVersion=5&resourceVersionMatch=Exact")
+
+
+def asked_for(target):
+    return http1.Request(http1.Head(f"GET {target} HTTP/1.1", []), b"")
+
+
+def event(kind, version):
+    return json.dumps({"type": kind, "object": {"metadata": {"resourceVersion": str(version)}}}).encode()
+
+
+class Watches(unittest.TestCase):
+    def test_each_thing_watched_is_one_however_often_it_is_asked_for(self):
+        watched = watches.Watched()
+        numbers = [watched.number(asked_for(target)) for target in (
+            "/api/v1/nodes?watch=1&sendInitialEvents=true", "/api/v1/pods?watch=1&labelSelector=a",
+            "/api/v1/nodes?watch=1&resourceVersion=7", "/api/v1/pods?watch=1&labelSelector=b",
+            "/api/v1/pods?watch=1&labelSelector=a&resourceVersion=9")]
+        self.assertEqual((numbers, len(watched)), ([1, 2, 1, 3, 2], 3))
+
+    def test_only_a_resume_from_before_a_skipped_bookmark_has_missed_it(self):
+        def missed(skipped, query):
+            watched = watches.Watched()
+            for version in skipped:
+                watched.skip(event("BOOKMARK", version))
+            return watched.missed(asked_for("/api/v1/nodes?watch=1" + query))
+        self.assertEqual(missed([], "&resourceVersion=7"), 0)
+        self.assertEqual(missed([9], "&resourceVersion=7"), 9)
+        self.assertEqual(missed([9], "&resourceVersion=9"), 0, "an event brought it as far")
+        self.assertEqual(missed([9], "&resourceVersion=7&sendInitialEvents=true"), 0, "that is no resume")
+        self.assertEqual(missed([9], ""), 0)
+
+    def test_a_brief_watch_is_the_same_but_for_its_time(self):
+        self.assertEqual(asked_for("/api/v1/nodes?watch=1&timeoutSeconds=480&labelSelector=a%3Db").timed_target(3),
+                         "/api/v1/nodes?watch=1&timeoutSeconds=3&labelSelector=a%3Db")
+
+    def test_an_older_state_is_shown_from_the_first_who_asks_on(self):
+        older = watches.Older(5, 110.0)
+        self.assertTrue(older.shows("/api/v1/nodes", 108.0))  # however long the start took
+        self.assertTrue(older.shows("/api/v1/pods", 108.9))
+        self.assertFalse(older.over(108.9))
+        self.assertFalse(older.shows("/api/v1/secrets", 109.0))
+        self.assertTrue(older.over(109.0))
+        self.assertFalse(watches.Older(5, 110.0).shows("/api/v1/nodes", 110.0), "nobody asked in time")
+
+    def test_of_one_path_an_older_state_is_shown_once(self):
+        older = watches.Older(5, 110.0, "/api/v1/nodes")
+        self.assertEqual([older.shows(path, 101.0) for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/nodes")],
+                         [False, True, False])
 
 
 def result(case="create/kill/1", ok=True, fired=True, sure=True, seconds=2.0):
@@ -160,13 +216,13 @@ class Report(unittest.TestCase):
         self.assertIn("slow: it came to the right end after 61.1 s", report.too_slow(result(seconds=61.1)))
 
     def test_the_points_are_the_least_and_the_most_that_runs_without_faults_had(self):
-        runs = [{"writes": 42, "events": 45, "once": 1}, {"writes": 44, "events": 43, "reads": 1, "once": 1}]
+        runs = [{"writes": 42, "events": 45, "watches": 23}, {"writes": 44, "events": 43, "reads": 1, "watches": 23}]
         world = cases.Expected([], {}, [], {"writes": 55}, {"writes": 55}, 55)
         with unittest.mock.patch.object(cases, "fault_free", side_effect=[
                 dataclasses.replace(world, counts=each) for each in runs]):
             cases.count(None, None, world, len(runs))
         self.assertEqual([cases.points(world, kind) for kind in ("kill", "drop", "r410", "bookmarks", "mark")],
-                         [(42, 44), (43, 45), (0, 1), (1, 1), (0, 0)])
+                         [(42, 44), (43, 45), (0, 1), (23, 23), (0, 0)])
 
     def test_the_table_and_the_summary_tell_what_was_not_reached(self):
         counts = {("create", kind): (0, 0) for kind in faults.KINDS}

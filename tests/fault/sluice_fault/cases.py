@@ -9,6 +9,7 @@ QUIET_SECONDS = 0.3    # without a write, before the world is read
 REST_SECONDS = 0.8     # without a write, before a case is over
 LONG_REST_SECONDS = 6  # the same for the run without faults: every timer of ours went off once
 LOOK_SECONDS = 0.03
+GAP_SECONDS = 15       # until a watch that was made brief is over without its bookmark: two of 3 s
 FAULT_FREE_TRIES = 3
 COUNTING_RUNS = 2      # without a fault, that rest no longer than a case: they tell which points there are
 # Writes a life of the controller may take beyond the fault-free run's: its start and its repeats.
@@ -57,7 +58,7 @@ def begin(lane, scenario, start, fault):
     """Brings the start state about and arms the proxy: for the first scenario before the controller
     starts, for the others when it leads and rests."""
     lane.controller.clear()
-    lane.proxy.reset()
+    lane.proxy.reset(fault)
     revision = lane.etcd.replace(start)
     if not scenario.starts_from:
         lane.proxy.arm(fault, revision)
@@ -71,6 +72,15 @@ def begin(lane, scenario, start, fault):
         lane.proxy.arm(fault, lane.etcd.revision())
 
 
+def await_gap(lane):
+    """Until the watch that is not given its bookmark is down, so that it misses what is done next."""
+    deadline = time.monotonic() + GAP_SECONDS
+    while not lane.proxy.gap.is_set() and time.monotonic() < deadline:
+        lane.tend()
+        lane.actor.objects()  # a list of the present lets the API server ask etcd how far it is: newer bookmarks
+        time.sleep(LOOK_SECONDS)
+
+
 def fault_free(lane, scenario, start, rest):
     """Runs the scenario without a fault; what it shows is expected of every case."""
     for _ in range(FAULT_FREE_TRIES):
@@ -81,7 +91,7 @@ def fault_free(lane, scenario, start, rest):
             break  # else the machine was so busy that the Lease ran out: that is a fault
     else:
         raise Failed(f"{scenario.name}: the controller ended by itself without a fault", objects)
-    counts = dict(lane.proxy.counts, once=1)
+    counts = {**lane.proxy.counts, faults.WATCHES: len(lane.proxy.watched)}
     judge(lane, 0)
     writes = lane.proxy.total_writes
     lane.controller.stop()
@@ -99,9 +109,13 @@ def count(lane, scenario, expected, runs):
 def run(lane, scenario, expected, fault):
     """Raises Failed with the reason."""
     begin(lane, scenario, expected.start, fault)
+    if faults.KINDS[fault.kind].counts == faults.WATCHES:
+        await_gap(lane)
     scenario.act(lane)
+    lane.proxy.gap.clear()
     try:
-        reach(lane, lambda objects: oracle.state(objects) == expected.end, REST_SECONDS)
+        reach(lane, lambda objects: lane.proxy.settled() and oracle.state(objects) == expected.end,
+              REST_SECONDS)
     except Failed as failure:
         lines = oracle.difference(expected.end, oracle.state(failure.args[1]))
         raise Failed("\n".join([failure.args[0], *(lines or ["it never came to rest"])])) from None

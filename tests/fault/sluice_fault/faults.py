@@ -1,12 +1,13 @@
 """What can go wrong, and where: each kind breaks one thing at the k-th point of what it counts.
 
-Points are counted from the moment the proxy is armed. Leases and token reviews are passed through
-and never counted: they come by the clock, not by what the controller does.
+Points are counted from the moment the proxy is armed, watches from the controller's start: each thing
+watched is one, however often it is asked for. Leases and token reviews are passed through and never
+counted: they come by the clock, not by what the controller does.
 """
 import dataclasses
 import json
 
-WRITES, READS, STREAMS, EVENTS, ONCE = "writes", "reads", "streams", "events", "once"
+WRITES, READS, STREAMS, EVENTS, WATCHES = "writes", "reads", "streams", "events", "watches"
 
 TOO_OLD = "too old resource version (by the fault proxy)"
 
@@ -16,6 +17,7 @@ class Kind:
     name: str
     counts: str
     what: str  # for people, and for the table
+    late: bool = False  # its point is reached when the proxy has shown or skipped what it says, not before
 
 
 KINDS = {k.name: k for k in (
@@ -27,8 +29,10 @@ KINDS = {k.name: k for k in (
     Kind("delay", EVENTS, "the event and what follows it comes a second late"),
     Kind("cut", EVENTS, "half the line, then the connection is gone"),
     Kind("gone", EVENTS, "410 in the stream instead of the event"),
-    Kind("mark", STREAMS, "the mark that ends the initial events is lost with the stream"),
-    Kind("bookmarks", ONCE, "no bookmark ever comes"),
+    Kind("mark", STREAMS, "the mark that ends the initial events is lost with the stream", late=True),
+    Kind("unmarked", STREAMS, "that mark is skipped, the stream goes on until its time is over", late=True),
+    Kind("bookmarks", WATCHES, "the bookmarks before a watch's end are skipped, then 410: its version is compacted",
+         late=True),
     Kind("r410", READS, "410 to a list, watch or get"),
     Kind("r429", READS, "429 with Retry-After to a list, watch or get"),
     Kind("r500", READS, "500 to a list, watch or get"),
@@ -36,8 +40,8 @@ KINDS = {k.name: k for k in (
     Kind("w429", WRITES, "429 with Retry-After to a write"),
     Kind("w500", WRITES, "500 to a write, not taken"),
     # (c) time travel
-    Kind("stale", EVENTS, "410, then the relist shows an older state for a while"),
-    Kind("travel", WRITES, "SIGKILL; after the restart every list shows an older state at first"),
+    Kind("stale", EVENTS, "410, then the relist shows an older state for a while", late=True),
+    Kind("travel", WRITES, "SIGKILL; after the restart every list shows an older state at first", late=True),
     # (d) the answer is lost
     Kind("lost", WRITES, "the write is taken, the connection dies without an answer"),
     Kind("w504", WRITES, "the write is taken, the answer is 504"),
@@ -59,7 +63,7 @@ class Fault:
     def hits(self, counter, number):
         if KINDS[self.kind].counts != counter or number != self.k:
             return False
-        self.fired = True
+        self.fired = self.fired or not KINDS[self.kind].late
         return True
 
 

@@ -115,10 +115,11 @@ class Request:
         self.is_counted = ("/leases" not in self.path and "/tokenreviews" not in self.path
                            and self.path.startswith("/api"))
 
-    def list_target(self, version):
-        """The same collection as it was at `version`."""
+    def list_target(self, version=None):
+        """The same collection as it was at `version`, or as it is."""
         kept = {k: v for k, v in self.query.items() if k in ("labelSelector", "fieldSelector")}
-        return self._target({**kept, "resourceVersion": version, "resourceVersionMatch": "Exact"})
+        exact = {"resourceVersion": version, "resourceVersionMatch": "Exact"} if version else {}
+        return self._target({**kept, **exact})
 
     def watch_target(self, version):
         """The same watch, from `version` on and without initial events."""
@@ -126,8 +127,12 @@ class Request:
                 if k not in ("sendInitialEvents", "resourceVersionMatch")}
         return self._target({**kept, "resourceVersion": version})
 
+    def timed_target(self, seconds):
+        """The same watch, over after `seconds`."""
+        return self._target({**self.query, "timeoutSeconds": str(seconds)})
+
     def _target(self, query):
-        return self.path + "?" + urllib.parse.urlencode(query)
+        return self.path + ("?" + urllib.parse.urlencode(query) if query else "")
 
     def bytes(self, target=None):
         headers = self.head.passed_on()

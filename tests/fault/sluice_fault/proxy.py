@@ -11,12 +11,13 @@ import ssl
 import threading
 import time
 
-from . import faults, http1
+from . import faults, http1, watches
+from .watches import RELIST_SECONDS, STALE_SECONDS
 
-STALE_SECONDS = 1.0     # how long an older state is shown before the stream goes on
-RELIST_SECONDS = 10.0   # within which a stream that was ended is asked for again
 DELAY_SECONDS = 1.0
 DROP_SECONDS = 0.3      # how long events go missing before the client is told
+HOLD_SECONDS = 5.0      # how long a watch is kept down at most until the world has changed
+LOOK_SECONDS = 0.02
 STEPS_BACK = 3          # writes between the older state and the present
 JOURNAL_LINES = 4000
 
@@ -34,27 +35,37 @@ class Proxy:
         self._open = set()  # writers to the controller
         self.port = 0
         self.kill = lambda: None  # ends the controller at once; set before arm
+        self.gap = threading.Event()  # a watch is down: the world may change now; whoever changed it clears this
         self.reset()
 
-    def reset(self):
+    def reset(self, fault=None):
+        """A new case; watches are counted from here on."""
         self.armed = False
-        self.fault = None
+        self.fault = fault
         self.counts = collections.Counter()
         self.total_writes = 0
         self.last_write = time.monotonic()
         self.versions = []       # of what was written, in order
         self.records = {}        # version of the fencing record -> its data
         self.journal = collections.deque(maxlen=JOURNAL_LINES)
-        self._stale = None       # (version, path or None for all, until)
+        self.watched = watches.Watched()
+        self.gap.clear()
+        self._older = None       # watches.Older
+        self._showing = set()    # requests that are shown it
+        self._owed = None        # (path or None for any, until when): what the fault ended is asked for again
 
     def arm(self, fault, base_version):
         self.fault = fault
         self.counts.clear()
         self.total_writes = 0
         self.versions = [base_version]
-        if fault and faults.KINDS[fault.kind].counts == faults.ONCE:
-            fault.fired = True
         self.armed = True
+
+    def settled(self):
+        """Whether nothing of the fault is still to come: a case that ends before has not seen what follows from it."""
+        now = time.monotonic()
+        return not (self._showing or (self._older and not self._older.over(now))
+                    or (self._owed and now < self._owed[1]))
 
     def start(self):
         self._thread.start()
@@ -71,8 +82,8 @@ class Proxy:
         self._loop.call_soon_threadsafe(lambda: [each.transport.abort() for each in self._open])
 
     def show_older(self):
-        """From now on for a while every list shows an older state. For the kind `travel`."""
-        self._stale = (self._earlier(), None, time.monotonic() + STALE_SECONDS)
+        """From the next list on for a while every list shows an older state. For the kind `travel`."""
+        self._older = watches.Older(self._earlier(), time.monotonic() + RELIST_SECONDS)
 
     def _earlier(self):
         return self.versions[max(0, len(self.versions) - 1 - STEPS_BACK)]
@@ -98,6 +109,15 @@ class Proxy:
 
     def _hits(self, what, number):
         return bool(number and self.fault and self.fault.hits(what, number))
+
+    def _owe(self, path):
+        self._owed = (path, time.monotonic() + RELIST_SECONDS)
+
+    def _asked(self, request):
+        """What was ended is asked for: a case rests from now on, not from before."""
+        if self._owed and self._owed[0] in (None, request.path):
+            self._owed = None
+            self.last_write = time.monotonic()
 
     def _note(self, text):
         self.journal.append(f"{time.monotonic():.3f} {text}")
@@ -130,6 +150,8 @@ class Proxy:
         if request.is_counted:
             mark = " FAULT" if hit else ""
             self._note(f"{what} {number} {request.method} {request.target}{mark}")
+            if not request.is_write:
+                self._asked(request)
         refused = faults.refusal(self.fault.kind, request.method) if hit else None
         if refused:
             if request.is_write:
@@ -149,8 +171,8 @@ class Proxy:
 
     async def _whole(self, request, writer, up, hit):
         # A list says from when its answer may be; a single read is of the present.
-        older = self._older(request) if "resourceVersion" in request.query else None
-        target = request.list_target(older) if older else None
+        older = self._older_for(request) if "resourceVersion" in request.query else None
+        target = request.list_target(older.version) if older else None
         up[1].write(request.bytes(target))
         head = await http1.read_head(up[0])
         body = await http1.read_body(up[0], head)
@@ -159,6 +181,7 @@ class Proxy:
         kind = self.fault.kind if hit else ""
         if kind in ("kill", "travel"):
             self.kill()
+            self._owe(None)
             return False
         if kind == "lost":
             return False
@@ -199,48 +222,79 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(pump, gone, return_exceptions=True)
 
-    def _older(self, request):
-        """The version to show instead of the present; None: the present."""
-        if self._stale is None:
-            return None
-        version, path, until = self._stale
-        if time.monotonic() > until:
-            self._stale = None
-            return None
-        return version if path in (None, request.path) else None
+    def _older_for(self, request):
+        """What to show instead of the present; None: the present."""
+        return self._older if self._older and self._older.shows(request.path, time.monotonic()) else None
 
     async def _pump(self, request, writer, up, slow):
         send = http1.ChunkedAnswer(writer, slow)
-        stream = self._count(faults.STREAMS) if request.is_stream and request.is_counted else 0
-        lose_mark = self._hits(faults.STREAMS, stream)
-        version = self._older(request) if request.is_stream else None
-        if version:
-            await self._send_older(request, send, up, version)
-            up[1].write(request.bytes(request.watch_target(version)))
+        hit = self._hit_on_watch(request)
+        if hit == "bookmarks" and (version := self.watched.missed(request)):
+            await self._compacted(request, send, version)
+            return
+        older = self._older_for(request) if request.is_stream else None
+        if older:
+            await self._send_older(request, send, up, older.version)
+            up[1].write(request.bytes(request.watch_target(older.version)))
+        elif hit in ("bookmarks", "unmarked"):
+            up[1].write(request.bytes(request.timed_target(watches.BRIEF_SECONDS)))
         else:
             up[1].write(request.bytes())
         head = await http1.read_head(up[0])
         if not head.start.split(" ")[1].startswith("2"):
             body = await http1.read_body(up[0], head)
-            if not version:
+            if not older:
                 writer.write(http1.message(head.start, head.passed_on(), body))
                 await writer.drain()
             return
-        if not version:
+        if not older:
             await send.begin(head)
         async for line in http1.lines(up[0], head):
-            if not await self._line(request, line, send, writer, lose_mark):
+            if not await self._line(request, line, send, hit):
                 return
+        await send.end()
+
+    def _hit_on_watch(self, request):
+        """The kind of the fault, if it is one of watches as a whole and hits this one; "" else."""
+        if not request.is_counted:
+            return ""
+        stream = self._count(faults.STREAMS) if request.is_stream else 0
+        watch = self.watched.number(request)
+        if self._hits(faults.STREAMS, stream):
+            return self.fault.kind
+        return "bookmarks" if self._hits(faults.WATCHES, watch) and not self.fault.fired else ""
+
+    async def _compacted(self, request, send, version):
+        """The answer to a resume from before a skipped bookmark, once the world has changed meanwhile."""
+        self._note(f"  {request.target} is from before {version}: 410 FAULT")
+        fault = self.fault
+        self.gap.set()
+        until = time.monotonic() + HOLD_SECONDS
+        while self.gap.is_set() and time.monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+        if fault is not self.fault:
+            return  # another case began
+        self._owe(request.path)
+        fault.fired = True
+        await send.begin(http1.Head("HTTP/1.1 200 OK", [("Content-Type", "application/json")]))
+        await send.line(faults.gone_event())
         await send.end()
 
     async def _send_older(self, request, send, up, version):
         """The initial events as a server that lags behind would send them, then its silence."""
+        showing = self._showing
+        showing.add(request)
+        try:
+            await self._initial_events(request, send, up, version)
+            await asyncio.sleep(STALE_SECONDS)
+        finally:
+            showing.discard(request)
+            self.last_write = time.monotonic()  # what follows from the present is still to come
+
+    async def _initial_events(self, request, send, up, version):
+        fault = self.fault
         self._note(f"  shows {request.path} as of {version}")
-        up[1].write(request.bytes(request.list_target(version)))
-        head = await http1.read_head(up[0])
-        listed = json.loads(await http1.read_body(up[0], head))
-        if "items" not in listed:
-            raise http1.Ended()  # compacted meanwhile
+        listed, present = [await self._list(request.bytes(request.list_target(at)), up) for at in (version, None)]
         await send.begin(http1.Head("HTTP/1.1 200 OK", [("Content-Type", "application/json")]))
         kind, group = listed["kind"].removesuffix("List"), listed["apiVersion"]
         for item in listed["items"]:
@@ -249,23 +303,37 @@ class Proxy:
         mark = {"kind": kind, "apiVersion": group, "metadata": {
             "resourceVersion": version, "annotations": {"k8s.io/initial-events-end": "true"}}}
         await send.line(json.dumps({"type": "BOOKMARK", "object": mark}).encode())
-        if self._stale and self._stale[1]:
-            self._stale = None  # one stream only, once
-        await asyncio.sleep(STALE_SECONDS)
+        if watches.differ(listed, present):
+            self._note(f"  {request.path} is another one now FAULT")
+            fault.fired = True
 
-    async def _line(self, request, line, send, writer, lose_mark):
+    async def _list(self, request, up):
+        up[1].write(request)
+        listed = json.loads(await http1.read_body(up[0], await http1.read_head(up[0])))
+        if "items" not in listed:
+            raise http1.Ended()  # compacted meanwhile
+        return listed
+
+    async def _bookmark(self, request, line, send, hit):
+        """Passes one bookmark on, or skips it. False: the stream is over."""
+        mark = b"initial-events-end" in line
+        if mark and hit in ("mark", "unmarked"):
+            self._note(f"  mark of {request.path} lost FAULT")
+            self.fault.fired = True
+            if hit == "mark":
+                await send.end()
+            return hit != "mark"
+        if not mark and hit == "bookmarks" and self.armed:
+            self._note(f"  bookmark {self.watched.skip(line)} of {request.path} skipped FAULT")
+            return True
+        await send.line(line)
+        return True
+
+    async def _line(self, request, line, send, hit):
         """Passes one event on. False: the stream is over."""
         kind = self.fault.kind if self.fault else ""
         if line.startswith(b'{"type":"BOOKMARK"'):
-            mark = b"initial-events-end" in line
-            if mark and lose_mark:
-                self._note(f"  mark of {request.path} lost FAULT")
-                await send.end()
-                return False
-            if not mark and kind == "bookmarks":
-                return True
-            await send.line(line)
-            return True
+            return await self._bookmark(request, line, send, hit)
         if not request.is_counted:
             await send.line(line)
             return True
@@ -276,24 +344,29 @@ class Proxy:
             await send.line(line)
             return True
         self._note(f"  FAULT {kind}")
-        return await self._break(kind, request, line, send, writer)
+        return await self._break(kind, request, line, send)
 
-    async def _break(self, kind, request, line, send, writer):
+    async def _break(self, kind, request, line, send):
         if kind == "double":
             await send.line(line)
             await send.line(line)
             return True
         if kind == "delay":
+            self._owe(request.path)
             await asyncio.sleep(DELAY_SECONDS)
             await send.line(line)
+            self._asked(request)
             return True
+        self._owe(request.path)
         if kind == "cut":
             await send.part(line[:len(line) // 2])
             return False
         if kind == "drop":
             await asyncio.sleep(DROP_SECONDS)
         if kind == "stale":
-            self._stale = (self._earlier(), request.path, time.monotonic() + RELIST_SECONDS)
+            version = json.loads(line)["object"]["metadata"]["resourceVersion"]
+            before = min(int(self._earlier()), int(version) - 1)  # what the client has seen, or less
+            self._older = watches.Older(before, time.monotonic() + RELIST_SECONDS, request.path)
         await send.line(faults.gone_event())
         await send.end()
         return False
