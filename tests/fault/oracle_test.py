@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The oracle tells right from wrong: what it forgives, and what it must not. So does the report; and what the faults
 say they did, they did."""
+import base64
 import collections
 import dataclasses
 import json
@@ -39,6 +40,30 @@ class State(unittest.TestCase):
         self.assertEqual(len(self.differs(site(stage="Crawl"), site(stage="Walk"))), 1)
         self.assertEqual(len(oracle.difference(oracle.state([site()]), {})), 1)
 
+    def test_another_configuration_is_not(self):
+        """A message names its beginning, too, which alone tells nothing: it is forgiven."""
+        one, two = "c2deb6ec2f6e4d0aa3c1c2deb6ec2f6e", "198d47517cb34d0aa3c1198d47517cb3"
+        lines = self.differs(site(config={"version": one, "revision": "3"}, message=f"run {one[:12]}"),
+                             site(config={"version": two, "revision": "4"}, message=f"run {two[:12]}"))
+        self.assertEqual(len(lines), 1)
+        self.assertIn("status.config.version: expected", lines[0])
+        lines = self.differs(epochs(record(1, 3, phoenix=f"1/3/{one}")), epochs(record(2, 4, phoenix=f"1/4/{two}")))
+        self.assertEqual(len(lines), 1)
+        self.assertIn("site.phoenix: expected", lines[0])
+        self.assertEqual(self.differs(epochs(record(1, 3, phoenix=f"1/3/{one}")),
+                                      epochs(record(4, 9, phoenix=f"4/9/{one}"))), [])
+
+    def test_digests_are_compared_but_where_each_case_makes_an_authority(self):
+        one, two = (oracle.state([site(config={"version": digit * 32}), epochs(record(1, 1, phoenix=f"1/1/{digit * 32}"))])
+                    for digit in "ab")
+        none = oracle.state([site(), epochs(record(1, 1))])
+        key = base64.b64encode(b"/registry/secrets/sluice-system/sluice-ca").decode()
+        for start, different in (([[key, "AA=="]], 2), ([], 0)):
+            expected = cases.Expected(start, one, [], {}, {}, 0)
+            lines = oracle.difference(expected.view(one), expected.view(two))
+            self.assertEqual(len(lines), different, lines)
+            self.assertNotEqual(expected.view(one), expected.view(none))
+
     def test_the_order_of_conditions_is_forgiven_and_of_other_lists_is_not(self):
         a, b = {"type": "A", "status": "True"}, {"type": "B", "status": "False"}
         self.assertEqual(self.differs(site(conditions=[a, b]), site(conditions=[b, a])), [])
@@ -52,6 +77,10 @@ class State(unittest.TestCase):
                     "status": {"observedGeneration": observed}}
         self.assertEqual(self.differs(agent(2, 2), agent(3, 3)), [])
         self.assertEqual(len(self.differs(agent(2, 2), agent(3, 2))), 1)
+
+
+def epochs(data):
+    return {"kind": "ConfigMap", "metadata": {"name": "sluice-agents-epoch"}, "data": data}
 
 
 class Orders(unittest.TestCase):

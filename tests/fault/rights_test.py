@@ -135,7 +135,7 @@ class Denials(LaneTest):
         if site is None or "deletionTimestamp" in site["metadata"]:
             cases.reach(self.lane, scenarios.deleted, 0.5)
         else:
-            self.reaches(expected.end, what)
+            self.reaches(expected.view(expected.end), what, view=expected.view)
         wait_until(lambda: not pages.unready(self.lane.controller), f"/readyz to be ok: {what}")
         self.assertEqual(self.lane.controller.unasked_ends, 0, self.log())
 

@@ -25,6 +25,11 @@ def _b64(text):
     return base64.b64encode(text.encode()).decode()
 
 
+def holds(content, path):
+    """Whether a dump has an object; `path`: as resource/namespace/name."""
+    return any(key == _b64(f"/registry/{path}") for key, _ in content)
+
+
 def _range(prefix):
     return {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord(prefix[-1]) + 1))}
 

@@ -1,5 +1,5 @@
-"""What must hold after every case: the end state is the fault-free run's, and the order of the
-agents' configuration never fell. Pure."""
+"""What must hold after every case: the end state is the fault-free run's, down to what agents are configured
+with, and the order of their configuration never fell. Pure."""
 import json
 import re
 
@@ -47,8 +47,9 @@ def state(objects):
             result[key] = {"keys": sorted(thing.get("data", {}))}
             continue
         if meta["name"] == "sluice-agents-epoch":
-            # Epoch and revision are judged by `orders_fell`; here: which sites are published.
-            result[key] = {"sites": sorted(k for k in thing["data"] if k.startswith("site."))}
+            # Epoch and revision are judged by `orders_fell`; here: what is published.
+            result[key] = {"sites": {k: digest_of(text) for k, text in thing["data"].items()
+                                     if k.startswith("site.")}}
             continue
         if meta["name"].startswith("sluice-audit"):
             # The signed head of the decision log: how many records there are is history.
@@ -56,6 +57,28 @@ def state(objects):
             continue
         if thing["kind"] == "DaemonSet":
             thing = without_generations(thing)
+        result[key] = normal(thing)
+        if version := version_of(thing):
+            result[key]["status"]["config"]["version"] = version
+    return result
+
+
+def digest_of(order):
+    """Of EPOCH/REVISION/DIGEST: of all that a site's agents are configured with, credentials too."""
+    return order.split("/")[2]
+
+
+def version_of(thing):
+    """The same of a Site's status; "" where there is none."""
+    return thing.get("status", {}).get("config", {}).get("version", "") if thing["kind"] == "Site" else ""
+
+
+def without_digests(state):
+    """The state for a comparison with a world of another authority: digests are made with its key."""
+    result = {}
+    for key, thing in state.items():
+        if key.endswith("/sluice-agents-epoch"):
+            thing = {"sites": dict.fromkeys(thing["sites"], "<hash>")}
         result[key] = normal(thing)
     return result
 
