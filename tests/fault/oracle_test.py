@@ -13,7 +13,7 @@ import unittest
 import unittest.mock
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from sluice_fault import cases, faults, http1, oracle, report, watches, world  # noqa: E402
+from sluice_fault import agents, cases, faults, http1, oracle, report, watches, world  # noqa: E402
 
 
 def site(**status):
@@ -54,7 +54,8 @@ class State(unittest.TestCase):
                                       epochs(record(4, 9, phoenix=f"4/9/{one}"))), [])
 
     def test_digests_are_compared_but_where_each_case_makes_an_authority(self):
-        one, two = (oracle.state([site(config={"version": digit * 32}), epochs(record(1, 1, phoenix=f"1/1/{digit * 32}"))])
+        one, two = (oracle.state([site(config={"version": digit * 32}),
+                                  epochs(record(1, 1, phoenix=f"1/1/{digit * 32}"))])
                     for digit in "ab")
         none = oracle.state([site(), epochs(record(1, 1))])
         key = base64.b64encode(b"/registry/secrets/sluice-system/sluice-ca").decode()
@@ -81,6 +82,68 @@ class State(unittest.TestCase):
 
 def epochs(data):
     return {"kind": "ConfigMap", "metadata": {"name": "sluice-agents-epoch"}, "data": data}
+
+
+def said(*commands):
+    """An agent's log: (what it did, epoch, revision, version[, why])."""
+    return "\n".join(f"2026-11-23T17:00:00.000000Z info  configuration {what} version={version} epoch={epoch} "
+                     f"revision={revision}" + (f' error="{why[0]}"' if why else "")
+                     for what, epoch, revision, version, *why in commands)
+
+
+class Commands(unittest.TestCase):
+    EVER = oracle.published({7: record(1, 3, phoenix="1/3/aa", mesa="1/2/cc"), 8: record(2, 4, phoenix="2/4/bb"),
+                             9: record(2, 4)}, "phoenix")
+
+    def wrong(self, *commands):
+        return oracle.commands_fell(said(*commands), self.EVER)
+
+    def test_what_was_published_is_what_the_record_ever_named_for_the_site(self):
+        self.assertEqual(self.EVER, {"1/3/aa", "2/4/bb"})
+
+    def test_rising_orders_are_right_and_so_is_a_former_one_that_is_refused(self):
+        self.assertEqual(self.wrong(("applied", 1, 3, "aa"), ("applied", 2, 4, "bb")), [])
+        stale = "StaleOrder: order (1, 3) is below (2, 4), seen before"
+        self.assertEqual(self.wrong(("applied", 2, 4, "bb"), ("refused", 1, 3, "aa", stale)), [])
+
+    def test_a_stale_epoch_that_was_taken_is_told_even_after_a_higher_one_that_was_refused(self):
+        for what in ("applied", "refused"):
+            problems = self.wrong((what, 2, 4, "bb"), ("applied", 1, 3, "aa"))
+            self.assertEqual(problems, ["applied (1, 3) aa after (2, 4)"])
+
+    def test_a_command_that_was_never_published_is_told_whether_it_was_taken_or_refused(self):
+        for what, *order in (("applied", 2, 4, "aa"), ("refused", 1, 4, "bb"), ("refused", 1, 2, "cc")):
+            problems = self.wrong(("applied", 1, 3, "aa"), (what, *order))
+            self.assertEqual(len(problems), 1, problems)
+            self.assertIn("never published", problems[0])
+
+    def test_an_agent_that_took_no_command_is_told(self):
+        self.assertEqual(oracle.commands_fell("agent enrolled", self.EVER), ["no command was taken"])
+        self.assertEqual(self.wrong(("refused", 1, 3, "aa", "INVALID_ARGUMENT: mounts[0]")),
+                         ["no command was taken"])
+
+    def test_an_agent_is_in_step_with_the_record_and_its_sites_status(self):
+        def why(kept, published="2/4/aa", version="aa", configured=1):
+            return oracle.out_of_step([epochs(record(2, 4, phoenix=published)), site(
+                config={"version": version}, agents={"configured": configured})], "phoenix", kept)
+        self.assertEqual(why(((2, 4), "aa")), "")
+        self.assertIn("published is 2/4/aa", why(((2, 3), "aa")))
+        self.assertIn("published is 2/4/aa", why(((2, 4), "bb")))
+        self.assertIn("status says bb", why(((2, 4), "aa"), version="bb"))
+        self.assertIn("0 configured", why(((2, 4), "aa"), configured=0))
+        self.assertEqual(oracle.out_of_step([epochs(record(2, 4))], "phoenix", ((1, 1), "aa")), "")
+
+    def test_another_content_than_without_the_fault_is_told_and_no_secret_is(self):
+        self.assertEqual(oracle.other_content((b"read", b"key"), (b"read", b"key")), "")
+        self.assertEqual(oracle.other_content(None, None), "")
+        self.assertIn("b'read', found b'list'", oracle.other_content((b"read", b"key"), (b"list", b"key")))
+        self.assertEqual(oracle.other_content((b"read", b"key"), (b"read", b"former")),
+                         "the agent's credentials are others")
+
+    def test_what_an_agent_keeps_is_read_as_it_is_written(self):
+        self.assertEqual(agents.fields(b"\x0a\x04\x10\x02\x18\x04\x12\x02aa\x1a\x00"),
+                         {1: b"\x10\x02\x18\x04", 2: b"aa", 3: b""})
+        self.assertEqual(agents.fields(b"\x10\xac\x02"), {2: 300})
 
 
 class Orders(unittest.TestCase):

@@ -39,7 +39,7 @@ def shared_lane():
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     url = stack.enter_context(prometheus.running())
-    lane = stack.enter_context(world.lane())
+    lane = stack.enter_context(world.lane(accompanied=False))
     lane.prometheus = url
     return lane, cases.prepare(lane, ["create"], rest=1.0, counting=0)["create"]
 

@@ -204,7 +204,7 @@ class FallBack(Denials):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        lane = cls.enterClassContext(world.lane(NO_STREAMS))
+        lane = cls.enterClassContext(world.lane(NO_STREAMS, accompanied=False))
         lane.prometheus = shared_lane()[0].prometheus
         cls.lane, cls.create = lane, cases.prepare(lane, ["create"], rest=1.0, counting=0)["create"]
 

@@ -2,7 +2,9 @@
 by them with a real controller."""
 import json
 import os
+import pathlib
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -46,10 +48,38 @@ def pod_on(lane, node):
                  "containers": [{"name": "agent", "image": "agent:1"}]}})
 
 
-class Agent:
-    """One on a node of the site; it knows `controllers`, in that order."""
+def fields(message):
+    """{number: value} of a protobuf message whose fields are varints and bytes, each once at most."""
+    found, at = {}, 0
 
-    def __init__(self, lane, node, controllers):
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte, at = message[at], at + 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        tag = varint()
+        value = varint()
+        if tag & 7 == 2:
+            value, at = message[at:at + value], at + value
+        found[tag >> 3] = value
+    return found
+
+
+def unsealed(path):
+    """What datapath/control/state_store.h keeps behind a line with its hash."""
+    return path.read_bytes().split(b"\n", 1)[1]
+
+
+class Agent:
+    """One on a node of the site; it knows `controllers`, in that order, or those that `network` leads to."""
+
+    def __init__(self, lane, node, controllers=(), network=None):
         self.folder = lane.folder / f"agent-{node}-{time.monotonic_ns()}"
         self.folder.mkdir()
         self.metrics = free_port()
@@ -63,7 +93,7 @@ class Agent:
         (self.folder / "token").write_text(token)
         (self.folder / "ca.crt").write_text(lane.must(
             "GET", f"/api/v1/namespaces/{SPACE}/configmaps/sluice-ca")["data"]["ca.crt"])
-        control, enrolment = zip(*map(addresses, controllers))
+        control, enrolment = zip(*map(addresses, controllers)) if network is None else network.ends
         argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_POD, "sh",
                 world.binary().parent / "sluice-agent", "--site", "phoenix", "--node",
                 node, "--control", ",".join(control), "--enrolment", ",".join(enrolment), "--ca-file", self.folder / "ca.crt", "--token-file", self.folder / "token",
@@ -72,7 +102,7 @@ class Agent:
         self.log = self.folder / "log"
         with open(self.log, "wb") as out:
             self._process = subprocess.Popen(argv, stdout=out, stderr=out,
-                                             preexec_fn=world.die_with_us)
+                                             preexec_fn=network.enter if network else world.die_with_us)
 
     def running(self):
         return self._process.poll() is None
@@ -85,6 +115,27 @@ class Agent:
     def refused(self):
         """How many orders it was offered that come before one it had seen, and refused."""
         return len(re.findall(r"configuration refused.* is below \(", self.log.read_text()))
+
+    def enrolled(self):
+        return "agent enrolled" in self.log.read_text()
+
+    def hurry(self):
+        """It tries again at once instead of after its backoff. Before it says anything nobody would hear it."""
+        if self.log.stat().st_size:
+            self._process.send_signal(signal.SIGHUP)
+
+    def kept(self):
+        """What it would start from again: order, version and configuration. None before it was configured."""
+        path = self.folder / "state/configuration"
+        if not path.exists():
+            return None
+        message = fields(unsealed(path))
+        order = fields(message[1])
+        return (order[2], order[3]), message[2].decode(), message[3]
+
+    def credentials(self, version):
+        """Those of the configuration of that version, which it keeps in its own /run."""
+        return unsealed(pathlib.Path(f"/proc/{self._process.pid}/root/run/sluice/credentials.{version}"))
 
     def tally(self):
         return f"{len(self.applied())} orders taken, none former; {self.refused()} former refused"

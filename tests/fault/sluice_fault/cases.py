@@ -29,6 +29,7 @@ class Expected:
     counts: dict     # points, by what is counted: the least that a run without faults had
     most: dict       # the same: the most; a case at one beyond the least may find no point
     writes: int
+    content: tuple = None  # what its agent ran, as bytes; None: nothing that is asked for, or no agent
 
     def view(self, state):
         """What of a state must be the same in every case. One that begins without an authority makes its own."""
@@ -63,6 +64,8 @@ def begin(lane, scenario, start, fault):
     """Brings the start state about and arms the proxy: for the first scenario before the controller
     starts, for the others when it leads and rests."""
     lane.controller.clear()
+    if lane.companion:
+        lane.companion.clear()
     lane.proxy.reset(fault)
     revision = lane.etcd.replace(start)
     if not scenario.starts_from:
@@ -73,7 +76,7 @@ def begin(lane, scenario, start, fault):
         lane.tend()
         time.sleep(LOOK_SECONDS)
     if scenario.starts_from:
-        reach(lane, lambda objects: True, rest=QUIET_SECONDS)
+        reach(lane, lambda objects: not lags(lane, objects), rest=QUIET_SECONDS)
         lane.proxy.arm(fault, lane.etcd.revision())
 
 
@@ -86,12 +89,17 @@ def await_gap(lane):
         time.sleep(LOOK_SECONDS)
 
 
+def lags(lane, objects):
+    """Why the agent of the case is not in step yet; "" if it is."""
+    return lane.companion.lags(objects) if lane.companion else ""
+
+
 def fault_free(lane, scenario, start, rest):
     """Runs the scenario without a fault; what it shows is expected of every case."""
     for _ in range(FAULT_FREE_TRIES):
         begin(lane, scenario, start, None)
         scenario.act(lane)
-        objects = reach(lane, scenario.done, rest)
+        objects = reach(lane, lambda objects: scenario.done(objects) and not lags(lane, objects), rest)
         if lane.controller.lives == 1:
             break  # else the machine was so busy that the Lease ran out: that is a fault
     else:
@@ -99,8 +107,9 @@ def fault_free(lane, scenario, start, rest):
     counts = {**lane.proxy.counts, faults.WATCHES: len(lane.proxy.watched)}
     judge(lane, 0)
     writes = lane.proxy.total_writes
+    content = lane.companion.content(objects) if lane.companion else None
     lane.controller.stop()
-    return Expected(start, oracle.state(objects), lane.etcd.dump(), counts, counts, writes)
+    return Expected(start, oracle.state(objects), lane.etcd.dump(), counts, counts, writes, content)
 
 
 def count(lane, scenario, expected, runs):
@@ -120,16 +129,24 @@ def run(lane, scenario, expected, fault):
     lane.proxy.gap.clear()
     end = expected.view(expected.end)
     try:
-        reach(lane, lambda objects: lane.proxy.settled()
-              and expected.view(oracle.state(objects)) == end, REST_SECONDS)
+        objects = reach(lane, lambda objects: lane.proxy.settled()
+                        and expected.view(oracle.state(objects)) == end
+                        and not lags(lane, objects), REST_SECONDS)
     except Failed as failure:
-        lines = oracle.difference(end, expected.view(oracle.state(failure.args[1])))
+        objects = failure.args[1]
+        lines = oracle.difference(end, expected.view(oracle.state(objects)))
+        lines += [lag] if (lag := lags(lane, objects)) else []
         raise Failed("\n".join([failure.args[0], *(lines or ["it never came to rest"])])) from None
     judge(lane, expected.writes)
+    if lane.companion and (why := oracle.other_content(expected.content, lane.companion.content(objects))):
+        raise Failed(why)
     lane.controller.stop()
 
 
 def judge(lane, expected_writes):
+    wrong = lane.companion.problems() if lane.companion else []
+    if wrong:
+        raise Failed("the agent and its commands:\n" + "\n".join(wrong))
     fell = oracle.orders_fell(lane.proxy.records)
     if fell:
         raise Failed("the order of the agents' configuration fell:\n" + "\n".join(fell))

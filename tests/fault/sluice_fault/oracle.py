@@ -1,5 +1,5 @@
 """What must hold after every case: the end state is the fault-free run's, down to what agents are configured
-with, and the order of their configuration never fell. Pure."""
+with, and the order of their configuration never fell, on record or at a real agent. Pure."""
 import json
 import re
 
@@ -136,3 +136,53 @@ def orders_fell(records):
                 problems.append(f"version {version}: {key} {text} is above the epoch {epoch}")
             last[key] = (order, digest)
     return problems
+
+
+COMMAND = re.compile(r"configuration (applied|refused).*? version=(\S+) epoch=(\d+) revision=(\d+)")
+
+
+def published(records, site):
+    """All that the fencing record ever named for a site, as EPOCH/REVISION/DIGEST."""
+    return {data[f"site.{site}"] for data in records.values() if f"site.{site}" in data}
+
+
+def commands_fell(log, ever):
+    """What a real agent's log says against the commands it got: none was taken, one was taken after a higher one, or
+    one was offered that is not among `ever`, those published. A former one may be offered by a replica that
+    knows no better, and must be refused (docs/adr/0040)."""
+    problems, highest, taken = [], (0, 0), 0
+    for what, version, epoch, revision in COMMAND.findall(log):
+        order = (int(epoch), int(revision))
+        if what == "applied" and order < highest:
+            problems.append(f"applied {order} {version} after {highest}")
+        if f"{epoch}/{revision}/{version}" not in ever:
+            problems.append(f"{what} {order} {version}, which was never published")
+        taken += what == "applied"
+        highest = max(highest, order)
+    return problems if taken else [*problems, "no command was taken"]
+
+
+def out_of_step(objects, site, kept):
+    """Why an agent that kept this (order, version) is not in step with record and status; "" if it is. A site that
+    is gone asks for nothing."""
+    record = next((t["data"] for t in objects if t["metadata"]["name"] == "sluice-agents-epoch"), {})
+    published = record.get(f"site.{site}")
+    if not published:
+        return ""
+    thing = next((t for t in objects if t["kind"] == "Site" and t["metadata"]["name"] == site), {"kind": ""})
+    (epoch, revision), version = kept
+    if f"{epoch}/{revision}/{version}" != published:
+        return f"the agent keeps {epoch}/{revision}/{version}, published is {published}"
+    if version_of(thing) != version:
+        return f"the agent keeps {version}, its Site's status says {version_of(thing)}"
+    configured = thing["status"].get("agents", {}).get("configured", 0)
+    return "" if configured == 1 else f"the Site's status counts {configured} configured agents, not 1"
+
+
+def other_content(expected, found):
+    """Why (configuration, credentials), as bytes, are not those of the run without a fault; "" if they are."""
+    if expected == found:
+        return ""
+    if not (expected and found) or expected[0] != found[0]:
+        return f"the agent's configuration: expected {expected and expected[0]}, found {found and found[0]}"
+    return "the agent's credentials are others"

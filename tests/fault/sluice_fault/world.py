@@ -130,6 +130,7 @@ class Lane:
         self.controller = Controller(self.kubeconfig, folder)
         self.proxy.kill = self.controller.kill
         self.actor = actor.Actor(self)
+        self.companion = None
 
     def _install(self):
         for name in (NAMESPACE, "falcon"):
@@ -203,6 +204,8 @@ class Lane:
     def tend(self):
         """Starts the controller again when it has ended. The Lease of the dead is freed, as its
         time running out would: that wait is tests/integration/controller's to test."""
+        if self.companion:
+            self.companion.tend()
         if self.controller.ended() is None:
             return
         if self.controller.unasked_ends > MAX_UNASKED_ENDS:
@@ -236,14 +239,20 @@ def path_of(thing):
 
 
 @contextlib.contextmanager
-def lane(*flags):
-    """Everything a lane needs, taken down at the end whatever happens. `flags`: more of the API server's."""
+def lane(*flags, accompanied=True):
+    """Everything a lane needs, taken down at the end whatever happens. `flags`: more of the API server's;
+    `accompanied`: by an agent in every case."""
+    from . import companion  # whose agents need this module
     more = [f"--apiserver-flag={flag}" for flag in (OWNERS_GUARDED, *flags)]
     with apiserver.running("--token-user", USER, *more) as server:
         folder = pathlib.Path(server.kubeconfig).parents[1]
         made = Lane(server, folder)
         try:
+            if accompanied:
+                made.companion = companion.Companion(made)
             yield made
         finally:
             made.controller.stop()
+            if made.companion:
+                made.companion.stop()
             made.proxy.stop()
