@@ -5,6 +5,7 @@
 
 #include "controller/meta/json_scanner.h"
 #include "controller/meta/semantic.h"
+#include "reconcilers/common/resources.h"
 #include "reconcilers/common/status_write.h"
 
 namespace sluice::common {
@@ -75,6 +76,13 @@ void Applier::Forget(const meta::Resource& resource, const meta::Key& key) {
   const std::lock_guard lock(mutex_);
   applied_.erase(IdOf(resource, key, ""));
   applied_.erase(IdOf(resource, key, "/status"));
+}
+
+void Applier::ForgetNamespace(const std::string& ns) {
+  const std::string within = "/" + ns + "/";
+  const std::lock_guard lock(mutex_);
+  std::erase_if(applied_, [&](const auto& e) { return e.first.find(within) != std::string::npos; });
+  applied_.erase(IdOf(kNamespaces, {"", ns}, ""));
 }
 
 std::optional<Applier::Memory> Applier::Remembered(const std::string& id,

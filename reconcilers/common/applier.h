@@ -46,6 +46,9 @@ class Applier {
   // Forgets what was applied to objects of this name; call when an object is gone. What nobody
   // forgets goes when the memory is full.
   void Forget(const meta::Resource& resource, const meta::Key& key);
+  // The same of all that was applied in a namespace, which is gone, and of the namespace. Looks at
+  // every entry.
+  void ForgetNamespace(const std::string& ns);
 
  private:
   struct Memory {

@@ -151,6 +151,22 @@ TEST_F(ApplierTest, WritesOnceAndThenOnlyWhatDiffers) {
   EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("b"), Live())->wrote);
 }
 
+TEST_F(ApplierTest, ForgetsANamespaceThatIsGoneAndNoOther) {
+  json space = {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "ns"}}}};
+  json other = Wanted("a");
+  other["metadata"]["namespace"] = "ns-2";
+  const auto live = [&](const meta::Resource& kind, const meta::Key& key) {
+    return *api_.Get(kind, key);
+  };
+  ASSERT_THAT(applier_.Apply(kNamespaces, space, nullptr), IsOk());
+  ASSERT_THAT(applier_.Apply(kConfigMaps, Wanted("a"), nullptr), IsOk());
+  ASSERT_THAT(applier_.Apply(kConfigMaps, other, nullptr), IsOk());
+  applier_.ForgetNamespace("ns");
+  EXPECT_TRUE(applier_.Apply(kNamespaces, space, live(kNamespaces, {"", "ns"}))->wrote);
+  EXPECT_TRUE(applier_.Apply(kConfigMaps, Wanted("a"), Live())->wrote);
+  EXPECT_FALSE(applier_.Apply(kConfigMaps, other, live(kConfigMaps, {"ns-2", "x"}))->wrote);
+}
+
 TEST_F(ApplierTest, AfterALostAnswerWhatIsNotWantedAnyMoreIsGivenUp) {
   ASSERT_THAT(applier_.Apply(kConfigMaps, Wanted("a"), Live()), IsOk());
   json more = Wanted("a");

@@ -252,6 +252,15 @@ base::Status SiteReconciler::RemoveFinalizer(const meta::Object& site) {
   return answer.status();
 }
 
+void SiteReconciler::ForgetApplied(common::Applier& applier, const std::string& site) {
+  applier.ForgetNamespace(NamespaceOf(site));
+  for (const meta::ObjectPtr& objective : owned_.objectives.List()) {
+    if (objective->Label("sluice.dev/site") == site) {
+      applier.Forget(common::kObjectives, objective->key());
+    }
+  }
+}
+
 Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
   if (!site->HasFinalizer(kFinalizer)) return Result::Done();
   const Place place = PlaceOf(*site);
@@ -279,6 +288,7 @@ Result SiteReconciler::TearDown(const meta::ObjectPtr& site) {
   }
   for (const agents::NodeState& node : fleet_.Nodes(name)) fleet_.Forget(node.identity);
   metrics_.Remove(name);
+  ForgetApplied(*place.applier, name);
   if (base::Status status = RemoveFinalizer(*site); !status.ok()) {
     return Result::Retry(std::move(status));
   }

@@ -76,6 +76,8 @@ class SiteReconciler final : public reconcile::Reconciler {
   base::Status AddFinalizer(const meta::Object& site);
   base::Status RemoveFinalizer(const meta::Object& site);
   reconcile::Result TearDown(const meta::ObjectPtr& site);
+  // What was made for the Site is gone, or goes with it.
+  void ForgetApplied(common::Applier& applier, const std::string& site);
   base::Status TellDeleting(const meta::Object& site, const Pending& pending);
   // Once under each epoch: retires what is published for a Site that does not exist.
   void SweepRecord();

@@ -249,6 +249,9 @@ void SloReconciler::Drop(const std::string& name) {
   blocked_.Set(name, std::nullopt);
   for (const char* family : {kBudget, kBurn, kMeasured}) metrics_.RemoveSeries(family, "slo", name);
   applier_.Forget(common::kObjectives, {"", name});
+  const meta::Key rules = RulesKey(name, providers_.secrets_namespace());
+  applier_.Forget(common::kConfigMaps, rules);
+  applier_.Forget(PrometheusRules(), rules);
   providers_.Forget(name);
   const std::lock_guard lock(mutex_);
   placed_.erase(name);

@@ -17,6 +17,10 @@ const meta::Resource& PrometheusRules() {
   return kResource;
 }
 
+meta::Key RulesKey(std::string_view objective, const std::string& ns) {
+  return {ns, "sluice-rules-" + std::string(objective)};
+}
+
 std::string ShownAs(const meta::Resource& resource, const meta::Key& key) {
   return fmt::format("{} {}", resource.kind, key.ToString());
 }
@@ -25,7 +29,7 @@ RulesObject MakeRulesObject(const meta::Object& objective, const gates::RuleGrou
                             const std::string& ns, bool as_prometheus_rule) {
   RulesObject out;
   out.resource = as_prometheus_rule ? PrometheusRules() : common::kConfigMaps;
-  out.key = {ns, "sluice-rules-" + std::string(objective.name())};
+  out.key = RulesKey(objective.name(), ns);
   out.shown = ShownAs(out.resource, out.key);
   json object = {
       {"apiVersion", out.resource.ApiVersion()},

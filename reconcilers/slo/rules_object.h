@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 
 #include "controller/meta/object.h"
 #include "controller/meta/resource.h"
@@ -21,6 +22,9 @@ struct RulesObject {
   std::string json;   // the whole object
   std::string shown;  // "ConfigMap sluice-system/sluice-rules-x"
 };
+
+// Of an objective's rules, whichever kind they are; `ns` is the controller's.
+meta::Key RulesKey(std::string_view objective, const std::string& ns);
 
 std::string ShownAs(const meta::Resource& resource, const meta::Key& key);
 
