@@ -32,15 +32,25 @@ def running(port, **labels):
             stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + READY_SECONDS
-        while not (own := re.search(r'"Listening on" address=127.0.0.1:(\d+)', log.read_text())):
+        while not (url := _ready_at(log)):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("prometheus did not start: " + log.read_text()[-500:])
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{own[1]}"
+        yield url
     finally:
         process.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ready_at(log):
+    """Its URL, once it answers queries: it listens before that."""
+    port = re.search(r'"Listening on" address=127.0.0.1:(\d+)', log.read_text())
+    url = f"http://127.0.0.1:{port[1]}" if port else None
+    try:
+        return url if url and urllib.request.urlopen(f"{url}/-/ready", timeout=ANSWER_SECONDS) else None
+    except OSError:
+        return None
 
 
 def query(url, expression):
