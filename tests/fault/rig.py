@@ -59,10 +59,10 @@ class LaneTest(unittest.TestCase):
         """The created world, and a controller that leads it and rests."""
         cases.begin(self.lane, scenarios.SCENARIOS["change"], self.create.end_content, None)
 
-    def rest(self, what, rest=1.5):
-        """The objects once nothing is written any more."""
+    def rest(self, what, rest=1.5, done=lambda objects: True):
+        """The objects once they are `done` and nothing is written any more."""
         try:
-            return cases.reach(self.lane, lambda objects: True, rest)
+            return cases.reach(self.lane, done, rest)
         except cases.Failed as failure:
             self.fail(f"{what}: {failure.args[0]}\n{self.log()}")
 
