@@ -13,8 +13,7 @@ from rig import LONG, SANITIZED, LaneTest, wait_until  # noqa: E402
 from sluice_fault import cases, churned, pages  # noqa: E402
 
 SECONDS = 3600 if LONG else 20
-# In the long form until as many Events are remembered as ever are (controller/recorder/limits.h), 44 a round.
-WARM_ROUNDS = 100 if LONG else 2
+WARM_ROUNDS = 3
 # What a round may leave open for a moment.
 SLACK = {"resident_bytes": 8 << 20, "descriptors": 6, "threads": 2}
 if SANITIZED:

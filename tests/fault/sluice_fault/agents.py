@@ -135,7 +135,8 @@ class Agent:
 
     def credentials(self, version):
         """Those of the configuration of that version, which it keeps in its own /run."""
-        return unsealed(pathlib.Path(f"/proc/{self._process.pid}/root/run/sluice/credentials.{version}"))
+        its_root = pathlib.Path("/proc", str(self._process.pid), "root")
+        return unsealed(its_root / "run/sluice" / f"credentials.{version}")
 
     def tally(self):
         return f"{len(self.applied())} orders taken, none former; {self.refused()} former refused"
