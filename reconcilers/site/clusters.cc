@@ -285,7 +285,7 @@ Place SiteClusters::Of(const meta::Object& site) const {
   if (usable.ok()) {
     place.api = hands->fenced.get();
     place.applier = &hands->applier;
-  } else {
+  } else if (place.state.ok()) {  // a refused kubeconfig is told first: it may cure the rest
     place.state = usable;
   }
   place.held = std::move(hands);

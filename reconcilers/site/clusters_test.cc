@@ -79,10 +79,15 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
       "clusters: [{name: c, cluster: {server: '" +
       server.url() + "', certificate-authority-data: " + base::Base64Encode(ca.cert_pem()) +
       "}}]\nusers: [{name: u, user: {token: t}}]\n";
-  secrets.Put(*meta::Object::FromJson(
-      {{"metadata",
-        {{"namespace", "sluice-system"}, {"name", "east"}, {"labels", {{kClusterLabel, ""}}}}},
-       {"data", {{"kubeconfig", base::Base64Encode(kubeconfig)}}}}));
+  auto put = [&, version = 0](const std::string& text) mutable {
+    secrets.Put(*meta::Object::FromJson({{"metadata",
+                                          {{"namespace", "sluice-system"},
+                                           {"name", "east"},
+                                           {"resourceVersion", std::to_string(++version)},
+                                           {"labels", {{kClusterLabel, ""}}}}},
+                                         {"data", {{"kubeconfig", base::Base64Encode(text)}}}}));
+  };
+  put(kubeconfig);
   common::SecretReader reader(api, secrets, "sluice-system", clock);
   Leading::End end;
   SiteClusters clusters({sites, reader, clock, registry, Leading(end)});
@@ -110,6 +115,17 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
   EXPECT_EQ(shown[0]["caches"][0]["objects"], 1);
   EXPECT_EQ(shown[0]["caches"][1]["store"],
             "namespaces (labels " + std::string(common::kManagedSelector) + ")");
+
+  // What replaces it is refused: told before what else is wrong, and what was read stays.
+  EXPECT_EQ(place.state.reason(), "EndpointMissing");
+  put("current-context: b\n");
+  clusters.Follow(*site);
+  place = clusters.Of(*site);
+  EXPECT_EQ(place.state.reason(), "KubeconfigRefused") << place.state.ToString();
+  EXPECT_NE(place.nodes, nullptr);
+  put(kubeconfig);
+  clusters.Follow(*site);
+  EXPECT_EQ(clusters.Of(*site).state.reason(), "EndpointMissing");
 
   // Made anew under its name, with another cluster: of the first one nothing is kept.
   json other = site->ToJson();
