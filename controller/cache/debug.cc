@@ -15,11 +15,16 @@ std::string NameOf(const InformerOptions& options) {
   return options.resource.GroupResource() + (narrowed.empty() ? "" : " (" + narrowed + ")");
 }
 
-nlohmann::json DebugOf(const std::string& name, const InformerStats& stats) {
+nlohmann::json DebugOf(const std::string& name, const InformerStats& stats, base::MonoTime now) {
+  nlohmann::json heard;  // null: never
+  if (stats.last_heard != base::MonoTime{}) {
+    heard = std::chrono::duration_cast<std::chrono::seconds>(now - stats.last_heard).count();
+  }
   return {{"store", name},
           {"synced", stats.synced},
           {"objects", stats.objects},
           {"events", stats.events},
+          {"heardSecondsAgo", heard},
           {"failures", stats.failures},
           {"lastError", stats.last_error.ok() ? "" : stats.last_error.ToString()}};
 }

@@ -11,7 +11,8 @@ namespace sluice::cache {
 // "secrets (namespace sluice-system, labels sluice.dev/tenant)".
 std::string NameOf(const InformerOptions& options);
 
-// store, synced, objects, events, failures, lastError.
-nlohmann::json DebugOf(const std::string& name, const InformerStats& stats);
+// store, synced, objects, events, heardSecondsAgo (null: the server told nothing yet; it tells
+// something each minute), failures, lastError.
+nlohmann::json DebugOf(const std::string& name, const InformerStats& stats, base::MonoTime now);
 
 }  // namespace sluice::cache

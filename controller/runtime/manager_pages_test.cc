@@ -52,6 +52,7 @@ TEST_F(ManagerTest, DebugShowsCachesQueuesAndWhatOthersAdd) {
   EXPECT_EQ(shown["caches"][0]["store"], "widgets.example.com");
   EXPECT_EQ(shown["caches"][0]["synced"], true);
   EXPECT_EQ(shown["caches"][0]["failures"], 0);
+  EXPECT_TRUE(shown["caches"][0]["heardSecondsAgo"].is_number()) << shown["caches"][0];
   EXPECT_EQ(shown["controllers"]["widget"]["waiting"], 0);
   EXPECT_EQ(shown["controllers"]["widget"]["lastErrors"], nlohmann::json::array());
   EXPECT_EQ(shown["clusters"][0]["cluster"], "east");

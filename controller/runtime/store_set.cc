@@ -172,7 +172,7 @@ nlohmann::json StoreSet::Debug() const {
   const std::lock_guard lock(mutex_);
   nlohmann::json out = nlohmann::json::array();
   for (const auto& entry : entries_) {
-    out.push_back(cache::DebugOf(entry->name, entry->informer->Stats()));
+    out.push_back(cache::DebugOf(entry->name, entry->informer->Stats(), clock_.Mono()));
   }
   return out;
 }
