@@ -15,7 +15,7 @@ inline constexpr int kListPageSize = 500;
 inline constexpr std::chrono::milliseconds kMinBackoff{800};
 inline constexpr std::chrono::milliseconds kMaxBackoff{30000};
 inline constexpr int kMaxOlderStates = 4;            // in a row, then the cluster was set back
-inline constexpr int kMaxGarbledWatches = 3;         // in a row, then list again
+inline constexpr int kMaxFailedResumes = 3;          // in a row, then the state is read anew
 inline constexpr int kMaxUnmarkedStreams = 2;        // for one state, then it is listed
 inline constexpr std::chrono::seconds kQuickEnd{1};  // a watch shorter than this did nothing
 

@@ -13,6 +13,14 @@ bool IsVersionTooLarge(const base::Status& status) {
          status.message().find("oo large resource version") != std::string::npos;
 }
 
+// May come each time we resume from this version: a line, or an event in the server's window, that
+// cannot be read, by us or by the server itself. A new state does without it.
+bool MayComeAgain(const base::Status& status) {
+  using base::Code;
+  return status.code() == Code::kDataLoss || status.code() == Code::kInternal ||
+         status.code() == Code::kInvalidArgument || status.code() == Code::kUnknown;
+}
+
 }  // namespace
 
 ReflectorMachine::Step ReflectorMachine::Next() const {
@@ -53,7 +61,8 @@ void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::millisec
   const bool listed = read_state && !uses_watch_list();
   const bool lasting_watch = has_state_ && !listed && lasted >= kQuickEnd;
   wait_ = std::chrono::milliseconds(0);
-  garbled_ = status.code() == Code::kDataLoss ? garbled_ + 1 : 0;
+  if (progress) failed_resumes_ = 0;
+  failed_resumes_ = MayComeAgain(status) ? failed_resumes_ + 1 : 0;
 
   const bool unsupported =
       status.code() == Code::kInvalidArgument || status.code() == Code::kUnimplemented;
@@ -71,16 +80,19 @@ void ReflectorMachine::OnEnded(const base::Status& status, std::chrono::millisec
     BackOff(status, random);
     return;
   }
-  if (garbled_ >= kMaxGarbledWatches) {
+  if (failed_resumes_ >= kMaxFailedResumes) {
     has_state_ = false;
-    garbled_ = 0;
+    failed_resumes_ = 0;
   }
+  if (listing && !status.ok()) whole_list_ = false;  // it may be too long for one answer
   if (status.ok() && (progress || lasting_watch)) {
     failures_ = 0;
     return;
   }
   if (status.ok() && read_state) return;  // on to the watch; the failures are not forgotten yet
-  if (progress) failures_ = 0;
+  // A balancer cuts what is quiet for longer than it likes: with the server nothing is wrong.
+  const bool idled_out = lasting_watch && !read_state && status.reason() == "ConnectionCut";
+  if (progress || idled_out) failures_ = 0;
   BackOff(status, random);
 }
 

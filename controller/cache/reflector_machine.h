@@ -4,7 +4,7 @@
 //   no state --+   | refused, or ended twice without its end mark           +--> kWatch
 //              +--------- kList (paged, or whole after 410) ----------------+     |
 //        ^                                                                        |
-//        +---- 410, "too large resource version", garbled three times, due -------+
+//        +---- 410, "too large resource version", failed three times, due --------+
 //
 // Guarantees: after a failure that says nothing about our version it resumes from the last version
 // seen, so that no event is missed; versions are opaque. Waits grow from kMinBackoff to kMaxBackoff
@@ -63,7 +63,7 @@ class ReflectorMachine {
   bool progress_ = false;    // an event or bookmark came after the state, during this step
   bool read_state_ = false;  // a state was completed during this step
   int failures_ = 0;         // steps since a watch that gave something
-  int garbled_ = 0;
+  int failed_resumes_ = 0;   // in a row, in a way that may come again each time
   std::string version_;
   std::chrono::milliseconds wait_{0};
 };

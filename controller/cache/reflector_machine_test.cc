@@ -111,13 +111,58 @@ TEST(ReflectorMachine, AListForgottenBetweenPagesComesInOne) {
   EXPECT_FALSE(machine.Next().whole);
 }
 
-TEST(ReflectorMachine, GarbledThreeTimesInARowReadsAnew) {
-  ReflectorMachine machine = Watching();
-  for (int i = 0; i < kMaxGarbledWatches; ++i) {
-    EXPECT_EQ(machine.Next().action, Action::kWatch);
-    machine.OnEnded(base::DataLoss("cut"), 1s, 0);
+TEST(ReflectorMachine, AWholeListThatFailsIsAskedForInPagesAgain) {
+  ReflectorMachine machine(false);
+  machine.OnEnded(Gone(), 1s, 0);
+  EXPECT_TRUE(machine.Next().whole);
+  machine.OnEnded(base::DeadlineExceeded("too long"), 30s, 0);
+  EXPECT_FALSE(machine.Next().whole);
+}
+
+TEST(ReflectorMachine, WhatCannotBeReadThreeTimesInARowIsReadAnew) {
+  for (const base::Status& failure :
+       {base::DataLoss("garbled"), base::Internal("500"), base::InvalidArgument("400")}) {
+    ReflectorMachine machine = Watching();
+    for (int i = 0; i < 2 * kMaxFailedResumes; ++i) {  // each time a little further
+      machine.OnVersion(std::to_string(6 + i));
+      machine.OnEnded(failure, 1s, 0);
+      EXPECT_EQ(machine.Next().action, Action::kWatch) << failure.ToString();
+    }
+    for (int i = 1; i < kMaxFailedResumes; ++i) {
+      EXPECT_EQ(machine.Next().action, Action::kWatch) << failure.ToString();
+      machine.OnEnded(failure, 1s, 0);
+    }
+    EXPECT_EQ(machine.Next().action, Action::kStream) << failure.ToString();
   }
-  EXPECT_EQ(machine.Next().action, Action::kStream);
+}
+
+TEST(ReflectorMachine, AServerThatIsAwayIsResumedFromHoweverOften) {
+  for (const base::Status& failure :
+       {Refused(), base::ResourceExhausted("429"), base::Unauthenticated("401"),
+        base::PermissionDenied("403"), base::DeadlineExceeded("504")}) {
+    ReflectorMachine machine = Watching("7");
+    for (int i = 0; i < 1000; ++i) machine.OnEnded(failure, 1ms, 0.5);
+    EXPECT_EQ(machine.Next().action, Action::kWatch) << failure.ToString();
+    EXPECT_EQ(machine.Next().version, "7");
+  }
+}
+
+// haproxy before API servers, as kubeadm's guide has it, cuts what is quiet for 20 s; an API server
+// tells something each minute.
+TEST(ReflectorMachine, AQuietWatchThatABalancerCutsIsResumedAtOnceEachTime) {
+  const base::Status cut = base::Unavailable("closed").WithReason("ConnectionCut");
+  ReflectorMachine machine = Watching();
+  for (int i = 0; i < 20; ++i) {
+    machine.OnEnded(cut, 20s, 0.999);
+    EXPECT_EQ(machine.Next().action, Action::kWatch);
+    EXPECT_LE(machine.Next().wait, kMinBackoff);
+  }
+  // One that is cut at once, or before it began, is a server's that is not well.
+  for (int i = 0; i < 20; ++i) machine.OnEnded(cut, 20ms, 0.999);
+  EXPECT_GT(machine.Next().wait, kMaxBackoff * 9 / 10);
+  machine = Watching();
+  for (int i = 0; i < 20; ++i) machine.OnEnded(base::Unavailable("no route"), 5s, 0.999);
+  EXPECT_GT(machine.Next().wait, kMaxBackoff * 9 / 10);
 }
 
 TEST(ReflectorMachine, WaitsGrowWithJitterToTheirBoundAndEndWithProgress) {
