@@ -37,7 +37,8 @@ struct Entry {
   Entry* next = nullptr;
   EntryList* list = nullptr;  // waiting or running; at most one
   std::optional<base::MonoTime> due;
-  base::MonoTime since{};  // start of waiting or of running
+  base::MonoTime since{};        // start of waiting or of running
+  base::MonoTime again_since{};  // when it was added while running
   int failures = 0;
   bool running = false;
   bool again = false;  // added while running

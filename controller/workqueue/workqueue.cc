@@ -76,15 +76,21 @@ Entry* Workqueue::FindOrMake(const meta::Key& key) {
 
 void Workqueue::SetDepth() {
   waiting_.store(normal_.size + low_.size, std::memory_order_relaxed);
-  depth_normal_.Set(static_cast<double>(normal_.size));
-  depth_low_.Set(static_cast<double>(low_.size));
+  depth_normal_.Set(static_cast<double>(normal_.size + again_normal_));
+  depth_low_.Set(static_cast<double>(low_.size + again_low_));
 }
 
 bool Workqueue::Enqueue(Entry& entry, Priority priority, MonoTime now) {
   if (entry.running) {
-    if (!entry.again) adds_.Add();
-    entry.again_priority = entry.again ? std::min(entry.again_priority, priority) : priority;
-    entry.again = true;
+    if (!std::exchange(entry.again, true)) {
+      adds_.Add();
+      entry.again_since = now;
+      entry.again_priority = priority;
+      ++AgainOf(priority);
+    } else if (priority < entry.again_priority) {
+      --AgainOf(std::exchange(entry.again_priority, priority));
+      ++AgainOf(priority);
+    }
     return false;
   }
   EntryList& wanted = priority == Priority::kNormal ? normal_ : low_;
@@ -167,7 +173,9 @@ bool Workqueue::AddAfter(const meta::Key& key, Duration wait, Priority priority)
   if (wait <= Duration::zero()) return Add(key, priority);
   const MonoTime due = clock_.Mono() + wait;
   const std::lock_guard lock(mutex_);
-  return AddAt(key, due, priority);
+  if (!AddAt(key, due, priority)) return false;
+  retries_.Add();
+  return true;
 }
 
 Duration Workqueue::NextBackoff(int failures) {
@@ -254,6 +262,9 @@ Item Workqueue::HandOut(Entry& entry, MonoTime now) {
   entry.since = now;
   running_.PushBack(entry);
   SetDepth();
+  // Invariant 8, and a key beside which this one was due at the same time.
+  const bool more = !delayed_.empty() || normal_.size + low_.size > 0;
+  if (!has_keeper_ && sleepers_ > 0 && more) wake_.notify_one();
   return item;
 }
 
@@ -272,11 +283,7 @@ std::optional<Item> Workqueue::Get() {
   std::unique_lock lock(mutex_);
   while (!stopped_now_) {
     PromoteDue(now);
-    if (Entry* const entry = Next()) {
-      const Item item = HandOut(*entry, now);
-      if (!has_keeper_ && sleepers_ > 0 && !delayed_.empty()) wake_.notify_one();
-      return item;
-    }
+    if (Entry* const entry = Next()) return HandOut(*entry, now);
     if (stopping_) return std::nullopt;
     Sleep(lock);
     now = clock_.Mono();
@@ -299,8 +306,9 @@ Duration Workqueue::Done(const Item& item, Backoff backoff) {
     return took;
   }
   entry.again = false;
+  --AgainOf(entry.again_priority);
   EntryList& list = entry.again_priority == Priority::kNormal ? normal_ : low_;
-  entry.since = now;
+  entry.since = entry.again_since;
   list.PushBack(entry);
   SetDepth();
   std::condition_variable* const wake = SleeperFor();

@@ -13,7 +13,8 @@
 //     worker woken for the first key would take turns with the adding thread, key by key.
 //  8. While anybody sleeps and a key is delayed, one sleeper, the keeper, wakes when the first of
 //     them is due. Adds wake the others first, so that the keeper seldom changes; one that leaves
-//     with a key has another take its place.
+//     with a key has another take its place. Nobody sleeps beside a key that waits for nobody: who
+//     leaves without a keeper wakes another for it.
 //
 // Idea and metric names from client-go util/workqueue; own implementation: one lock, one table of
 // entries that are linked into the lists (entry_table.h). An add costs one look-up; handing out and
@@ -90,7 +91,7 @@ class Workqueue {
   bool Add(const meta::Key& key, Priority priority = Priority::kNormal);
   // The same for many, in their order; false when any was refused.
   bool AddMany(std::span<const meta::Key> keys, Priority priority = Priority::kNormal);
-  // Adds after `wait`; an earlier due time of the same key stays.
+  // Adds after `wait`, which counts as a retry; an earlier due time of the same key stays.
   bool AddAfter(const meta::Key& key, base::Duration wait, Priority priority = Priority::kNormal);
   // Adds after the key's back-off, but not before `at_least`.
   bool AddRateLimited(const meta::Key& key, Priority priority = Priority::kNormal,
@@ -125,6 +126,9 @@ class Workqueue {
   void Sleep(std::unique_lock<std::mutex>& lock);
   Entry* Next();
   Item HandOut(Entry& entry, base::MonoTime now);
+  std::size_t& AgainOf(Priority priority) {
+    return priority == Priority::kNormal ? again_normal_ : again_low_;
+  }
   base::Duration NextBackoff(int failures);
   void SetDepth();
   double UnfinishedSeconds(bool longest) const;
@@ -139,6 +143,7 @@ class Workqueue {
   EntryTable entries_;
   EntryList normal_, low_, running_;
   std::set<std::pair<base::MonoTime, Entry*>> delayed_;
+  std::size_t again_normal_ = 0, again_low_ = 0;  // added while they run
   int normal_streak_ = 0;
   std::size_t sleepers_ = 0;  // the keeper apart
   bool has_keeper_ = false;

@@ -141,6 +141,14 @@ TEST_F(WorkqueueSleepTest, WhoeverLeavesWithADueKeyHasAnotherWakeForTheNext) {
   ExpectTaken({"first", "second"});
 }
 
+TEST_F(WorkqueueSleepTest, KeysThatAreDueTogetherWakeAsManyWorkers) {
+  AddAfter("a", seconds(10));
+  queue_.AddAfter({"", "b"}, seconds(10));
+  clock_.Advance(seconds(10));
+  Await([&] { return Taken().size() == 2; });
+  EXPECT_THAT(Taken(), testing::UnorderedElementsAre("a", "b"));
+}
+
 TEST_F(WorkqueueSleepTest, KeysAddedTogetherWakeAsManyWorkers) {
   queue_.Add({"", "a"});
   queue_.Add({"", "b"});

@@ -281,6 +281,38 @@ TEST_F(WorkqueueTest, MetricsCarryTheNamesOfTheStockDashboards) {
           testing::HasSubstr(R"(workqueue_retries_total{controller="test",name="test"} 1)")));
 }
 
+TEST_F(WorkqueueTest, AKeyAddedWhileItRunsWaitsFromThenOn) {
+  auto queue = Make();
+  queue->Add(K("a"));
+  const auto item = queue->TryGet();
+  queue->Add(K("a"), Priority::kLow);
+  const std::string low = R"(workqueue_depth{controller="test",name="test",priority="-100"} )";
+  const std::string normal = R"(workqueue_depth{controller="test",name="test",priority="0"} )";
+  EXPECT_THAT(registry.Expose(), testing::HasSubstr(low + "1"));
+  queue->Add(K("a"));
+  EXPECT_THAT(registry.Expose(),
+              testing::AllOf(testing::HasSubstr(low + "0"), testing::HasSubstr(normal + "1")));
+  EXPECT_EQ(queue->depth(), 0u) << "no worker could take it";
+  clock.Advance(seconds(3));
+  queue->Done(*item);
+  EXPECT_THAT(registry.Expose(), testing::HasSubstr(normal + "1"));
+  const auto again = queue->TryGet();
+  EXPECT_THAT(registry.Expose(),
+              testing::AllOf(
+                  testing::HasSubstr(normal + "0"),
+                  testing::HasSubstr(
+                      R"(workqueue_queue_duration_seconds_sum{controller="test",name="test"} 3)")));
+  queue->Done(*again);
+}
+
+TEST_F(WorkqueueTest, WhatIsToBeLookedAtLaterCountsAsARetry) {
+  auto queue = Make();
+  queue->AddAfter(K("a"), seconds(1));
+  queue->AddAfter(K("b"), seconds(0));
+  EXPECT_THAT(registry.Expose(),
+              testing::HasSubstr(R"(workqueue_retries_total{controller="test",name="test"} 1)"));
+}
+
 TEST_F(WorkqueueTest, TwoReplicasDoNotRetryInStep) {
   const auto waits = [&] {
     Options options;
