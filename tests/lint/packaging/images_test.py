@@ -3,6 +3,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -41,6 +42,24 @@ class Images(unittest.TestCase):
         self.assertLessEqual({p for p in listed if p.endswith("-dev") and "clang" not in p}, taken)
         self.assertLessEqual({"cmake", "ninja-build", "pkg-config", "protobuf-compiler-grpc"}, taken)
         self.assertFalse(taken & {"containerd", "runc", "prometheus", "buildah"})
+
+    def test_the_roots_that_are_trusted_lie_where_the_linked_in_openssl_looks(self):
+        found = [b for b in BINARIES if (ROOT / "build/release/bin" / b).exists()]
+        if not found:
+            self.skipTest("no release build here")
+        for name in found:
+            binary = ROOT / "build/release/bin" / name
+            looked = set(re.findall(rb"(/[\w/.-]+)/cert\.pem\0", binary.read_bytes()))
+            self.assertTrue(looked, f"{name} names no file of roots")
+            with tempfile.TemporaryDirectory() as folder:
+                stage_of = re.search(r"^stage\(\).*?^}$", BUILD, re.M | re.S).group(0)
+                subprocess.run(["bash", "-euo", "pipefail", "-c", f'{stage_of}\nstage "$1" "$2"', "stage", binary,
+                                f"{folder}/root"], check=True)
+                for each in looked:
+                    link = pathlib.Path(f"{folder}/root{each.decode()}/cert.pem")
+                    self.assertTrue(link.is_symlink(), f"{name}: nothing at {each.decode()}/cert.pem")
+                    roots = pathlib.Path(f"{folder}/root{link.readlink()}").read_text()
+                    self.assertIn("BEGIN CERTIFICATE", roots)
 
     @unittest.skipUnless(shutil.which("dpkg"), "compares with Debian's own packages")
     def test_every_library_that_a_binary_loads_is_installed(self):
