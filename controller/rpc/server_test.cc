@@ -5,8 +5,9 @@
 
 #include <atomic>
 #include <filesystem>
-#include <iterator>
 #include <mutex>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "controller/rpc/peer_for_test.h"
@@ -126,15 +127,17 @@ TEST_F(ServerTest, AsksNoCertificateWhereItWantsNone) {
 }
 
 TEST_F(ServerTest, WhoeverSaysNothingOrNonsenseIsCutAndTheOthersAreServed) {
-  options_.handshake_deadline = seconds(1);
+  options_.handshake_deadline = seconds(5);  // those that shake hands keep it however slow we are
   Start();
   TestPeer silent(server_->port()), plain(server_->port()), garbage(server_->port());
-  TestPeer half(server_->port()), inside(server_->port()), good(server_->port());
+  TestPeer half(server_->port());
   plain.SayPlain("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   garbage.SayPlain(std::string(500, '\xA5'));
   half.SayPlain(std::string("\x16\x03\x01\x02\x00\x01", 6));  // a ClientHello begins
+  TestPeer inside(server_->port());
   ASSERT_TRUE(inside.Shake({good_}));
   inside.Say(std::string(500, '\xA5'));
+  TestPeer good(server_->port());
   ASSERT_TRUE(good.Shake({good_}));
   EXPECT_TRUE(Echoes(good));
   EXPECT_TRUE(plain.IsClosed());
@@ -162,9 +165,12 @@ TEST_F(ServerTest, NoMoreConnectionsThanTheBound) {
   options_.most_connections = 2;
   Start();
   {
-    TestPeer one(server_->port()), two(server_->port()), three(server_->port());
+    // Each is counted before the next one comes: two threads take them, in whatever order.
+    TestPeer one(server_->port());
     ASSERT_TRUE(one.Shake({good_}));
+    TestPeer two(server_->port());
     ASSERT_TRUE(two.Shake({good_}));
+    TestPeer three(server_->port());
     EXPECT_TRUE(three.IsClosed());
     EXPECT_TRUE(Echoes(one));
   }
@@ -228,9 +234,13 @@ TEST_F(ServerTest, AtItsStopEveryCallEndsAndNothingListens) {
 
 TEST_F(ServerTest, ConnectionsAndCallsHaveNoThreadsOfTheirOwn) {
   Start();
+  // By their numbers: one of a former test that was joined may still be shown for a moment.
   const auto threads = [] {
-    const std::filesystem::directory_iterator tasks("/proc/self/task");
-    return std::distance(begin(tasks), end(tasks));
+    std::set<std::string> numbers;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      numbers.insert(task.path().filename());
+    }
+    return numbers;
   };
   const auto before = threads();
   std::vector<std::unique_ptr<TestPeer>> peers;
@@ -240,7 +250,7 @@ TEST_F(ServerTest, ConnectionsAndCallsHaveNoThreadsOfTheirOwn) {
     ASSERT_TRUE(peers.back()->Say(wire::Head(1, "/s/Big") + wire::Head(3, "/s/Big")));
   }
   ASSERT_TRUE(AtLast([&] { return begun_ == 40; }));
-  EXPECT_EQ(threads(), before);
+  for (const std::string& number : threads()) EXPECT_TRUE(before.contains(number)) << number;
 }
 
 TEST_F(ServerTest, APortIsNotSharedAndAnAddressIsNamed) {
