@@ -132,11 +132,11 @@ TEST_F(ServerIntakeTest, ARequestInAnyCuttingIsAnswered) {
 
 TEST_F(ServerIntakeTest, AHeadThatIsNotWholeInTimeIsGivenUp) {
   Start(false);
+  const auto began = steady_clock::now();  // before the server can have begun to count
   const int fd = Open("GET /healthz HTTP/1.1\r\n");
-  const auto began = steady_clock::now();
   char byte = 0;
   EXPECT_EQ(recv(fd, &byte, 1, 0), 0) << "closed, unanswered";
-  EXPECT_GE(steady_clock::now() - began, kServerHeadTimeout - 100ms);
+  EXPECT_GE(steady_clock::now() - began, kServerHeadTimeout);
 }
 
 }  // namespace
