@@ -183,13 +183,18 @@ TEST(HttpClient, RefusesInjectionThroughTargetOrHeader) {
 }
 
 TEST(HttpClient, ARefusedConnectionSaysSo) {
-  int port = 0;
-  {
-    Imposter gone(AnswerAll);
-    port = gone.port();
-  }
-  const auto answer = ClientFor("http://127.0.0.1:" + std::to_string(port))->Do({});
+  // Bound, so that the port is nobody else's, and not listening.
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  const auto answer = ClientFor("http://127.0.0.1:" + port)->Do({});
   EXPECT_EQ(answer.status().reason(), "ConnectionRefused") << answer.status().ToString();
+  close(fd);
 }
 
 TEST(HttpClient, ATunnelThroughAProxyCarriesTls) {

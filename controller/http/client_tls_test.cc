@@ -134,9 +134,12 @@ TEST(HttpClientTls, AServersCertificateIsLookedAtAgainHoweverManySessionsAreResu
       ImposterTls{server.cert_pem, server.key_pem, ""});
   const auto client = ClientFor(
       imposter.url(), {.ca_pem = ca.cert_pem(), .session_reuse = std::chrono::milliseconds(300)});
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (full < 3 && std::chrono::steady_clock::now() < end) ASSERT_TRUE(client->Do({}).ok());
-  EXPECT_EQ(full, 3);
+  // On a slow machine each of the first may find the session too old already.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while ((full < 3 || resumed == 0) && std::chrono::steady_clock::now() < end) {
+    ASSERT_TRUE(client->Do({}).ok());
+  }
+  EXPECT_GE(full, 3);
   EXPECT_GT(resumed, 0);
 }
 
