@@ -209,7 +209,7 @@ TEST_F(ExecTest, OneThatHangsIsEndedAtTheDeadlineWithAllItStarted) {
   const auto hung = RunExecPlugin(config, 2s);
   EXPECT_EQ(hung.status().code(), Code::kDeadlineExceeded);
   const auto helper = base::ReadFile(folder_.File("helper"));
-  if (!helper.ok()) return;  // it was not even that far
+  if (!helper.ok() || !helper->ends_with('\n')) return;  // it was not even that far
   const pid_t pid = std::stoi(*helper);
   EXPECT_TRUE(testing_kit::WaitUntil([&] {
     const auto state = base::ReadFile("/proc/" + std::to_string(pid) + "/stat");
