@@ -86,8 +86,8 @@ TEST_F(ManagerExceptionsTest, AnObjectWhoseIndexThrowsIsInTheStoreAndUnderNoValu
 TEST_F(ManagerExceptionsTest, WhatTheOwnerIsToldWithMayThrowToo) {
   options.lease_namespace = "ns";
   options.lease_name = "lead";
-  options.lease_duration = std::chrono::milliseconds(900);
-  options.renew_deadline = std::chrono::milliseconds(600);
+  options.lease_duration = std::chrono::milliseconds(4000);  // after which it is tried again
+  options.renew_deadline = std::chrono::milliseconds(3000);  // the second lead stays
   options.retry_period = std::chrono::milliseconds(100);
   std::atomic<int> leads{0};
   options.on_synced = [] { throw std::runtime_error("not now"); };

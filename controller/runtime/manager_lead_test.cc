@@ -42,8 +42,8 @@ TEST_F(ManagerTest, OnLeadRunsBeforeAnyReconcilerAndTheLeadIsGivenBack) {
 TEST_F(ManagerTest, AnErrorOfOnLeadGivesTheLeaseUpAndItIsTriedAgainLater) {
   options.lease_namespace = "ns";
   options.lease_name = "lead";
-  options.lease_duration = milliseconds(900);
-  options.renew_deadline = milliseconds(600);
+  options.lease_duration = milliseconds(4000);  // after which it is tried again
+  options.renew_deadline = milliseconds(3000);  // the second lead stays, however slow we are
   options.retry_period = milliseconds(100);
   std::atomic<int> tries{0};
   std::atomic<int> released{0};
@@ -57,7 +57,6 @@ TEST_F(ManagerTest, AnErrorOfOnLeadGivesTheLeaseUpAndItIsTriedAgainLater) {
   manager->NewController("widget", kWidgets, reconciler);
   api.Put(kWidgets, Widget("a"));
   Run();
-  ASSERT_TRUE(WaitUntil([&] { return tries == 1; }));
   ASSERT_TRUE(WaitUntil([&] { return reconciler->Calls("a") == 1; }));
   EXPECT_EQ(tries, 2);
   EXPECT_EQ(released, 1) << "somebody else could have taken it in between";
@@ -93,8 +92,8 @@ TEST_F(ManagerTest, AStandbyKeepsItsCachesWarmAndServesWithoutReconciling) {
 TEST_F(ManagerTest, LosingTheLeaseEndsTheRunWithAborted) {
   options.lease_namespace = "ns";
   options.lease_name = "lead";
-  options.lease_duration = milliseconds(900);
-  options.renew_deadline = milliseconds(600);
+  // The lease is as long as ever: what it leaves for stopping the work is not what is tried here.
+  options.renew_deadline = milliseconds(2000);
   options.retry_period = milliseconds(100);
   Make();
   manager->NewController("widget", kWidgets, reconciler);
