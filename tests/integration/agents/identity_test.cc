@@ -76,7 +76,7 @@ TEST_F(IdentityTest, WithoutACertificateOfOurAuthorityNobodyIsLetIn) {
 
 TEST_F(IdentityTest, AStreamEndsWhenItsCertificateDoes) {
   const auto replica = StartPublished();
-  const Rogue brief(world_.authority, kN1, now(), seconds(2));
+  const Rogue brief(world_.authority, kN1, now(), seconds(5));  // it shakes hands in time
   const auto status = brief.Connect(*replica, roots(), "n1", received_);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
   EXPECT_EQ(received_.size(), 2u) << "Welcome and the configuration";
@@ -182,7 +182,7 @@ TEST_F(IdentityTest, ACertificateIsOfNoMoreUseOnceItsNodeIsGone) {
 }
 
 TEST_F(IdentityTest, AgentsRenewAtHalfLifeWithoutEnrollingAgain) {
-  world_.options.agent_certificate_life = seconds(2);
+  world_.options.agent_certificate_life = seconds(6);  // half of it to renew in
   const auto replica = StartPublished();
   const auto agent = world_.StartAgent(*replica);
   ASSERT_TRUE(Eventually([&] { return agent->state().renewals >= 3; }))
@@ -236,7 +236,7 @@ TEST_F(IdentityTest, TenRotationsUnderLoadFailNoRequest) {
 }
 
 TEST_F(IdentityTest, TheAuthorityItselfRotatesWhileAgentsRun) {
-  world_.options.agent_certificate_life = seconds(2);
+  world_.options.agent_certificate_life = seconds(6);  // half of it to renew in
   const auto replica = StartPublished();
   const auto agent = world_.StartAgent(*replica);
   ASSERT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
