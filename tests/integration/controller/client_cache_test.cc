@@ -88,7 +88,8 @@ json ConfigMap(const std::string& name, const std::string& value) {
 
 template <typename Ready>
 bool Eventually(Ready&& ready) {
-  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  const auto deadline =
+      std::chrono::steady_clock::now() + 120s;  // back-offs are up to half a minute
   while (!ready()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::yield();
