@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,17 +18,12 @@ from apiserver import GROUP, wait_until
 from governance_test import BUILD, NAMESPACE, PATIENCE, plan
 from people_test import make
 from policies_test import MERGE
+from ports import free_port
 
 SPACE = "sluice-site-phoenix"
 # The agent's own /etc (with the Secret's place) and /run, as in its pod; $1 is that /etc.
 IN_POD = ("mount --bind \"$1\" /etc && mount -t tmpfs none /run && mkdir -p /run/sluice && shift && "
           "exec \"$@\"")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def certificate(folder, name):

@@ -5,22 +5,16 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 
 from . import world
+from ports import free_port  # noqa: E402  by the path that world adds
 
 SPACE = "sluice-site-phoenix"
 READY_SECONDS = 60
 # A /run of its own, as in its pod: the agent's socket stands there. Needs root.
 IN_POD = 'mount -t tmpfs none /run && mkdir -p /run/sluice && exec "$@"'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def addresses(controller, seconds=READY_SECONDS):

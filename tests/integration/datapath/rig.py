@@ -19,6 +19,9 @@ from botocore.config import Config
 from seccomp import under_profile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "tests/integration"))
+from ports import free_port  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/debug"))
 AGENT = BUILD / "bin/sluice-agent"
 GATEWAY = ROOT / "build/local/bin/versitygw"
@@ -46,12 +49,6 @@ tenants:
   keys: [{{accessKeyID: HAWK, secretAccessKey: hawksecret}}]
   access: [{{mount: /hawks, verbs: [Read, Write, Delete, List]}}]
 {extra}"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(what, condition, seconds=START_SECONDS):

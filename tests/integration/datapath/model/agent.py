@@ -6,13 +6,16 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
+import sys
 import time
 
 from seccomp import under_profile
 from truth import Wrong
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2]))
+from ports import free_port  # noqa: E402
 
 DIE_AT_WRITE = 4
 WORDS = {"read_eio": 0, "write_eio": 1, "write_enospc": 2, "allocate_enospc": 3,
@@ -42,12 +45,6 @@ tenants:
   keys: [{{accessKeyID: HAWK, secretAccessKey: hawksecret}}]
   access: [{{mount: /hawks, verbs: [Read, Write, Delete, List]}}]
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Agent:
