@@ -16,8 +16,13 @@
 
 namespace sluice::client {
 
-// A credential plugin (client.authentication.k8s.io/v1).
+// The versions of client.authentication.k8s.io that a plugin may speak; their fields are alike.
+inline constexpr char kExecV1[] = "client.authentication.k8s.io/v1";
+inline constexpr char kExecV1Beta1[] = "client.authentication.k8s.io/v1beta1";
+
+// A credential plugin.
 struct ExecPlugin {
+  std::string api_version = kExecV1;  // it is asked in this one, and must answer in it
   std::string command;
   std::vector<std::string> args;
   std::map<std::string, std::string> env;  // added to ours

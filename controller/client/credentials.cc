@@ -1,5 +1,7 @@
 #include "controller/client/credentials.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -28,12 +30,17 @@ bool Same(const http::TlsOptions& a, const http::TlsOptions& b) {
 
 }  // namespace
 
-base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
+base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text,
+                                                   std::string_view api_version) {
+  const auto none = [api_version] {  // what it printed may hold the credential
+    return base::InvalidArgument(
+        fmt::format("the plugin printed no ExecCredential of {}", api_version));
+  };
   const nlohmann::json said = nlohmann::json::parse(text, nullptr, false);
   try {
     if (!said.is_object() || said.at("kind") != "ExecCredential" ||
-        said.at("apiVersion") != "client.authentication.k8s.io/v1") {
-      return base::InvalidArgument("the plugin printed no ExecCredential of v1");
+        said.at("apiVersion") != api_version) {
+      return none();
     }
     const nlohmann::json& status = said.at("status");
     ExecCredential out;
@@ -54,8 +61,8 @@ base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text) {
       out.expires = std::min(out.expires, *end);
     }
     return out;
-  } catch (const nlohmann::json::exception&) {  // its text may quote the credential
-    return base::InvalidArgument("the plugin printed no ExecCredential of v1");
+  } catch (const nlohmann::json::exception&) {
+    return none();
   }
 }
 

@@ -40,8 +40,9 @@ struct ExecCredential {
   std::string key_pem;
   base::WallTime expires = base::WallTime::max();
 };
-// Parses an ExecCredential (client.authentication.k8s.io/v1). Errors: InvalidArgument. Pure.
-base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json);
+// Parses an ExecCredential of `api_version` (config.h). Errors: InvalidArgument. Pure.
+base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json,
+                                                   std::string_view api_version);
 // Runs the plugin without a terminal, kills it and what it started at the time limit or at `stop`
 // (Cancelled); the end of what it complains of (standard error) is part of the error. An
 // interactive one has our terminal and complains there; at the limit it alone is killed. What a

@@ -156,7 +156,7 @@ nlohmann::json ClusterInfo(const Config& config) {
 
 std::vector<std::string> Environment(const Config& config) {
   const ExecPlugin& plugin = *config.exec;
-  nlohmann::json info = {{"apiVersion", "client.authentication.k8s.io/v1"},
+  nlohmann::json info = {{"apiVersion", plugin.api_version},
                          {"kind", "ExecCredential"},
                          {"spec", {{"interactive", plugin.interactive}}}};
   if (plugin.provide_cluster_info) info["spec"]["cluster"] = ClusterInfo(config);
@@ -240,7 +240,7 @@ base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,
   SLUICE_ASSIGN_OR_RETURN(const std::unique_ptr<Child> child, Spawn(config));
   base::Status status = child->ReadAll(deadline, stopped.fd());
   if (status.ok()) status = child->Join(deadline, stopped.fd());
-  if (status.ok()) return ParseExecCredential(child->output());
+  if (status.ok()) return ParseExecCredential(child->output(), config.exec->api_version);
   const std::string complaint = child->complaint();
   if (complaint.empty()) return status;
   return base::Status(status.code(), status.message() + ": " + complaint);

@@ -238,13 +238,32 @@ TEST_F(ExecTest, AnAnswerThatIsNoneIsRefused) {
   for (
       const char* answer :
       {"", "{}", "[]", R"({"kind":"ExecCredential"})",
-       R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","status":{"token":"t"}})",
        R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{}})",
        R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":7}})",
        R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"clientKeyData":"k"}})",
        R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t","expirationTimestamp":"soon"}})"}) {
-    EXPECT_FALSE(ParseExecCredential(answer).ok()) << answer;
+    EXPECT_FALSE(ParseExecCredential(answer, kExecV1).ok()) << answer;
   }
+}
+
+TEST_F(ExecTest, IsAskedInTheVersionOfTheKubeconfigAndMustAnswerInIt) {
+  const auto run = [this](const std::string& version, const std::string& answer) {
+    Config config = ConfigFor("printf '%s' \"$KUBERNETES_EXEC_INFO\" > " + folder_.File("info") +
+                              "\nprintf '{\"apiVersion\":\"" + answer +
+                              R"(","kind":"ExecCredential","status":{"token":"SECRET"}}')");
+    config.exec->api_version = version;
+    return RunExecPlugin(config, 20s);
+  };
+  for (const char* version : {kExecV1, kExecV1Beta1}) {
+    const auto credential = run(version, version);
+    ASSERT_TRUE(credential.ok()) << credential.status().ToString();
+    EXPECT_EQ(credential->token, "SECRET");
+    EXPECT_EQ(InfoSeen()["apiVersion"], version);
+  }
+  EXPECT_EQ(run(kExecV1, kExecV1Beta1).status().message(),
+            "the plugin printed no ExecCredential of client.authentication.k8s.io/v1");
+  EXPECT_EQ(run(kExecV1Beta1, kExecV1).status().message(),
+            "the plugin printed no ExecCredential of client.authentication.k8s.io/v1beta1");
 }
 
 // A terminal of its own, as a shell gives one to the program in front: whoever is not in front
@@ -293,16 +312,29 @@ TEST_F(ExecTest, TheTimeAPersonTakesIsNotTheCalls) {
 }
 
 base::StatusOr<Config> Kubeconfig(const std::string& exec, const std::string& cluster = "",
-                                  Terminal terminal = Terminal::kNone) {
+                                  Terminal terminal = Terminal::kNone,
+                                  const std::string& version = "v1") {
   return ParseKubeconfig(
       "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
       "clusters: [{name: c, cluster: {server: https://h" +
           cluster +
           "}}]\n"
-          "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, "
-          "command: plugin" +
-          exec + "}}}]\n",
+          "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/" +
+          version + ", command: plugin" + exec + "}}}]\n",
       {.folder = "/etc/x", .terminal = terminal});
+}
+
+TEST(ExecConfig, MayAskForV1AndForV1beta1AndSaysTheCureOfWhatIsGone) {
+  const auto of = [](const std::string& version) {
+    return Kubeconfig("", "", Terminal::kNone, version);
+  };
+  EXPECT_EQ(of("v1")->exec->api_version, kExecV1);
+  const auto beta = of("v1beta1");
+  ASSERT_TRUE(beta.ok()) << beta.status().ToString();
+  EXPECT_EQ(beta->exec->api_version, kExecV1Beta1);
+  EXPECT_THAT(of("v1alpha1").status().message(),
+              HasSubstr("user.exec.apiVersion: v1alpha1 is gone since Kubernetes 1.24; update"));
+  EXPECT_THAT(of("v2").status().message(), HasSubstr("user.exec.apiVersion: must be"));
 }
 
 TEST(ExecConfig, NobodyIsThereToBeAsked) {

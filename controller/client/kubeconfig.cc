@@ -269,10 +269,17 @@ base::Status KubeconfigReader::ReadImpersonation(const YAML::Node& user) {
 
 base::Status KubeconfigReader::ReadExec(const YAML::Node& exec, const YAML::Node& cluster) {
   if (!exec.IsMap()) return Bad("user.exec", "not a mapping");
-  if (Text(exec, "apiVersion") != "client.authentication.k8s.io/v1") {
-    return Bad("user.exec.apiVersion", "must be client.authentication.k8s.io/v1");
-  }
   ExecPlugin plugin;
+  plugin.api_version = Text(exec, "apiVersion");
+  if (plugin.api_version == "client.authentication.k8s.io/v1alpha1") {
+    return Bad("user.exec.apiVersion",
+               "v1alpha1 is gone since Kubernetes 1.24; update the plugin and have it, or its "
+               "provider's tool, write this user anew");
+  }
+  if (plugin.api_version != kExecV1 && plugin.api_version != kExecV1Beta1) {
+    return Bad("user.exec.apiVersion",
+               fmt::format("must be {} or {}", std::string_view(kExecV1), kExecV1Beta1));
+  }
   plugin.command = Text(exec, "command");
   if (plugin.command.empty()) return Bad("user.exec.command", "empty");
   // A bare word is looked up in PATH, a path with a slash is relative to the file.
