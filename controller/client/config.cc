@@ -17,6 +17,9 @@ namespace {
 
 base::StatusOr<KubeconfigFile> ReadKubeconfig(const std::string& path) {
   SLUICE_ASSIGN_OR_RETURN(std::string text, base::ReadFile(path, kMaxKubeconfigBytes));
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return base::NotFound(path + ": empty");
+  }
   return KubeconfigFile{path, FolderOf(path), std::move(text)};
 }
 
@@ -89,17 +92,25 @@ base::StatusOr<Config> InClusterConfig(const std::string& folder) {
   return WithProxy(std::move(config));
 }
 
-base::StatusOr<Config> DefaultConfig(const std::string& context, Terminal terminal) {
-  if (const char* list = std::getenv("KUBECONFIG"); list != nullptr && *list != '\0') {
-    return LoadTogether(list, context, terminal);
-  }
-  if (context.empty()) {
-    auto config = InClusterConfig();
-    if (config.status().code() != base::Code::kNotFound) return config;
-  }
-  const char* home = std::getenv("HOME");
-  return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context,
-                        terminal);
+base::StatusOr<Config> DefaultConfig(Search search, const std::string& context, Terminal terminal) {
+  const char* list = std::getenv("KUBECONFIG");
+  const bool named = list != nullptr && *list != '\0';
+  const auto files = [&] {
+    if (named) return LoadTogether(list, context, terminal);
+    const char* home = std::getenv("HOME");
+    return LoadKubeconfig(std::string(home == nullptr ? "" : home) + "/.kube/config", context,
+                          terminal);
+  };
+  const auto is_there = [](const base::StatusOr<Config>& config) {
+    return config.status().code() != base::Code::kNotFound;
+  };
+  const bool pod_first = search == Search::kPodFirst;
+  if (!context.empty() || (pod_first && named)) return files();
+  auto first = pod_first ? InClusterConfig() : files();
+  if (is_there(first)) return first;
+  auto second = pod_first ? files() : InClusterConfig();
+  // Where there is neither, the file is what somebody can cure.
+  return is_there(second) || pod_first ? std::move(second) : std::move(first);
 }
 
 }  // namespace sluice::client

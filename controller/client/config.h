@@ -84,9 +84,16 @@ base::StatusOr<Config> LoadKubeconfig(const std::string& path, const std::string
 // From KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount (or `folder`).
 // Errors: NotFound when we are not in a cluster.
 base::StatusOr<Config> InClusterConfig(const std::string& folder = "");
-// The files of $KUBECONFIG, of which the first to have a name counts; else in-cluster, unless a
-// context is chosen; else ~/.kube/config. Errors: as LoadKubeconfig.
-base::StatusOr<Config> DefaultConfig(const std::string& context = "",
+
+// Whose cluster is meant where nobody names a kubeconfig.
+enum class Search {
+  kPodFirst,    // a controller: $KUBECONFIG, in-cluster, ~/.kube/config
+  kFilesFirst,  // a person's tool, as kubectl: $KUBECONFIG or ~/.kube/config, in-cluster
+};
+// The first that there is. Of the files of $KUBECONFIG the first to have a name counts, and none
+// but they; one that is empty is as good as none. A chosen `context` is one of a file's, never
+// in-cluster. Errors: as LoadKubeconfig.
+base::StatusOr<Config> DefaultConfig(Search search, const std::string& context = "",
                                      Terminal terminal = Terminal::kNone);
 
 }  // namespace sluice::client

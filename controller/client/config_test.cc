@@ -169,14 +169,15 @@ TEST(DefaultConfig, TakesAllFilesOfTheVariableTogetherAndTheContextThatIsChosen)
   second.Write("config", Kubeconfig("server: https://two", "tokenFile: t"));
   const ScopedEnvironment variable(
       "KUBECONFIG", first.File("none") + ":" + first.File("config") + "::" + second.File("config"));
-  const auto config = DefaultConfig();
+  const auto config = DefaultConfig(Search::kFilesFirst);
   ASSERT_TRUE(config.ok()) << config.status().ToString();
   EXPECT_EQ(config->server, "https://one");
   EXPECT_EQ(config->token_file, second.File("t")) << "relative to the file that has the user";
-  EXPECT_EQ(DefaultConfig("b")->ns, "");
-  EXPECT_THAT(DefaultConfig("z").status().message(), HasSubstr("there are: a, b"));
+  EXPECT_EQ(DefaultConfig(Search::kFilesFirst, "b")->ns, "");
+  EXPECT_THAT(DefaultConfig(Search::kFilesFirst, "z").status().message(),
+              HasSubstr("there are: a, b"));
   const ScopedEnvironment none("KUBECONFIG", first.File("none"));
-  EXPECT_EQ(DefaultConfig().status().code(), Code::kNotFound);
+  EXPECT_EQ(DefaultConfig(Search::kFilesFirst).status().code(), Code::kNotFound);
 }
 
 TEST(DefaultConfig, AContextOfTheHomeFolderIsChosenWithoutTheVariable) {
@@ -185,8 +186,44 @@ TEST(DefaultConfig, AContextOfTheHomeFolderIsChosenWithoutTheVariable) {
   home.Write(".kube/config", Kubeconfig("server: https://h", "token: t"));
   const ScopedEnvironment no_list("KUBECONFIG", "");
   const ScopedEnvironment at_home("HOME", home.File(""));
-  ASSERT_TRUE(DefaultConfig("b").ok()) << DefaultConfig("b").status().ToString();
-  EXPECT_EQ(DefaultConfig("b")->server, "https://h");
+  const auto config = DefaultConfig(Search::kPodFirst, "b");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->server, "https://h");
+}
+
+// A pod that a person works in: its own cluster counts for the controller before the home folder,
+// for the person only when no file says anything.
+TEST(DefaultConfig, InAPodAPersonsFilesGoFirstAndOfAControllersOnlyThoseOfTheVariable) {
+  const ScopedEnvironment no_proxy("NO_PROXY", "*");
+  const ScopedEnvironment host("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+  const ScopedEnvironment port("KUBERNETES_SERVICE_PORT", "443");
+  ScratchFolder home;
+  std::filesystem::create_directories(home.File(".kube"));
+  home.Write(".kube/config", Kubeconfig("server: https://home", "token: t"));
+  home.Write("named", Kubeconfig("server: https://named", "token: t"));
+  home.Write("empty", "\n");
+  const ScopedEnvironment at_home("HOME", home.File(""));
+  const auto servers = [&](const std::string& list) {
+    const ScopedEnvironment variable("KUBECONFIG", list);
+    std::vector<std::string> out;
+    for (const Search search : {Search::kFilesFirst, Search::kPodFirst}) {
+      const auto config = DefaultConfig(search);
+      out.push_back(config.ok() ? config->server : config.status().message());
+    }
+    return out;
+  };
+  using ::testing::ElementsAre;
+  const std::string pod = "https://10.96.0.1:443";
+  EXPECT_THAT(servers(""), ElementsAre("https://home", pod));
+  EXPECT_THAT(servers(home.File("named")), ElementsAre("https://named", "https://named"));
+  EXPECT_THAT(servers(home.File("none")), ElementsAre(pod, HasSubstr("none")));
+  EXPECT_THAT(servers(home.File("empty")), ElementsAre(pod, HasSubstr("empty")));
+  home.Write(".kube/config", "token: [");
+  EXPECT_THAT(servers(""), ElementsAre(HasSubstr("bad YAML"), pod)) << "it says something";
+  std::filesystem::remove(home.File(".kube/config"));
+  EXPECT_THAT(servers(""), ElementsAre(pod, pod));
+  const ScopedEnvironment nowhere("KUBERNETES_SERVICE_HOST", "");
+  EXPECT_THAT(servers(""), ElementsAre(HasSubstr(".kube/config"), HasSubstr(".kube/config")));
 }
 
 TEST(InCluster, NeedsItsEnvironment) {

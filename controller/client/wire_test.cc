@@ -118,13 +118,13 @@ TEST_F(WireTest, TheEnvironmentsProxyCountsForFilesAndPodsAndNeverForASecret) {
   EXPECT_EQ(LoadKubeconfig(folder.File("named"))->proxy_url, "http://q:1");
   EXPECT_EQ(LoadKubeconfig(folder.File("direct"))->proxy_url, "");
   const ScopedEnvironment files("KUBECONFIG", folder.File("plain"));
-  EXPECT_EQ(DefaultConfig()->proxy_url, "http://p:1");
+  EXPECT_EQ(DefaultConfig(Search::kPodFirst)->proxy_url, "http://p:1");
   const ScopedEnvironment host("KUBERNETES_SERVICE_HOST", "10.96.0.1");
   const ScopedEnvironment port("KUBERNETES_SERVICE_PORT", "443");
   EXPECT_EQ(InClusterConfig(folder.File(""))->proxy_url, "http://p:1");
   const ScopedEnvironment socks("HTTPS_PROXY", "socks5://u:SECRET@p:1");
-  for (const auto& config :
-       {LoadKubeconfig(folder.File("plain")), DefaultConfig(), InClusterConfig()}) {
+  for (const auto& config : {LoadKubeconfig(folder.File("plain")), DefaultConfig(Search::kPodFirst),
+                             InClusterConfig()}) {
     EXPECT_EQ(config.status().code(), Code::kInvalidArgument);
     EXPECT_THAT(config.status().message(), HasSubstr("HTTPS_PROXY"));
   }

@@ -7,7 +7,8 @@ namespace sluice::kubectl {
 namespace {
 
 constexpr const char* kFlags =
-    "      --kubeconfig FILE       default: those of $KUBECONFIG, or ~/.kube/config\n"
+    "      --kubeconfig FILE       default: those of $KUBECONFIG, or ~/.kube/config;\n"
+    "                              without any, in a pod: the pod's own cluster\n"
     "      --context NAME          of the kubeconfig\n"
     "  -n, --namespace NAME        the controller's (default sluice-system)\n"
     "      --request-timeout TIME  of each call to the API server (default 15s)\n"

@@ -32,7 +32,7 @@ sluice::base::StatusOr<sluice::client::Config> ConfigOf(const Options& options,
                                                         sluice::client::Terminal terminal) {
   namespace client = sluice::client;
   auto config = options.kubeconfig.empty()
-                    ? client::DefaultConfig(options.context, terminal)
+                    ? client::DefaultConfig(client::Search::kFilesFirst, options.context, terminal)
                     : client::LoadKubeconfig(options.kubeconfig, options.context, terminal);
   if (!config.ok()) {
     if (config.status().code() != sluice::base::Code::kNotFound) return config.status();

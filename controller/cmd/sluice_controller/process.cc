@@ -45,7 +45,7 @@ using base::StatusOr;
 namespace {
 
 StatusOr<client::Config> ConfigOf(const Options& options) {
-  auto config = options.kubeconfig.empty() ? client::DefaultConfig()
+  auto config = options.kubeconfig.empty() ? client::DefaultConfig(client::Search::kPodFirst)
                                            : client::LoadKubeconfig(options.kubeconfig);
   if (!config.ok()) return base::InvalidArgument("kubeconfig: " + config.status().message());
   config->user_agent = std::string("sluice-controller/") + kVersion;

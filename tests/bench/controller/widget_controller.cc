@@ -94,7 +94,8 @@ runtime::Options ManagerOptions() {
 }
 
 base::Status Run(std::stop_token stop) {
-  SLUICE_ASSIGN_OR_RETURN(const client::Config config, client::DefaultConfig());
+  SLUICE_ASSIGN_OR_RETURN(const client::Config config,
+                          client::DefaultConfig(client::Search::kPodFirst));
   base::RealClock clock;
   SLUICE_ASSIGN_OR_RETURN(const auto manager,
                           runtime::Manager::New(ManagerOptions(), config, clock));
