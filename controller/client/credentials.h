@@ -44,7 +44,8 @@ struct ExecCredential {
 base::StatusOr<ExecCredential> ParseExecCredential(std::string_view json,
                                                    std::string_view api_version);
 // Runs the plugin without a terminal, kills it and what it started at the time limit or at `stop`
-// (Cancelled); the end of what it complains of (standard error) is part of the error. An
+// (Cancelled); the end of what it complains of (standard error) is part of the error. It is done
+// when its standard output is closed and it has ended: helpers it leaves behind live on. An
 // interactive one has our terminal and complains there; at the limit it alone is killed. What a
 // plugin prints is never logged. `config.exec` is set. Blocks; any thread.
 base::StatusOr<ExecCredential> RunExecPlugin(const Config& config,

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -46,36 +47,27 @@ class Child {
     }
   }
 
-  // Reads both outputs until the child has closed them. `stop` turns readable when it is not wanted
-  // further.
+  // Reads both outputs until the child has closed its standard output. `stop` turns readable when
+  // it is not wanted further.
   base::Status ReadAll(steady_clock::time_point deadline, int stop) {
-    while (fds_[0] >= 0 || fds_[1] >= 0) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
-      if (left <= 0) return base::DeadlineExceeded("did not answer in time");
-      // A negative one is left out.
-      pollfd wait[3] = {{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}, {stop, POLLIN, 0}};
-      if (poll(wait, 3, static_cast<int>(left)) <= 0) continue;
-      if (wait[2].revents != 0) return base::Cancelled("was not waited for");
-      for (int i = 0; i < 2; ++i) {
-        if (wait[i].revents != 0) SLUICE_RETURN_IF_ERROR(ReadSome(i));
-      }
-    }
+    while (fds_[0] >= 0)
+      SLUICE_RETURN_IF_ERROR(ReadWithin(std::chrono::milliseconds::max(), deadline, stop));
     return base::OkStatus();
   }
 
-  // Waits for the end; OK when it exited with 0.
+  // Waits for the end; OK when it exited with 0. What it started may hold its standard error open
+  // for longer (an agent that caches credentials does), and lives on.
   base::Status Join(steady_clock::time_point deadline, int stop) {
+    constexpr std::chrono::milliseconds kLook{5};  // it is about to exit
     int status = 0;
     while (true) {
       const pid_t ended = waitpid(pid_, &status, WNOHANG);
       if (ended == pid_) break;
       if (ended < 0 && errno != EINTR) return base::FromErrno(errno, "waitpid");
-      if (steady_clock::now() >= deadline) return base::DeadlineExceeded("did not exit in time");
-      pollfd wait{stop, POLLIN, 0};
-      if (poll(&wait, 1, 5) > 0) return base::Cancelled("was not waited for");  // about to exit
+      SLUICE_RETURN_IF_ERROR(ReadWithin(kLook, deadline, stop));
     }
     pid_ = -1;
+    SLUICE_RETURN_IF_ERROR(ReadComplaint());
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return base::OkStatus();
     return base::FailedPrecondition(WIFEXITED(status)
                                         ? fmt::format("exited with {}", WEXITSTATUS(status))
@@ -92,8 +84,37 @@ class Child {
   }
 
  private:
+  // Reads some of what comes within `longest`.
+  base::Status ReadWithin(std::chrono::milliseconds longest, steady_clock::time_point deadline,
+                          int stop) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+    if (left.count() <= 0) return base::DeadlineExceeded("did not answer in time");
+    // A negative one is left out.
+    pollfd wait[3] = {{fds_[0], POLLIN, 0}, {fds_[1], POLLIN, 0}, {stop, POLLIN, 0}};
+    if (poll(wait, 3, static_cast<int>(std::min(left, longest).count())) <= 0) {
+      return base::OkStatus();
+    }
+    if (wait[2].revents != 0) return base::Cancelled("was not waited for");
+    for (int i = 0; i < 2; ++i) {
+      if (wait[i].revents != 0) SLUICE_RETURN_IF_ERROR(ReadSome(i));
+    }
+    return base::OkStatus();
+  }
+
+  // What lies in standard error after the end: at most what a pipe holds, because whoever still has
+  // it may go on complaining.
+  base::Status ReadComplaint() {
+    constexpr std::size_t kPipeBytes = 64 << 10;
+    for (std::size_t read = 0; fds_[1] >= 0 && read < kPipeBytes; read += kPieceBytes) {
+      pollfd wait{fds_[1], POLLIN, 0};
+      if (poll(&wait, 1, 0) <= 0) break;
+      SLUICE_RETURN_IF_ERROR(ReadSome(1));
+    }
+    return base::OkStatus();
+  }
+
   base::Status ReadSome(int i) {
-    char buffer[4096];
+    char buffer[kPieceBytes];
     const ssize_t n = read(fds_[i], buffer, sizeof(buffer));
     if (n < 0) return errno == EINTR ? base::OkStatus() : base::FromErrno(errno, "read");
     if (n == 0) {
@@ -109,6 +130,7 @@ class Child {
     return base::OkStatus();
   }
 
+  static constexpr std::size_t kPieceBytes = 4096;
   pid_t pid_;
   const bool group_;
   int fds_[2];  // standard output and error; negative once closed

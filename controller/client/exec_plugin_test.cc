@@ -217,6 +217,22 @@ TEST_F(ExecTest, OneThatHangsIsEndedAtTheDeadlineWithAllItStarted) {
   }));
 }
 
+// As one does that keeps an agent with its session.
+TEST_F(ExecTest, AHelperThatHoldsStandardErrorOpenIsNotWaitedForAndLives) {
+  const std::string helper = "sleep 60 >/dev/null & echo $! > " + folder_.File("helper") + "\n";
+  const auto start = std::chrono::steady_clock::now();
+  const auto credential = RunExecPlugin(ConfigFor(helper + kPrint + "t"), 20s);
+  ASSERT_TRUE(credential.ok()) << credential.status().ToString();
+  EXPECT_EQ(credential->token, "t");
+  const pid_t pid = std::stoi(base::ReadFile(folder_.File("helper")).value());
+  EXPECT_EQ(kill(pid, SIGKILL), 0) << "it was there";
+  const auto failed =
+      RunExecPlugin(ConfigFor(helper + "exec >&-; echo 'log in first' >&2; exit 3"), 20s);
+  EXPECT_EQ(failed.status().message(), "exited with 3: log in first");
+  EXPECT_EQ(kill(std::stoi(base::ReadFile(folder_.File("helper")).value()), SIGKILL), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 15s) << "a helper's minute is not ours";
+}
+
 TEST_F(ExecTest, ACallSaysThatThePluginFailedAndDoesNotStartItForEachCall) {
   base::FakeClock clock;
   const auto credentials =
