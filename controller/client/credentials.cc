@@ -44,16 +44,20 @@ base::StatusOr<ExecCredential> ParseExecCredential(std::string_view text,
     }
     const nlohmann::json& status = said.at("status");
     ExecCredential out;
-    out.token = status.value("token", "");
-    out.cert_pem = status.value("clientCertificateData", "");
-    out.key_pem = status.value("clientKeyData", "");
+    const auto text_of = [&status](const char* key) {  // null says as little as nothing does
+      const auto found = status.find(key);
+      return found == status.end() || found->is_null() ? std::string() : found->get<std::string>();
+    };
+    out.token = text_of("token");
+    out.cert_pem = text_of("clientCertificateData");
+    out.key_pem = text_of("clientKeyData");
     if (out.cert_pem.empty() != out.key_pem.empty()) {
       return base::InvalidArgument("the plugin gave half of a certificate and key");
     }
     if (out.token.empty() && out.cert_pem.empty()) {
       return base::InvalidArgument("the plugin gave neither token nor certificate");
     }
-    if (const std::string at = status.value("expirationTimestamp", ""); !at.empty()) {
+    if (const std::string at = text_of("expirationTimestamp"); !at.empty()) {
       SLUICE_ASSIGN_OR_RETURN(out.expires, base::ParseRfc3339(at));
     }
     // A certificate ends whatever was said.

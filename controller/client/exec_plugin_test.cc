@@ -262,6 +262,26 @@ TEST_F(ExecTest, AnAnswerThatIsNoneIsRefused) {
   }
 }
 
+TEST_F(ExecTest, AnAnswersNullIsNothing) {
+  const auto credential = ParseExecCredential(
+      R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"t","expirationTimestamp":null,"clientCertificateData":null,"clientKeyData":null}})",
+      kExecV1);
+  ASSERT_TRUE(credential.ok()) << credential.status().ToString();
+  EXPECT_EQ(credential->token, "t");
+  EXPECT_EQ(credential->cert_pem, "");
+  EXPECT_EQ(credential->expires, base::WallTime::max());
+  for (const char* status : {R"({"token":null})", "null", R"(["token"])"}) {
+    EXPECT_FALSE(
+        ParseExecCredential(
+            std::string(
+                R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":)") +
+                status + "}",
+            kExecV1)
+            .ok())
+        << status;
+  }
+}
+
 TEST_F(ExecTest, IsAskedInTheVersionOfTheKubeconfigAndMustAnswerInIt) {
   const auto run = [this](const std::string& version, const std::string& answer) {
     Config config = ConfigFor("printf '%s' \"$KUBERNETES_EXEC_INFO\" > " + folder_.File("info") +
