@@ -95,6 +95,28 @@ TEST(Pem, ABundleIsReadWhole) {
   const auto two = *CertificateAuthority::Create("two", kNow, hours(1));
   EXPECT_EQ(openssl::ReadCertificates(one.certificate_pem + two.certificate_pem)->size(), 2U);
   EXPECT_FALSE(openssl::ReadCertificates("hello").ok());
+  EXPECT_EQ(openssl::ReadCertificates("# one\n" + one.certificate_pem + one.key_pem + "\n# two\n" +
+                                      two.certificate_pem + "\n# end\n")
+                ->size(),
+            2U);
+}
+
+TEST(Pem, ABundleIsNotCutAtACertificateThatCannotBeRead) {
+  const std::string one = CertificateAuthority::Create("one", kNow, hours(1))->certificate_pem;
+  const std::string begin = "-----BEGIN CERTIFICATE-----\n";
+  const std::string end = "-----END CERTIFICATE-----\n";
+  for (const std::string& bad :
+       {begin + "!!!!\n" + end, begin + "aGVsbG8=\n" + end, begin + "aGVsbG8=\n", begin,
+        begin + end, one.substr(0, one.size() / 2) + "\n"}) {
+    for (const std::string& after : {std::string(), one}) {
+      const auto status = openssl::ReadCertificates(one + bad + after).status();
+      EXPECT_EQ(status.code(), Code::kInvalidArgument) << bad;
+      EXPECT_TRUE(status.message().starts_with("certificate 2 of the PEM text: "))
+          << bad << status.message();
+    }
+  }
+  EXPECT_TRUE(openssl::ReadCertificates(begin).status().message().starts_with("certificate 1 "));
+  EXPECT_TRUE(openssl::ReadCertificates(one).ok()) << "nothing of it is left in the queue";
 }
 
 }  // namespace

@@ -55,12 +55,18 @@ StatusOr<CertPtr> ReadCertificate(const std::string& pem) {
 StatusOr<std::vector<CertPtr>> ReadCertificates(const std::string& pem) {
   const BioPtr bio = Reader(pem);
   std::vector<CertPtr> out;
+  ERR_clear_error();  // what is found there below is of this text
   while (CertPtr next{PEM_read_bio_X509(bio.get(), nullptr, NoPassPhrase, nullptr)}) {
     if (out.size() == kMaxCertificates) return InvalidArgument("too many PEM certificates");
     out.push_back(std::move(next));
   }
+  // The end of the text is an error to PEM_read, too.
+  const auto error = ERR_peek_last_error();
+  const bool end =
+      ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+  if (!end) return Error(fmt::format("certificate {} of the PEM text", out.size() + 1));
   if (out.empty()) return Error("not a PEM certificate");
-  ERR_clear_error();  // the end of the text is an error to PEM_read
+  ERR_clear_error();
   return out;
 }
 

@@ -39,7 +39,9 @@ Status Error(std::string_view what);
 // Errors of the readers: InvalidArgument "not a PEM …".
 StatusOr<KeyPtr> ReadKey(const std::string& pem);
 StatusOr<CertPtr> ReadCertificate(const std::string& pem);  // the first
-// All there are, in order; at least one.
+// All there are, in order; at least one. One that cannot be read is an error that tells its place,
+// never the end: a bundle cut there would distrust servers without a word. Blocks of other kinds
+// are passed over.
 StatusOr<std::vector<CertPtr>> ReadCertificates(const std::string& pem);
 StatusOr<RequestPtr> ReadRequest(const std::string& pem);
 

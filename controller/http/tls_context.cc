@@ -20,7 +20,7 @@ base::Status AddRoots(SSL_CTX* context, const std::optional<std::string>& pem) {
     return base::OkStatus();
   }
   const auto roots = base::openssl::ReadCertificates(*pem);
-  if (!roots.ok()) return base::InvalidArgument("TLS: the CA text holds no certificate");
+  if (!roots.ok()) return roots.status().Annotate("TLS: the CA text");
   X509_STORE* store = SSL_CTX_get_cert_store(context);
   for (const auto& root : *roots) {
     if (X509_STORE_add_cert(store, root.get()) != 1) {
