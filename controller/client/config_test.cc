@@ -70,6 +70,31 @@ TEST(Kubeconfig, JsonIsYamlToo) {
       "t");
 }
 
+TEST(Kubeconfig, DataMayStandInLines) {
+  const std::string ca = "line one of the authority, longer than a line of base64 would be";
+  std::string data = base::Base64Encode(ca);
+  data.insert(40, "\n");
+  const std::size_t half = data.find('\n');
+  const std::string first = data.substr(0, half), second = data.substr(half + 1);
+  const auto read = [](const std::string& value) {
+    return ParseKubeconfig(
+        "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters:\n"
+        "- name: c\n  cluster:\n    server: https://h\n    certificate-authority-data: " +
+            value + "\n",
+        {});
+  };
+  const std::string block = "\n      " + first + "\n      " + second + "\n";
+  for (const std::string& value :
+       {"|" + block, ">-" + block, block, '"' + first + "\\r\\n" + second + '"'}) {
+    const auto config = read(value);
+    ASSERT_TRUE(config.ok()) << value << config.status().ToString();
+    EXPECT_EQ(config->ca_pem, ca) << value;
+  }
+  for (const char* value : {"\"\\n\"", "QQ==\\t", "'QQ==\t'", "QQ==;"}) {
+    EXPECT_THAT(read(value).status().message(), HasSubstr("authority-data: not base64")) << value;
+  }
+}
+
 TEST(Kubeconfig, FromASecretMayHoldDataOnly) {
   const auto inline_only = [](const std::string& cluster, const std::string& user) {
     return ParseKubeconfig(Kubeconfig("server: https://h, " + cluster, user), {.inline_only = true})

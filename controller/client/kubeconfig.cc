@@ -319,8 +319,11 @@ base::Status KubeconfigReader::DataOrFile(const YAML::Node& node, const std::str
                                           std::string* data, std::string* file) const {
   const std::string data_key = key + "-data";
   if (const std::string text = Text(node, data_key.c_str()); !text.empty()) {
-    auto decoded = base::Base64Decode(text);
-    if (!decoded.ok()) return Bad(data_key, "not base64");
+    // It may stand in lines, as base64(1) writes it, which YAML joins by blanks; Go skips them too.
+    std::string joined = text;
+    std::erase_if(joined, [](char c) { return c == '\r' || c == '\n' || c == ' '; });
+    auto decoded = base::Base64Decode(joined);
+    if (!decoded.ok() || decoded->empty()) return Bad(data_key, "not base64");
     *data = std::move(decoded).value();
     return base::OkStatus();
   }
