@@ -70,6 +70,35 @@ TEST(Kubeconfig, JsonIsYamlToo) {
       "t");
 }
 
+TEST(Kubeconfig, AFlagIsOneOfYamlsWordsAndNothingElse) {
+  const auto insecure = [](const std::string& word) {
+    return ParseKubeconfig(
+        Kubeconfig("server: https://h, insecure-skip-tls-verify: " + word, "token: t"), {});
+  };
+  for (const char* word : {"true", "True", "TRUE", "yes", "Yes", "on", "ON", "y"}) {
+    ASSERT_TRUE(insecure(word).ok()) << word << insecure(word).status().ToString();
+    EXPECT_TRUE(insecure(word)->insecure_skip_verify) << word;
+  }
+  for (const char* word : {"false", "False", "no", "NO", "off", "n", "", "~", "null"}) {
+    ASSERT_TRUE(insecure(word).ok()) << word << insecure(word).status().ToString();
+    EXPECT_FALSE(insecure(word)->insecure_skip_verify) << word;
+  }
+  for (const char* word : {"ture", "1", "tRUE", "''", "[true]", "{}"}) {
+    EXPECT_EQ(insecure(word).status().message(),
+              "kubeconfig: cluster.insecure-skip-tls-verify: must be true or false (or YAML's yes, "
+              "no, on, off)")
+        << word;
+  }
+  EXPECT_THAT(
+      ParseKubeconfig(Kubeconfig("server: https://h",
+                                 "exec: {apiVersion: client.authentication.k8s.io/v1, command: c, "
+                                 "provideClusterInfo: maybe}"),
+                      {})
+          .status()
+          .message(),
+      HasSubstr("user.exec.provideClusterInfo: must be"));
+}
+
 TEST(Kubeconfig, DataMayStandInLines) {
   const std::string ca = "line one of the authority, longer than a line of base64 would be";
   std::string data = base::Base64Encode(ca);

@@ -28,7 +28,13 @@ std::string Text(const YAML::Node& node, const char* key) {
   return value && value.IsScalar() ? value.Scalar() : std::string();
 }
 
-bool Flag(const YAML::Node& node, const char* key) { return Text(node, key) == "true"; }
+// One of YAML 1.1's words, which Kubernetes' reader takes: yes, On, TRUE. `field` is for people.
+base::StatusOr<bool> Flag(const YAML::Node& node, const char* key, std::string_view field) {
+  const YAML::Node value = node[key];
+  bool flag = false;
+  if (!value || value.IsNull() || YAML::convert<bool>::decode(value, flag)) return flag;
+  return Bad(field, "must be true or false (or YAML's yes, no, on, off)");
+}
 
 // The entry called `name` in a list of {name, <kind>: {...}}; a null node when there is none.
 YAML::Node Named(const YAML::Node& root, const char* list, const char* kind,
@@ -175,7 +181,8 @@ base::Status KubeconfigReader::ReadCluster(const YAML::Node& cluster) {
   if (!url.ok()) return Bad("cluster.server", url.status().message());
   config_.tls_server_name = Text(cluster, "tls-server-name");
   config_.proxy_url = Text(cluster, "proxy-url");
-  config_.insecure_skip_verify = Flag(cluster, "insecure-skip-tls-verify");
+  SLUICE_ASSIGN_OR_RETURN(config_.insecure_skip_verify, Flag(cluster, "insecure-skip-tls-verify",
+                                                             "cluster.insecure-skip-tls-verify"));
   if (options_.inline_only) {
     if (!config_.proxy_url.empty()) return Bad("cluster.proxy-url", "refused here");
     if (config_.insecure_skip_verify) {
@@ -294,7 +301,8 @@ base::Status KubeconfigReader::ReadExec(const YAML::Node& exec, const YAML::Node
   }
   plugin.interactive = person && mode != "Never";
   plugin.install_hint = Text(exec, "installHint");
-  plugin.provide_cluster_info = Flag(exec, "provideClusterInfo");
+  SLUICE_ASSIGN_OR_RETURN(plugin.provide_cluster_info,
+                          Flag(exec, "provideClusterInfo", "user.exec.provideClusterInfo"));
   if (plugin.provide_cluster_info) plugin.cluster_config_json = ClusterConfig(cluster);
   if (const YAML::Node args = exec["args"]; args && args.IsSequence()) {
     for (const YAML::Node& arg : args) {
