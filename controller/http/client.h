@@ -42,9 +42,11 @@ namespace sluice::http {
 struct TlsOptions {
   // Not given: the system's roots. Given without a certificate in it: an error, never those.
   std::optional<std::string> ca_pem;
-  std::string cert_pem;     // client certificate chain; empty: none
-  std::string key_pem;      // its key
-  std::string server_name;  // verified instead of the URL's host (and sent as SNI)
+  std::string cert_pem;  // client certificate chain; empty: none
+  std::string key_pem;   // its key
+  // Verified instead of the URL's host (and sent as SNI): one of the names or addresses the
+  // certificate is for (subjectAltName), never its common name.
+  std::string server_name;
   bool insecure_skip_verify = false;
   // How long after a full handshake connections may resume its session, which shows us no
   // certificate.

@@ -36,6 +36,33 @@ TEST(HttpClientTls, VerifiesNameAndIssuer) {
   EXPECT_EQ(ask({}).status().reason(), "CertificateInvalid");
 }
 
+TEST(HttpClientTls, VouchesForTheNamesACertificateIsForAndNeverByItsCommonName) {
+  TestCa ca;
+  const auto ask = [&ca](const std::string& alt_names, const std::string& name) {
+    const TestCa::Issued server = ca.Issue("api.test", alt_names);
+    Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ""});
+    return ClientFor(imposter.url(), {.ca_pem = ca.cert_pem(), .server_name = name})
+        ->Do({})
+        .status();
+  };
+  EXPECT_EQ(ask("email:admin@api.test", "api.test").reason(), "CertificateInvalid");
+  EXPECT_EQ(ask("DNS:a*.lab.test", "api.lab.test").reason(), "CertificateInvalid");
+  EXPECT_TRUE(ask("DNS:*.lab.test", "api.lab.test").ok());
+  for (const char* name : {".", ".test", ".api.test"}) {
+    EXPECT_EQ(ask("DNS:api.test", name).code(), Code::kInvalidArgument) << name;
+  }
+}
+
+TEST(HttpClientTls, TheDotOfAWholeNameIsNoPartOfWhatIsCheckedAndNamed) {
+  TestCa ca;
+  const TestCa::Issued server = ca.Issue("api", "DNS:api.test");
+  Imposter imposter(AnswerAll, ImposterTls{server.cert_pem, server.key_pem, ""});
+  const auto answer =
+      ClientFor(imposter.url(), {.ca_pem = ca.cert_pem(), .server_name = "api.test."})->Do({});
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_EQ(imposter.requests().at(0).server_name, "api.test");
+}
+
 TEST(HttpClientTls, ACaThatIsGivenAndSaysNothingIsRefusedAndNeverTheSystemsRoots) {
   for (const char* text : {"", " \n", "no certificate"}) {
     const auto made = Client::New({.base_url = "https://h", .tls = {.ca_pem = text}});

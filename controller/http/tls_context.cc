@@ -121,15 +121,22 @@ void TlsContext::ForgetSession() const {
 }
 
 base::StatusOr<ssl_st*> TlsContext::NewSession(const std::string& host) const {
-  const std::string& name = server_name_.empty() ? host : server_name_;
+  std::string name = server_name_.empty() ? host : server_name_;
+  if (name.ends_with('.'))
+    name.pop_back();  // of a whole name in DNS; certificates and SNI have none
   SSL* session = SSL_new(context_);
   if (session == nullptr) return base::Internal("TLS: " + TakeTlsError());
   X509_VERIFY_PARAM* verify = SSL_get0_param(session);
+  // As Go and browsers check: a subject's common name vouches for nothing, and a * is a whole
+  // label.
+  X509_VERIFY_PARAM_set_hostflags(
+      verify, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   const bool address = IsAddress(name);
-  const bool named = address
-                         ? X509_VERIFY_PARAM_set1_ip_asc(verify, name.c_str()) == 1
-                         : X509_VERIFY_PARAM_set1_host(verify, name.c_str(), name.size()) == 1 &&
-                               SSL_set_tlsext_host_name(session, name.c_str()) == 1;
+  const bool named =
+      address ? X509_VERIFY_PARAM_set1_ip_asc(verify, name.c_str()) == 1
+              : !name.starts_with('.') &&  // to OpenSSL: whatever ends so
+                    X509_VERIFY_PARAM_set1_host(verify, name.c_str(), name.size()) == 1 &&
+                    SSL_set_tlsext_host_name(session, name.c_str()) == 1;
   if (!named) {
     SSL_free(session);
     return base::InvalidArgument("TLS: bad server name: " + TakeTlsError());

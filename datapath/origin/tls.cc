@@ -15,14 +15,21 @@ class Context final : public TlsContext {
   ~Context() override { SSL_CTX_free(context_); }
 
   base::StatusOr<std::unique_ptr<net::Stream>> Wrap(std::unique_ptr<net::Stream> raw,
-                                                    const std::string& host,
+                                                    const std::string& given,
                                                     net::StreamHandler* handler) override {
+    // The dot of a whole name in DNS; certificates and SNI have none.
+    const std::string host =
+        given.size() > 1 && given.ends_with('.') ? given.substr(0, given.size() - 1) : given;
     SSL* ssl = SSL_new(context_);
     if (ssl == nullptr) return base::Internal("SSL_new: " + net::TlsError());
     X509_VERIFY_PARAM* param = SSL_get0_param(ssl);
+    // As Go and browsers check: a subject's common name vouches for nothing, a * is a whole label.
+    X509_VERIFY_PARAM_set_hostflags(
+        param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     const bool is_ip = net::Address::FromIp(host, 1).ok();
-    const int named = is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str())
-                            : SSL_set1_host(ssl, host.c_str());
+    const int named = is_ip                   ? X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str())
+                      : host.starts_with('.') ? 0  // to OpenSSL: whatever ends so
+                                              : SSL_set1_host(ssl, host.c_str());
     if (named != 1 || (!is_ip && SSL_set_tlsext_host_name(ssl, host.c_str()) != 1)) {
       SSL_free(ssl);
       return base::Internal("TLS name \"" + host + "\": " + net::TlsError());

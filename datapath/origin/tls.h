@@ -1,5 +1,6 @@
 // TLS towards origins (net/tls_stream.h has the stream). The peer's certificate is always verified,
-// against its name or address, with the configured authorities.
+// against its name or address (its subjectAltName, never a common name), with the configured
+// authorities.
 //
 // Thread rule: a TlsContext may be shared by loops; a stream belongs to its loop. Stop: destroy it.
 #pragma once

@@ -85,6 +85,22 @@ struct Recorder : ResponseHandler {
   base::Status outcome;
 };
 
+// An origin at a loopback address that is checked by a name, which no resolver has to know.
+class KnownAs final : public TlsContext {
+ public:
+  KnownAs(std::shared_ptr<TlsContext> real, std::string name)
+      : real_(std::move(real)), name_(std::move(name)) {}
+  base::StatusOr<std::unique_ptr<net::Stream>> Wrap(std::unique_ptr<net::Stream> raw,
+                                                    const std::string&,
+                                                    net::StreamHandler* handler) override {
+    return real_->Wrap(std::move(raw), name_, handler);
+  }
+
+ private:
+  const std::shared_ptr<TlsContext> real_;
+  const std::string name_;
+};
+
 class TlsTest : public ::testing::Test {
  protected:
   void Serve(const Identity& identity, Imposter::Script script) {
@@ -110,6 +126,7 @@ class TlsTest : public ::testing::Test {
       auto tls = TlsContext::Create(ca_pem);
       ASSERT_TRUE(tls.ok()) << tls.status().ToString();
       options.tls = *tls;
+      if (!known_as_.empty()) options.tls = std::make_shared<KnownAs>(*tls, known_as_);
       client_ = Client::Create(*loop_, resolver_, std::move(options), std::make_shared<Circuit>());
     }
     recorder->exchange = client_->Start(std::move(request), recorder);
@@ -131,6 +148,7 @@ class TlsTest : public ::testing::Test {
     return recorder.outcome;
   }
 
+  std::string known_as_;  // not empty: the origin's name, whatever its endpoint
   base::RealClock clock_;
   std::unique_ptr<net::EventLoop> loop_ = *net::EventLoop::Create(clock_);
   net::Resolver resolver_{clock_};
@@ -184,6 +202,19 @@ TEST_F(TlsTest, RefusesAnUnknownAuthority) {
 TEST_F(TlsTest, RefusesACertificateForAnotherName) {
   Serve(*Make("origin", ca_.get(), "IP:127.0.0.2,DNS:localhost"), Ok);
   EXPECT_EQ(Outcome(Pem(*ca_)).code(), base::Code::kUnauthenticated);
+}
+
+TEST_F(TlsTest, RefusesACertificateThatHasTheNameInItsSubjectAlone) {
+  Serve(*Make("origin.test", ca_.get(), "email:admin@origin.test"), Ok);
+  known_as_ = "origin.test";
+  EXPECT_EQ(Outcome(Pem(*ca_)).code(), base::Code::kUnauthenticated);
+}
+
+TEST_F(TlsTest, TheDotOfAWholeNameIsNoPartOfWhatIsChecked) {
+  Serve(*Make("origin", ca_.get(), "DNS:origin.test"), Ok);
+  known_as_ = "origin.test.";
+  const base::Status status = Outcome(Pem(*ca_));
+  EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
 TEST_F(TlsTest, RefusesAnExpiredCertificate) {

@@ -110,6 +110,9 @@ std::optional<RecordedRequest> ImposterConnection::ReadRequest() {
   RecordedRequest request;
   request.connection = index_;
   request.resumed = tls_ != nullptr && SSL_session_reused(tls_) == 1;
+  const char* name =
+      tls_ == nullptr ? nullptr : SSL_get_servername(tls_, TLSEXT_NAMETYPE_host_name);
+  if (name != nullptr) request.server_name = name;
   std::string_view head = std::string_view(buffer_).substr(0, end + 2);
   std::size_t line_end = head.find("\r\n");
   const std::string_view first = head.substr(0, line_end);

@@ -31,7 +31,8 @@ struct RecordedRequest {
   std::string target;
   Headers headers;
   std::string body;
-  bool resumed = false;  // its TLS session
+  bool resumed = false;     // its TLS session
+  std::string server_name;  // that its TLS handshake asked for (SNI)
 };
 
 // "HTTP/1.1 <status> X" with Content-Length and the given extra header lines.
