@@ -334,5 +334,24 @@ TEST(ServerVersion, ReadsDistributionsToo) {
   EXPECT_FALSE((ServerVersion{1, 34}.ComparableVersions()));
 }
 
+// A proxy on the way may lower the names of headers.
+TEST(Client, LogsAServersWarningsOnceHoweverTheirHeaderIsWritten) {
+  Imposter server([](ImposterConnection& c) {
+    while (c.ReadRequest()) {
+      c.Send(Answer(200, kSiteAnswer,
+                    "warning: 299 - \"old lower\"\r\nWarning: 299 - \"old upper\"\r\n"));
+    }
+  });
+  const auto client = ClientFor(server);
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(client->Get(kSites, {"", "x"}).ok());
+  const std::string seen = ::testing::internal::GetCapturedStderr();
+  for (const std::string word : {"old lower", "old upper"}) {
+    const std::size_t at = seen.find(word);
+    EXPECT_NE(at, std::string::npos) << seen;
+    EXPECT_EQ(seen.find(word, at + 1), std::string::npos) << seen;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::client

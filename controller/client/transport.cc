@@ -8,6 +8,7 @@
 #include "controller/base/log.h"
 #include "controller/client/api_error.h"
 #include "controller/client/limits.h"
+#include "controller/http/header_text.h"
 
 namespace sluice::client {
 namespace {
@@ -239,7 +240,7 @@ void Transport::UseTls(const Credentials::Material& material) {
 
 void Transport::LogWarnings(const http::Response& response) {
   for (const http::Header& header : response.headers) {
-    if (header.name != "Warning") continue;
+    if (!http::EqualNoCase(header.name, "Warning")) continue;
     {
       std::lock_guard lock(mutex_);
       if (warnings_.size() >= kMaxWarningsRemembered || !warnings_.insert(header.value).second) {

@@ -1,5 +1,4 @@
-// Small things that answers' and requests' heads have in common (RFC 9110, 5.6). Internal to this
-// folder. Pure.
+// Small things that answers' and requests' heads have in common (RFC 9110, 5.6). Pure.
 #pragma once
 
 #include <algorithm>
