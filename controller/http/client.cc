@@ -90,6 +90,9 @@ class ClientImpl final : public Client {
   base::StatusOr<Response> Exchange(Connection& connection, const Request& request,
                                     const BodySink& sink, const CallScope& scope, Attempt* attempt,
                                     bool* keep);
+  static base::StatusOr<Response> ReadAnswer(Connection& connection, const Request& request,
+                                             const BodySink& sink, const CallScope& scope,
+                                             Attempt* attempt, bool* keep);
   std::unique_ptr<Connection> TakeIdle(std::uint64_t* generation);
   void PutIdle(std::unique_ptr<Connection> connection, std::uint64_t generation);
   // The head, and behind it as much of the body as goes out with it.
@@ -149,13 +152,30 @@ base::StatusOr<Response> ClientImpl::Try(const Request& request, const BodySink&
 base::StatusOr<Response> ClientImpl::Exchange(Connection& connection, const Request& request,
                                               const BodySink& sink, const CallScope& scope,
                                               Attempt* attempt, bool* keep) {
-  const auto read_limit = [&] { return steady_clock::now() + request.read_timeout; };
+  const auto limit = [&] { return steady_clock::now() + request.read_timeout; };
   // One write for small requests: one segment, one TLS record.
   const bool joined = request.body.size() <= kReadBufferBytes;
   const std::string head = Head(request, joined ? request.body : std::string_view());
-  SLUICE_RETURN_IF_ERROR(connection.WriteAll(head, scope, read_limit()));
-  if (!joined) SLUICE_RETURN_IF_ERROR(connection.WriteAll(request.body, scope, read_limit()));
+  SLUICE_RETURN_IF_ERROR(connection.WriteAll(head, scope, limit()));
+  if (!joined) {
+    const base::Status written =
+        connection.WriteAll(request.body, scope, limit(), Connection::Early::kCut);
+    if (written.reason() == "ConnectionCut") {
+      // Who refuses a long body may close before all of it came: then the reason lies there to
+      // read.
+      auto early = ReadAnswer(connection, request, sink, scope, attempt, keep);
+      *keep = false;
+      return early.ok() ? std::move(early) : written;
+    }
+    SLUICE_RETURN_IF_ERROR(written);
+  }
+  return ReadAnswer(connection, request, sink, scope, attempt, keep);
+}
 
+base::StatusOr<Response> ClientImpl::ReadAnswer(Connection& connection, const Request& request,
+                                                const BodySink& sink, const CallScope& scope,
+                                                Attempt* attempt, bool* keep) {
+  const auto read_limit = [&] { return steady_clock::now() + request.read_timeout; };
   ResponseParser parser(request.method == "HEAD");
   Response response;
   struct Taker {  // one pointer in the sink below: std::function need not allocate

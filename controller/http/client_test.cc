@@ -41,6 +41,32 @@ TEST(HttpClient, SendsHeadersThatLiveElsewhere) {
   EXPECT_EQ(client->Do({.more_headers = bad}).status().code(), Code::kInvalidArgument);
 }
 
+TEST(HttpClient, TheAnswerOfAPeerThatRefusesALongBodyAndClosesIsNotLost) {
+  const TestCa ca;
+  const TestCa::Issued cert = ca.Issue("api", "IP:127.0.0.1");
+  const std::string body(32 << 20, 'x');
+  for (const bool tls : {false, true}) {
+    for (const bool answers : {true, false}) {
+      Imposter imposter(
+          [&](ImposterConnection& c) {
+            if (c.ReadHead() && answers) c.Send(Answer(413, "too long"));
+          },
+          tls ? std::optional(testing::ImposterTls{cert.cert_pem, cert.key_pem, ""})
+              : std::nullopt);
+      const auto client = ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()});
+      const auto answer = client->Do({.method = "POST", .body = body});
+      if (answers) {
+        ASSERT_TRUE(answer.ok()) << answer.status().ToString() << (tls ? " TLS" : "");
+        EXPECT_EQ(answer->status, 413);
+        EXPECT_EQ(answer->body, "too long");
+      } else {
+        EXPECT_EQ(answer.status().reason(), "ConnectionCut");
+      }
+      EXPECT_EQ(imposter.connections(), 1) << "sent once";
+    }
+  }
+}
+
 // A connection given back moments ago is used again without a look at it.
 TEST(HttpClient, AWriteOnAConnectionClosedMomentsAgoIsSentOnceAtMost) {
   std::atomic<int> posts{0};

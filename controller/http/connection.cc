@@ -258,7 +258,13 @@ base::Status Connection::TlsFailure(int error, int saved_errno, bool* closed) co
 }
 
 base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope,
-                                  base::MonoTime limit) {
+                                  base::MonoTime limit, Early early) {
+  // TLS 1.3 has its tickets to read on the way, which are no answer: StillIdle knows them.
+  const auto wait = [&]() -> base::Status {
+    if (early == Early::kIgnored) return scope.WaitFor(socket_.fd, POLLOUT, limit, "Write");
+    if (!StillIdle()) return Cut("write", EPIPE);
+    return scope.WaitFor(socket_.fd, POLLOUT | POLLIN, limit, "Write");
+  };
   for (bool first = true; !bytes.empty(); first = false) {
     if (!first) SLUICE_RETURN_IF_ERROR(scope.Check());
     if (tls_ != nullptr) {
@@ -267,6 +273,10 @@ base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope
       const int result = SSL_write_ex(tls_, bytes.data(), bytes.size(), &n);
       if (result == 1) {
         bytes.remove_prefix(n);
+        continue;
+      }
+      if (SSL_want_write(tls_)) {
+        SLUICE_RETURN_IF_ERROR(wait());
         continue;
       }
       bool closed = false;
@@ -279,7 +289,7 @@ base::Status Connection::WriteAll(std::string_view bytes, const CallScope& scope
     if (n >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(n));
     } else if (errno == EAGAIN) {
-      SLUICE_RETURN_IF_ERROR(scope.WaitFor(socket_.fd, POLLOUT, limit, "Write"));
+      SLUICE_RETURN_IF_ERROR(wait());
     } else if (errno != EINTR) {
       return Cut("write", errno);
     }

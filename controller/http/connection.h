@@ -34,7 +34,11 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  base::Status WriteAll(std::string_view bytes, const CallScope& scope, base::MonoTime limit);
+  // What wants an early end: a peer that speaks or closes while we wait for it to take more has
+  // said what it had to say (nobody asks it for 100 Continue). Cut then, as one that is gone.
+  enum class Early { kIgnored, kCut };
+  base::Status WriteAll(std::string_view bytes, const CallScope& scope, base::MonoTime limit,
+                        Early early = Early::kIgnored);
   // Waits for and returns some bytes; 0 when the peer closed.
   base::StatusOr<std::size_t> Read(char* buffer, std::size_t size, const CallScope& scope,
                                    base::MonoTime limit);

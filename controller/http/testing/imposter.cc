@@ -99,14 +99,20 @@ long ImposterConnection::ReadSome(char* buffer, std::size_t size) {
   return n > 0 ? n : 0;
 }
 
-std::optional<RecordedRequest> ImposterConnection::ReadRequest() {
+bool ImposterConnection::ReadHead() {
   char bytes[4096];
-  std::size_t end = std::string::npos;
-  while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {
+  while (buffer_.find("\r\n\r\n") == std::string::npos) {
     const long n = ReadSome(bytes, sizeof(bytes));
-    if (n == 0) return std::nullopt;
+    if (n == 0) return false;
     buffer_.append(bytes, static_cast<std::size_t>(n));
   }
+  return true;
+}
+
+std::optional<RecordedRequest> ImposterConnection::ReadRequest() {
+  if (!ReadHead()) return std::nullopt;
+  char bytes[4096];
+  const std::size_t end = buffer_.find("\r\n\r\n");
   RecordedRequest request;
   request.connection = index_;
   request.resumed = tls_ != nullptr && SSL_session_reused(tls_) == 1;

@@ -47,6 +47,9 @@ class Imposter;
 class ImposterConnection {
  public:
   int index() const { return index_; }
+  // Reads on to the end of the next request's head; false when the client closed or the imposter
+  // stops.
+  bool ReadHead();
   // The next request, or nothing when the client closed or the imposter stops.
   std::optional<RecordedRequest> ReadRequest();
   bool Send(std::string_view bytes);
