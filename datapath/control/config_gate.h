@@ -3,7 +3,8 @@
 // a time.
 //
 // Invariants:
-//  1. A refused configuration changes nothing but the fence.
+//  1. A refused configuration changes nothing but the fence. Offered again under the same order, as
+//     the controller does, it is judged anew: a port may be free by now.
 //  2. The fence never falls within a lineage, across restarts too.
 //  3. An ack means: in force and, unless health says otherwise, on disk.
 //

@@ -164,6 +164,18 @@ TEST_F(GateTest, ARefusedConfigurationNeverReplacesAGoodOne) {
   EXPECT_EQ(gate_->Take(Message("v3b", 1, 3)).reason(), "StaleOrder") << "the fence rose";
 }
 
+TEST_F(GateTest, ARefusedConfigurationOfferedAgainIsJudgedAgain) {
+  answer_ = base::FailedPrecondition("port 9000 is taken");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(gate_->Take(Message("v1", 1, 1)).message(), "port 9000 is taken");
+    EXPECT_THAT(gate_->view().last_nack, HasSubstr("port 9000"));
+  }
+  answer_ = base::OkStatus();
+  ASSERT_TRUE(gate_->Take(Message("v1", 1, 1)).ok()) << "the same order, and it was free by now";
+  EXPECT_EQ(in_force_->version, "v1");
+  EXPECT_EQ(gate_->view().last_nack, "");
+}
+
 TEST_F(GateTest, LowerOrdersAreRefusedAfterARestartToo) {
   ASSERT_TRUE(gate_->Take(Message("v5", 2, 5)).ok());
   for (int run = 0; run < 2; ++run) {

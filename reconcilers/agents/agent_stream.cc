@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "controller/base/log.h"
@@ -56,6 +57,18 @@ base::Status StillThere(const Roster& roster, const AgentIdentity& identity) {
                     {{"site", identity.site}, {"node", identity.node}, {"error", status}});
   }
   return status;
+}
+
+// Between a half and the whole of a bound that doubles with each refusal. By its name a node keeps
+// its place, so that a fleet that refused at one instant is not offered the same at one.
+base::Duration OfferAgainAfter(base::Duration first, int refusals, const AgentIdentity& identity) {
+  base::Duration bound = std::min<base::Duration>(first, kOfferAgainMost);
+  for (; refusals > 1 && bound < kOfferAgainMost; --refusals) {
+    bound = std::min<base::Duration>(bound * 2, kOfferAgainMost);
+  }
+  constexpr std::size_t kPlaces = 1024;
+  const std::size_t place = std::hash<std::string>{}(identity.node) % kPlaces;
+  return bound / 2 + bound / 2 * static_cast<int>(place) / static_cast<int>(kPlaces);
 }
 
 }  // namespace
@@ -189,6 +202,11 @@ base::Status AgentStream::TakeHello(const agent::v1::Hello& hello) {
 
 void AgentStream::TakeAck(const agent::v1::Ack& ack) {
   ++context_.acks;
+  {
+    const std::lock_guard lock(mutex_);
+    again_at_.reset();
+    refusals_ = 0;
+  }
   context_.fleet.Update(identity_, [&](NodeState& node) {
     node.applied_version = ack.version().substr(0, kMaxVersionBytes);
     node.applied_order = FromProto(ack.order());
@@ -202,17 +220,36 @@ void AgentStream::TakeAck(const agent::v1::Ack& ack) {
 
 void AgentStream::TakeNack(const agent::v1::Nack& nack) {
   ++context_.nacks;
+  OfferAgainLater(nack);
+  const std::string version = nack.version().substr(0, kMaxVersionBytes);
   const std::string reason(base::Cut(nack.reason(), kMaxReasonBytes));
-  base::log::Warn("agent refused a configuration",
-                  {{"site", identity_.site},
-                   {"node", identity_.node},
-                   {"version", nack.version().substr(0, kMaxVersionBytes)},
-                   {"reason", reason}});
+  bool is_news = false;  // the same once more is none, to listeners or the log
   context_.fleet.Update(identity_, [&](NodeState& node) {
-    node.nacked_version = nack.version().substr(0, kMaxVersionBytes);
+    is_news = node.nacked_version != version || node.nack_reason != reason;
+    node.nacked_version = version;
     node.nack_reason = reason;
-    return true;
+    return is_news;
   });
+  if (!is_news) return;
+  base::log::Warn("agent refused a configuration", {{"site", identity_.site},
+                                                    {"node", identity_.node},
+                                                    {"version", version},
+                                                    {"reason", reason}});
+}
+
+void AgentStream::OfferAgainLater(const agent::v1::Nack& nack) {
+  base::MonoTime when;
+  {
+    const std::lock_guard lock(mutex_);
+    // One answer to each offer counts: nobody makes us note turns without end.
+    if (again_at_ || nack.version() != sent_version_) return;
+    if (FromProto(nack.order()) != sent_order_) return;
+    ++refusals_;
+    when =
+        context_.clock.Mono() + OfferAgainAfter(context_.options.offer_again, refusals_, identity_);
+    again_at_ = when;
+  }
+  context_.rounds.PumpAt(when, shared_from_this());
 }
 
 void AgentStream::TakeHealth(const agent::v1::Health& health) {
@@ -274,7 +311,13 @@ void AgentStream::PumpLocked() {
     return SendLocked(*drain);
   }
   auto offer = context_.publisher.OfferFor(identity_.site, identity_.node);
-  if (!offer || (offer->order == sent_order_ && offer->version == sent_version_)) return;
+  if (!offer) return;
+  if (offer->order != sent_order_ || offer->version != sent_version_) {
+    refusals_ = 0;
+  } else if (!again_at_ || context_.clock.Mono() < *again_at_) {
+    return;
+  }
+  again_at_.reset();
   sent_order_ = offer->order;
   sent_version_ = offer->version;
   sending_ = true;

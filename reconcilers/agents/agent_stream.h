@@ -3,7 +3,8 @@
 // Invariants:
 //  1. At most one message is being sent; nothing is begun after Close().
 //  2. Before a valid Hello nothing is sent and no site or node finds the stream.
-//  3. An offer is sent once: sent again only when its order or version is another.
+//  3. An offer is sent once: sent again only when its order or version is another, or a while after
+//     the agent refused it: the cause may have been of the moment, and no agent asks by itself.
 //
 // Life: its call owns it until OnEnd; the table's reference makes late calls safe.
 // Locks: AgentStream::mutex_ before the publisher's and the fleet's, the fleet's before the
@@ -67,6 +68,7 @@ class AgentStream final : public rpc::Handler, public std::enable_shared_from_th
   base::Status TakeHello(const agent::v1::Hello& hello);
   void TakeAck(const agent::v1::Ack& ack);
   void TakeNack(const agent::v1::Nack& nack);
+  void OfferAgainLater(const agent::v1::Nack& nack);
   void TakeHealth(const agent::v1::Health& health);
 
   StreamContext& context_;
@@ -81,6 +83,8 @@ class AgentStream final : public rpc::Handler, public std::enable_shared_from_th
   bool closed_ = false;
   Order sent_order_;
   std::string sent_version_;
+  int refusals_ = 0;                        // in a row, of what was sent last
+  std::optional<base::MonoTime> again_at_;  // it was refused: from then on it is offered again
   std::unique_ptr<agent::v1::ControllerMessage> drain_;  // to be sent, under the order it was said
   base::MonoTime last_heard_;
   base::MonoTime roster_at_;  // when the roster was asked last

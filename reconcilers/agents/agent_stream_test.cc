@@ -22,9 +22,10 @@ class NotedCall final : public rpc::Call {
   explicit NotedCall(base::WallTime certificate_not_after)
       : peer_{{IdentityUri({"phoenix", "n1"})}, certificate_not_after} {}
   const rpc::Peer& peer() const override { return peer_; }
-  void Send(std::shared_ptr<const std::string>) override {}
+  void Send(std::shared_ptr<const std::string> bytes) override { sent.push_back(*bytes); }
   void Finish(base::Status status) override { end.push_back(std::move(status)); }
 
+  std::vector<std::string> sent;
   std::vector<base::Status> end;
 
  private:
@@ -61,6 +62,58 @@ class AgentStreamTest : public ::testing::Test {
                                                         : agent::v1::Health::CERTIFICATES_ENDED);
     health.set_certificate_problem(certificate_problem);
     Say(message);
+  }
+  // What the site of the stream shall run; as the leader does.
+  void Publish(const std::string& region) {
+    if (!publisher_.leading()) {
+      ASSERT_TRUE(publisher_.TakeOver("uid", "a").ok());
+    }
+    agent::v1::AgentConfig config;
+    config.set_s3_region(region);
+    const agent::v1::Credentials none;
+    ASSERT_TRUE(publisher_.Publish("phoenix", {&config, &none, {}}).ok());
+    if (stream_) Deliver();
+  }
+  // Sends what is to be sent; the agent hears it.
+  void Deliver() {
+    stream_->Pump();
+    for (std::size_t before = 0; before != call_->sent.size();) {
+      before = call_->sent.size();
+      stream_->OnSent();
+    }
+  }
+  // Of all that were sent.
+  std::vector<agent::v1::Configuration> Configurations() const {
+    std::vector<agent::v1::Configuration> out;
+    for (const auto& bytes : call_->sent) {
+      agent::v1::ControllerMessage message;
+      EXPECT_TRUE(message.ParseFromString(bytes));
+      if (message.has_configuration()) out.push_back(message.configuration());
+    }
+    return out;
+  }
+  void Take(const agent::v1::Configuration& configuration) {
+    agent::v1::AgentMessage message;
+    message.mutable_ack()->set_version(configuration.version());
+    *message.mutable_ack()->mutable_order() = configuration.order();
+    Say(message);
+  }
+  void Refuse(const agent::v1::Configuration& configuration, const std::string& reason = "in use") {
+    agent::v1::AgentMessage message;
+    message.mutable_nack()->set_version(configuration.version());
+    *message.mutable_nack()->mutable_order() = configuration.order();
+    message.mutable_nack()->set_reason(reason);
+    Say(message);
+  }
+  // As an agent that lives on: how many configurations came meanwhile.
+  std::size_t OffersIn(base::Duration time) {
+    const std::size_t before = Configurations().size();
+    for (base::Duration passed{}; passed < time; passed += minutes(1)) {
+      Pass(minutes(1));
+      Deliver();
+      SayHealth();
+    }
+    return Configurations().size() - before;
   }
   // As the server's housekeeping does, once a second. How often the stream was looked at.
   std::size_t Pass(base::Duration time) {
@@ -205,6 +258,82 @@ TEST_F(AgentStreamTest, AStreamThatOnlyRestsIsLookedAtAFewTimesAnHour) {
   }
   EXPECT_LE(looks, 45u);
   EXPECT_GE(looks, 12u) << "for the roster";
+}
+
+TEST_F(AgentStreamTest, WhatWasRefusedIsOfferedAgainUntilItIsTaken) {
+  Publish("r1");
+  Accept();
+  SayHello();
+  Deliver();
+  ASSERT_EQ(Configurations().size(), 1u);
+  EXPECT_EQ(OffersIn(hours(1)), 0u) << "unanswered";
+  Refuse(Configurations().back());
+  ASSERT_EQ(OffersIn(minutes(2)), 1u);
+  EXPECT_EQ(Configurations().back().SerializeAsString(),
+            Configurations().front().SerializeAsString())
+      << "the very same, under the same order";
+  EXPECT_EQ(OffersIn(hours(1)), 0u) << "unanswered once more";
+  Take(Configurations().back());
+  EXPECT_EQ(OffersIn(hours(12)), 0u);
+}
+
+TEST_F(AgentStreamTest, RefusedAgainAndAgainItIsOfferedEverMoreSeldom) {
+  Publish("r1");
+  Accept();
+  SayHello();
+  Deliver();
+  std::vector<seconds> waits;
+  while (waits.size() < 8) {
+    Refuse(Configurations().back());
+    const std::size_t before = Configurations().size();
+    seconds waited{0};
+    for (; Configurations().size() == before && waited < hours(1); waited += seconds(1)) {
+      Pass(seconds(1));
+      Deliver();
+      SayHealth();
+    }
+    waits.push_back(waited);
+  }
+  for (const minutes bound : {minutes(1), minutes(2), minutes(4), minutes(8), minutes(12)}) {
+    EXPECT_GE(waits.front(), bound / 2.0);
+    EXPECT_LE(waits.front(), bound + seconds(1));
+    waits.erase(waits.begin());
+  }
+  EXPECT_LE(waits.back(), kOfferAgainMost + seconds(1)) << "and never more seldom than that";
+  Publish("r2");
+  Refuse(Configurations().back());
+  EXPECT_EQ(OffersIn(minutes(2)), 1u) << "of another configuration it counts anew";
+}
+
+TEST_F(AgentStreamTest, AnotherConfigurationOrAnAnswerToAnotherOffersNothingAgain) {
+  Publish("r1");
+  Accept();
+  SayHello();
+  Deliver();
+  const auto first = Configurations().back();
+  Refuse(first);
+  Publish("r2");
+  ASSERT_EQ(Configurations().size(), 2u);
+  Refuse(first);  // of an agent that answers late
+  EXPECT_EQ(OffersIn(hours(1)), 0u);
+  for (int i = 0; i < 100; ++i) Refuse(Configurations().back());
+  EXPECT_EQ(OffersIn(hours(1)), 1u) << "however often it says so";
+}
+
+TEST_F(AgentStreamTest, TheSameRefusalOnceMoreIsNotTold) {
+  Publish("r1");
+  Accept();
+  SayHello();
+  Deliver();
+  const int before = told_;
+  Refuse(Configurations().back());
+  EXPECT_EQ(told_, before + 1);
+  Refuse(Configurations().back());
+  EXPECT_EQ(told_, before + 1);
+  EXPECT_EQ(context_.nacks, 2) << "counted it is";
+  Refuse(Configurations().back(), "not mounted");
+  EXPECT_EQ(told_, before + 2);
+  EXPECT_EQ(fleet_.Node({"phoenix", "n1"})->nack_reason, "not mounted");
 }
 
 TEST_F(AgentStreamTest, AStreamThatEndedIsLetGo) {

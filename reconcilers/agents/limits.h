@@ -45,6 +45,10 @@ inline constexpr std::chrono::seconds kTokenReviewDeadline{10};
 inline constexpr std::chrono::seconds kHelloDeadline{10};
 inline constexpr std::chrono::minutes kRosterInterval{5};  // between two looks at an open stream
 inline constexpr int kMissedHealthBeforeClose = 3;
+// From a refusal to the next offer of the same, doubling. At most less than the quarter of an hour
+// that the alert on refusals looks back: one that lasts is seen to last.
+inline constexpr std::chrono::minutes kOfferAgainFirst{1};
+inline constexpr std::chrono::minutes kOfferAgainMost{12};
 inline constexpr std::chrono::hours kLongestRound{1};  // from one look at a stream to the next
 // From Hello on other times count, perhaps sooner than kHelloDeadline.
 inline constexpr std::chrono::seconds kRoundBeforeHello{1};

@@ -12,6 +12,20 @@ void Rounds::Add(const std::shared_ptr<AgentStream>& stream) {
   turns_.emplace(base::MonoTime::min(), stream);
 }
 
+void Rounds::PumpAt(base::MonoTime when, const std::shared_ptr<AgentStream>& stream) {
+  const std::lock_guard lock(mutex_);
+  pumps_.emplace(when, stream);
+}
+
+// `mutex_` is held.
+Rounds::Turns Rounds::TakeUntil(Turns& turns, base::MonoTime mono) {
+  Turns due;
+  while (!turns.empty() && turns.begin()->first <= mono) {
+    due.insert(turns.extract(turns.begin()));
+  }
+  return due;
+}
+
 Rounds::Turns Rounds::TakeDue(base::WallTime wall, base::MonoTime mono) {
   const base::Duration apart = wall.time_since_epoch() - mono.time_since_epoch();
   // Slewing, as NTP does it, moves less than that between two rounds.
@@ -20,11 +34,7 @@ Rounds::Turns Rounds::TakeDue(base::WallTime wall, base::MonoTime mono) {
   if (set || !apart_) apart_ = apart;
   const std::lock_guard lock(mutex_);
   if (set) return std::exchange(turns_, {});
-  Turns due;
-  while (!turns_.empty() && turns_.begin()->first <= mono) {
-    due.insert(turns_.extract(turns_.begin()));
-  }
-  return due;
+  return TakeUntil(turns_, mono);
 }
 
 std::size_t Rounds::Go(base::WallTime wall, base::MonoTime mono) {
@@ -36,8 +46,15 @@ std::size_t Rounds::Go(base::WallTime wall, base::MonoTime mono) {
     ++looked_at;
     if (const auto again = stream->Sweep(wall, mono)) next.emplace(*again, each);
   }
-  const std::lock_guard lock(mutex_);
-  turns_.merge(next);
+  Turns pumps;
+  {
+    const std::lock_guard lock(mutex_);
+    turns_.merge(next);
+    pumps = TakeUntil(pumps_, mono);
+  }
+  for (const auto& [when, each] : pumps) {
+    if (const auto stream = each.lock()) stream->Pump();
+  }
   return looked_at;
 }
 

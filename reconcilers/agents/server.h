@@ -15,6 +15,9 @@
 // Roster does not have: it is asked at enrolment, at renewal, at Hello, and of an open stream every
 // roster_interval.
 //
+// What an agent refused, for a cause that may pass (a port in use, a disk not mounted yet), it is
+// offered again after offer_again, and ever more seldom, until it takes it or there is another.
+//
 // Thread rule: Start, Stop and the destructor by the owner; the rest from any thread. Threads:
 // those of connections (kControlThreads and one for enrolment; controller/rpc), one for
 // housekeeping, `review_threads` for token reviews, and more while clusters are slow to answer
@@ -74,6 +77,9 @@ struct ServerOptions {
   std::chrono::seconds health_interval{60};
   // How often the roster is asked about an open stream.
   std::chrono::seconds roster_interval = kRosterInterval;
+  // How long after a refusal the same configuration is offered again, at most; it doubles with
+  // each refusal, up to kOfferAgainMost.
+  std::chrono::seconds offer_again = kOfferAgainFirst;
   int review_threads = 4;  // as many reviews at a time in the controller's own cluster
 };
 

@@ -97,6 +97,26 @@ TEST_F(StreamTest, ANackedConfigurationKeepsTheOldOneAndSaysWhy) {
   EXPECT_EQ(replica->fleet.Node(kN1)->nack_reason, "");
 }
 
+TEST_F(StreamTest, WhatWasRefusedForACauseThatPassesIsTakenWithoutAnotherPublication) {
+  world_.options.offer_again = std::chrono::seconds(1);
+  const auto replica = world_.StartReplica();
+  ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());
+  const auto published = replica->publisher.Publish("phoenix", TestContent("r1"));
+  std::atomic<bool> port_taken{true};
+  const auto agent = world_.StartAgent(*replica, "n1", [&](const control::ConfigPtr&) {
+    return port_taken ? base::FailedPrecondition("port 9000 is taken") : base::OkStatus();
+  });
+  ASSERT_TRUE(Eventually([&] { return replica->server.stats().nacks >= 2; }))
+      << "it judged it again";
+  EXPECT_EQ(agent->region(), "");
+  port_taken = false;
+  ASSERT_TRUE(Eventually([&] { return AppliedAt(*replica) == published->version; }));
+  EXPECT_EQ(agent->region(), "r1");
+  EXPECT_EQ(replica->fleet.Summarise("phoenix", published->version, {}).nacked, 0);
+  EXPECT_EQ(replica->server.stats().acks, 1);
+  EXPECT_EQ(agent->state().enrolments, 1);
+}
+
 TEST_F(StreamTest, ALongOrGarbledReasonStillArrives) {
   const auto replica = world_.StartReplica();
   ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());
