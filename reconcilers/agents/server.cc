@@ -67,6 +67,9 @@ struct AgentServer::Impl {
   Status DecideRenewal(const rpc::Call& call, const agent::v1::RenewRequest& request,
                        agent::v1::Identity& response);
   Status RotateServerCertificate();
+  bool RotationDue(base::WallTime now) const {  // `mutex` is held
+    return now >= rotate_at || now < rotated_at - kWallTimeSet;
+  }
   void KeepHouse();
 
   const ServerOptions options;
@@ -87,6 +90,7 @@ struct AgentServer::Impl {
   bool stopping = false;  // guarded by mutex, as all below
   int rotations = -1;     // the first certificate is none
   base::WallTime server_not_after;
+  base::WallTime rotated_at;  // or when that was tried last
   base::WallTime rotate_at;
   std::thread house;
 };
@@ -125,6 +129,7 @@ Status AgentServer::Impl::RotateServerCertificate() {
   const auto issued =
       issuer.authority().IssueServer(options.names, now, options.server_certificate_life);
   const std::lock_guard lock(mutex);
+  rotated_at = now;
   if (!issued.ok()) {
     // Try again well before the present one ends.
     rotate_at = now + std::chrono::duration_cast<base::WallTime::duration>(
@@ -142,13 +147,13 @@ Status AgentServer::Impl::RotateServerCertificate() {
 }
 
 // Once a second (more often where certificates live for seconds): ends streams that must end, and
-// replaces the server's certificate at half life.
+// replaces the server's certificate when it is due.
 void AgentServer::Impl::KeepHouse() {
   const base::Duration tick =
       std::min<base::Duration>(std::chrono::seconds(1), options.server_certificate_life / 20);
   std::unique_lock lock(mutex);
   while (!clock.WaitUntil(lock, wake, clock.Mono() + tick, [this] { return stopping; })) {
-    const bool due = clock.Wall() >= rotate_at;
+    const bool due = RotationDue(clock.Wall());
     lock.unlock();
     if (due) {
       const Status rotated = RotateServerCertificate();

@@ -6,8 +6,9 @@
 //   server.Stop();
 //
 // Runs in every replica; needs no leader. It sends what ConfigPublisher offers and tells FleetView
-// what comes back. Its own certificate is issued by the authority and replaced at half life while
-// it runs; new handshakes use the new one, open streams stay.
+// what comes back. Its own certificate is issued by the authority and replaced while it runs, at
+// half life, and at once when wall time was set back to before it was issued: agents whose clocks
+// are right would not take it for valid yet. New handshakes use the new one, open streams stay.
 //
 // What is refused: a certificate not of our CA or past its end (handshake; a stream ends when its
 // certificate does), a Hello that names another site or node than the certificate, messages over
