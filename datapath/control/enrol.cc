@@ -104,7 +104,7 @@ StatusOr<HeldIdentity> Hold(std::string key_pem, const agent::v1::Identity& iden
                     from_millis(identity.not_before_unix_ms()),
                     from_millis(identity.not_after_unix_ms()),
                     {}};
-  held.renew_at = RenewAt(received, {held.not_before, held.not_after});
+  held.renew_at = RenewAt(received, {held.not_before, held.not_after}, held.certificate_pem);
   return held;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 
 #include "api/agent/v1/agent.pb.h"
 #include "controller/base/file.h"
@@ -270,12 +271,33 @@ TEST(Convert, AVerbOfANewerControllerIsRefusedByName) {
               HasSubstr("tenants[0].access[0].verbs: verb 17 is unknown"));
 }
 
-TEST(Identity, RenewsAtHalfOfWhatIsLeft) {
+TEST(Identity, RenewsNearHalfOfWhatIsLeft) {
   const base::WallTime now(std::chrono::seconds(1000));
   const auto at = [](int s) { return base::WallTime(std::chrono::seconds(s)); };
-  EXPECT_EQ(RenewAt(now, {at(940), at(2000)}), at(1500));
-  EXPECT_EQ(RenewAt(now, {at(1200), at(2000)}), at(1600)) << "a clock that runs behind";
-  EXPECT_EQ(RenewAt(now, {at(0), at(900)}), at(900));
+  const auto near = [](base::WallTime is, base::WallTime half, std::chrono::seconds left) {
+    return is >= half - left / 10 && is <= half + left / 10;
+  };
+  EXPECT_TRUE(near(RenewAt(now, {at(940), at(2000)}, "a"), at(1500), std::chrono::seconds(1000)));
+  EXPECT_TRUE(near(RenewAt(now, {at(1200), at(2000)}, "a"), at(1600), std::chrono::seconds(800)))
+      << "a clock that runs behind";
+  EXPECT_EQ(RenewAt(now, {at(0), at(900)}, "a"), at(900));
+}
+
+TEST(Identity, AFleetEnrolledTogetherDoesNotRenewTogether) {
+  const base::WallTime now(std::chrono::hours(1000));
+  const base::Duration life = std::chrono::hours(24);
+  const Validity validity{now - std::chrono::minutes(1), now + std::chrono::hours(24)};
+  std::map<int, int> in_slices;  // by the hundredth of the life
+  for (int i = 0; i < 1000; ++i) {
+    const std::string certificate = "certificate of node-" + std::to_string(i);
+    const auto at = RenewAt(now, validity, certificate);
+    EXPECT_EQ(at, RenewAt(now, validity, certificate)) << "after a restart, too";
+    ++in_slices[static_cast<int>((at - now) * 100 / life)];
+  }
+  EXPECT_GE(in_slices.begin()->first, 40);
+  EXPECT_LT(in_slices.rbegin()->first, 60);
+  EXPECT_EQ(in_slices.size(), 20u);
+  for (const auto& [slice, nodes] : in_slices) EXPECT_LT(nodes, 100) << slice;
 }
 
 TEST(Identity, AKeyMatchesOnlyItsOwnRequest) {

@@ -1,6 +1,7 @@
 #include "datapath/control/identity.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "controller/base/certificate.h"
 
@@ -15,10 +16,14 @@ bool Matches(const std::string& key_pem, const std::string& certificate_pem) {
   return base::KeyMatches(key_pem, certificate_pem);
 }
 
-base::WallTime RenewAt(base::WallTime received, const Validity& validity) {
+base::WallTime RenewAt(base::WallTime received, const Validity& validity,
+                       std::string_view certificate) {
   const auto from = std::max(received, validity.not_before);
   if (from >= validity.not_after) return validity.not_after;
-  return from + (validity.not_after - from) / 2;
+  constexpr int kPlaces = 1024;
+  const auto place = static_cast<int>(std::hash<std::string_view>{}(certificate) % kPlaces);
+  const auto left = validity.not_after - from;
+  return from + left * 2 / 5 + left / 5 / kPlaces * place;
 }
 
 }  // namespace sluice::control

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "controller/base/clock.h"
 #include "controller/base/status.h"
@@ -22,7 +23,10 @@ struct Validity {
   base::WallTime not_before;
   base::WallTime not_after;
 };
-// Half of the life that was left when it came; never later than the end.
-base::WallTime RenewAt(base::WallTime received, const Validity& validity);
+// After 40 to 60 % of the life that was left when it came; never later than the end. `certificate`
+// is what differs between those that came at one time: agents enrolled together would otherwise
+// renew together, and dial every replica anew together, for ever. The same one has the same place.
+base::WallTime RenewAt(base::WallTime received, const Validity& validity,
+                       std::string_view certificate);
 
 }  // namespace sluice::control

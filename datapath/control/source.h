@@ -111,7 +111,7 @@ class StreamSource : public Source {
   virtual StreamState state() const = 0;  // any thread
 };
 
-// The controller's stream: enrols with the token, renews its certificate at half life, keeps a
+// The controller's stream: enrols with the token, renews its certificate half-way, keeps a
 // stream to every replica, and keeps the last good configuration and the order on disk. Without a
 // controller it goes on with what it has. After a reboot without one the credentials are gone, and
 // it delivers nothing: the agent serves nobody rather than everybody. Start's errors:

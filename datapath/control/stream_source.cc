@@ -235,7 +235,7 @@ void StreamSourceImpl::Adopt(std::string key_pem, const agent::v1::Identity& ide
   for (auto& [target, link] : links_) link->SetIdentity(fresh);
 }
 
-// Enrols when there is no usable certificate, renews when half of its life is over.
+// Enrols when there is no usable certificate, renews about half-way through its life.
 void StreamSourceImpl::KeepIdentity() {
   const auto now = clock_.Wall();
   bool refused = false;

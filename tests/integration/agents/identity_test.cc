@@ -181,8 +181,8 @@ TEST_F(IdentityTest, ACertificateIsOfNoMoreUseOnceItsNodeIsGone) {
   EXPECT_EQ(agent->region(), "r1") << "it serves on with what it has";
 }
 
-TEST_F(IdentityTest, AgentsRenewAtHalfLifeWithoutEnrollingAgain) {
-  world_.options.agent_certificate_life = seconds(6);  // half of it to renew in
+TEST_F(IdentityTest, AgentsRenewNearHalfLifeWithoutEnrollingAgain) {
+  world_.options.agent_certificate_life = seconds(6);  // some half of it to renew in
   const auto replica = StartPublished();
   const auto agent = world_.StartAgent(*replica);
   ASSERT_TRUE(Eventually([&] { return agent->state().renewals >= 3; }))
