@@ -10,8 +10,9 @@
 // unbounded costs its own resolution and nothing else. Why not prometheus-cpp: ADR 0070.
 //
 // Thread rule: any thread. A returned reference is valid until its series is removed (RemoveSeries)
-// or the registry ends; functions given to AddGauge and AddCounter run on the scraping thread and
-// must not call the registry.
+// or the registry ends; functions given to AddGauge and AddCounter run on the scraping thread
+// with the registry locked: they must not call it and must not wait (for a disk, for the network,
+// for a mutex that is held meanwhile), because whoever asks for a series would wait with them.
 #pragma once
 
 #include <atomic>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,7 +41,8 @@ class MemoryDisk final : public Disk {
   bool full = false;  // an append writes half and fails, a file cannot be made
   bool sync_fails = false;
   bool truncate_fails = false;
-  bool gone = false;  // nothing works
+  bool gone = false;              // nothing works
+  std::function<void()> syncing;  // before each sync
   CrashPoint* crash = nullptr;
 
   base::StatusOr<std::unique_ptr<AppendFile>> Create(const std::string& path) override {
@@ -99,6 +101,7 @@ class MemoryDisk final : public Disk {
       return disk_.full ? base::Unavailable("no space left") : base::OkStatus();
     }
     base::Status Sync() override {
+      if (disk_.syncing) disk_.syncing();
       if (disk_.gone || disk_.sync_fails) return base::Unavailable("the sync failed");
       if (disk_.Killed()) return Dead();
       disk_.files[path_].synced = disk_.files[path_].written;

@@ -42,8 +42,11 @@ Status Log::Open(std::int64_t epoch) {
     epoch_ = epoch;
     file_.reset();
     file_bytes_ = 0;
-    torn_ = began_ = stats_.open = false;
-    stats_.leading = true;
+    torn_ = began_ = false;
+    Show([](Stats& stats) {
+      stats.open = false;
+      stats.leading = true;
+    });
   }
   tried_at_.reset();
   last_.reset();
@@ -58,7 +61,8 @@ void Log::Close() {
   const std::lock_guard lock(mutex_);
   epoch_.reset();
   file_.reset();
-  stats_.open = stats_.leading = began_ = false;
+  began_ = false;
+  Show([](Stats& stats) { stats.open = stats.leading = false; });
 }
 
 Status Log::EnsureOpen() {
@@ -103,7 +107,8 @@ Status Log::OpenNow() {
     }
     SLUICE_RETURN_IF_ERROR(PutCheckpoint(head));
     const std::lock_guard lock(mutex_);
-    stats_.open = retire_due_ = true;
+    retire_due_ = true;
+    Show([](Stats& stats) { stats.open = true; });
     return base::OkStatus();
   }();
   if (!open_error_.ok()) {
@@ -179,7 +184,7 @@ Status Log::Write(const std::string& lines, const Head& head, std::size_t count)
   const std::uint64_t limit = options_.retention.file_bytes;
   if (file_ != nullptr && limit != 0 && file_bytes_ != 0 && file_bytes_ + lines.size() > limit) {
     if (const Status status = Rotate(); !status.ok()) {
-      ++stats_.failures;
+      Show([](Stats& stats) { ++stats.failures; });
       return base::Unavailable(status.message());
     }
   }
@@ -188,7 +193,7 @@ Status Log::Write(const std::string& lines, const Head& head, std::size_t count)
     Status status = file_->Append(lines);
     if (status.ok()) status = file_->Sync();
     if (!status.ok()) {
-      ++stats_.failures;
+      Show([](Stats& stats) { ++stats.failures; });
       if (const Status repaired = Repair(); !repaired.ok()) {
         base::log::Error("audit file could not be cut back", {{"error", repaired}});
       }
@@ -198,16 +203,17 @@ Status Log::Write(const std::string& lines, const Head& head, std::size_t count)
     file_bytes_ += lines.size();
   }
   const Status shipped = options_.ship ? options_.ship(lines) : base::OkStatus();
-  if (!shipped.ok()) {
-    stats_.unshipped += count;
-    if (file_ == nullptr) {
-      ++stats_.failures;
-      return base::Unavailable(shipped.message());
+  const bool written = shipped.ok() || file_ != nullptr;
+  Show([&](Stats& stats) {
+    if (!shipped.ok()) stats.unshipped += count;
+    if (written) {
+      stats.head = head;
+      stats.entries += count;
+    } else {
+      ++stats.failures;
     }
-  }
-  stats_.head = head;
-  stats_.entries += count;
-  return base::OkStatus();
+  });
+  return written ? base::OkStatus() : base::Unavailable(shipped.message());
 }
 
 Status Log::Append(const std::vector<Entry>& entries, Anchor anchor) {
@@ -251,7 +257,7 @@ Status Log::WriteCheckpoint() {
   const Status status = PutCheckpoint(head);
   if (status.code() == base::Code::kAborted && status.reason() == "NotLeading") {
     const std::lock_guard lock(mutex_);
-    stats_.open = false;
+    Show([](Stats& stats) { stats.open = false; });
   }
   return status;
 }
@@ -275,8 +281,10 @@ Status Log::PutCheckpoint(const Head& head, const Head& retired) {
       next.version = *std::move(written);
       checkpoint_ = std::move(next);
       const std::lock_guard lock(mutex_);
-      stats_.checkpointed = head.seq;
-      stats_.retired = checkpoint_.checkpoint.retired.seq;
+      Show([&](Stats& stats) {
+        stats.checkpointed = head.seq;
+        stats.retired = checkpoint_.checkpoint.retired.seq;
+      });
       return base::OkStatus();
     }
     if (written.status().code() != base::Code::kAborted &&
@@ -307,8 +315,9 @@ Status Log::Retire() {
   retire_at_ = clock_.Mono() + std::chrono::duration_cast<base::MonoTime::duration>(kRetireEvery);
   const Status status = RetireNow();
   const std::lock_guard lock(mutex_);
-  stats_.retention_blocked = status.code() == base::Code::kDataLoss;
-  retire_due_ = retire_due_ || (!status.ok() && !stats_.retention_blocked);  // soon, then
+  const bool blocked = status.code() == base::Code::kDataLoss;
+  Show([&](Stats& stats) { stats.retention_blocked = blocked; });
+  retire_due_ = retire_due_ || (!status.ok() && !blocked);  // soon, then
   return status;
 }
 
@@ -353,8 +362,13 @@ Status Log::RetireNow() {
   return base::OkStatus();
 }
 
+void Log::Show(const std::function<void(Stats&)>& change) {
+  const std::lock_guard lock(stats_mutex_);
+  change(stats_);
+}
+
 Log::Stats Log::stats() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(stats_mutex_);
   return stats_;
 }
 

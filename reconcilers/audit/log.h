@@ -73,6 +73,7 @@ class Log final : public Appender {
     bool open = false;               // lines can be written, as far as is known
     bool leading = false;            // Open was called and Close was not
   };
+  // Never waits for the disk, the store or `ship`: scrapes ask.
   Stats stats() const;
 
  private:
@@ -86,6 +87,7 @@ class Log final : public Appender {
   base::Status Repair();
   base::Status Write(const std::string& lines, const Head& head, std::size_t count);
   base::Status Rotate();
+  void Show(const std::function<void(Stats&)>& change);
 
   base::Status EnsureOpen();
   base::Status RetireNow();
@@ -106,14 +108,15 @@ class Log final : public Appender {
   std::mutex retiring_;  // taken before the others; guards retire_at_
   std::optional<base::MonoTime> retire_at_;
 
-  mutable std::mutex mutex_;  // guards all below
+  mutable std::mutex mutex_;  // guards all below; held while lines are written and synced
   std::optional<std::int64_t> epoch_;
   std::unique_ptr<AppendFile> file_;
   std::uint64_t file_bytes_ = 0;  // acknowledged
   bool torn_ = false;             // bytes beyond file_bytes_ may be in the file
   bool began_ = false;            // the Opened line is written
   bool retire_due_ = false;
-  Stats stats_;
+  mutable std::mutex stats_mutex_;  // never held over I/O
+  Stats stats_;                     // changed with both held, read with either
 };
 
 }  // namespace sluice::audit

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 
 #include "controller/base/file.h"
 #include "reconcilers/audit/fakes_for_test.h"
@@ -232,6 +233,24 @@ TEST_F(AuditLogTest, AnEntryThatCanNeverBeWrittenIsRefusedAlone) {
             base::Code::kResourceExhausted);
   EXPECT_TRUE(log->Append({Move("Crawl")}, Anchor::kLater).ok());
   EXPECT_EQ(OnDisk().lines, 2U);
+}
+
+TEST_F(AuditLogTest, WhoeverScrapesDoesNotWaitForTheDisk) {
+  auto log = NewLog();
+  ASSERT_TRUE(log->Open(1).ok());
+  std::promise<void> stalled, goes_on;
+  disk_.syncing = [&] {
+    stalled.set_value();
+    goes_on.get_future().wait();
+  };
+  auto written = std::async([&] { return log->Append({Move("Walk")}, Anchor::kLater); });
+  stalled.get_future().wait();
+  auto scraped = std::async([&] { return log->stats(); });
+  EXPECT_EQ(scraped.wait_for(seconds(10)), std::future_status::ready);
+  goes_on.set_value();
+  EXPECT_EQ(scraped.get().entries, 1U) << "what is not synced was not acknowledged";
+  ASSERT_TRUE(written.get().ok());
+  EXPECT_EQ(log->stats().entries, 2U);
 }
 
 TEST(AuditCheckpoint, WhatIsMissingOrMalformedIsNamed) {
