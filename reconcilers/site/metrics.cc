@@ -30,6 +30,7 @@ constexpr std::array kFamilies = {kSelected, kMatched,    kMismatched, kWanted,
 }  // namespace
 
 void SiteMetrics::Set(const Inputs& in, const Observed& observed, base::WallTime now) {
+  const std::lock_guard lock(mutex_);
   const auto set = [&](const Family& family, double value) {
     registry_.GetGauge(family.name, family.help, {{"site", in.name}}).Set(value);
   };
@@ -53,6 +54,7 @@ void SiteMetrics::Set(const Inputs& in, const Observed& observed, base::WallTime
 }
 
 void SiteMetrics::Remove(const std::string& site) {
+  const std::lock_guard lock(mutex_);
   for (const Family& family : kFamilies) registry_.RemoveSeries(family.name, "site", site);
 }
 

@@ -1,6 +1,7 @@
 // Numbers of each site that are nobody's status: gauges with the label `site`.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "controller/base/metrics.h"
@@ -18,6 +19,9 @@ class SiteMetrics {
 
  private:
   base::metrics::Registry& registry_;
+  // Held by Set and by Remove: a gauge that Set has in hand must not be removed meanwhile, and a
+  // Site that went may be told by the controller of this cluster's Sites and that of all others.
+  std::mutex mutex_;
 };
 
 }  // namespace sluice::site
