@@ -57,7 +57,8 @@ class ClusterSet {
   ClusterSet(const ClusterSet&) = delete;
   ClusterSet& operator=(const ClusterSet&) = delete;
 
-  // Adds or replaces; makes nothing when the text is the one in use. Errors: InvalidArgument with
+  // Adds or replaces; makes nothing when the text is the one in use. One caller at a time for a
+  // name: of several each makes a cluster, and the last one stays. Errors: InvalidArgument with
   // reason "KubeconfigRefused" naming the field (never its value); ResourceExhausted.
   base::Status Set(const std::string& name, const std::string& kubeconfig);
   // No such name is fine.

@@ -200,6 +200,7 @@ void SiteClusters::Follow(const meta::Object& site) {
     moved = before != cluster_of_.end() && before->second != cluster;
   }
   if (moved) Forget(name);
+  const auto turn = TurnOf(cluster);
   const auto text = Kubeconfig(site);
   {
     const std::lock_guard lock(mutex_);
@@ -228,13 +229,27 @@ void SiteClusters::Forget(const std::string& site) {
     const auto found = cluster_of_.find(site);
     if (found == cluster_of_.end()) return;
     cluster = found->second;
-    cluster_of_.erase(found);
+  }
+  const auto turn = TurnOf(cluster);
+  {
+    const std::lock_guard lock(mutex_);
+    cluster_of_.erase(site);
     const bool named = std::any_of(cluster_of_.begin(), cluster_of_.end(),
                                    [&](const auto& each) { return each.second == cluster; });
     if (named) return;
     problems_.erase(cluster);
   }
   Remove(cluster);
+}
+
+std::shared_ptr<void> SiteClusters::TurnOf(const std::string& cluster) {
+  std::unique_lock lock(mutex_);
+  turn_ended_.wait(lock, [&] { return turns_.insert(cluster).second; });
+  return {this, [this, cluster](void*) {
+            const std::lock_guard held(mutex_);
+            turns_.erase(cluster);
+            turn_ended_.notify_all();
+          }};
 }
 
 void SiteClusters::Remove(const std::string& cluster) {

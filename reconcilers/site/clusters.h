@@ -18,6 +18,7 @@
 // and before it goes; Of says so afterwards.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -88,6 +89,9 @@ class SiteClusters {
   void SetUp(clusters::Cluster& cluster);
   void Tell(const std::string& cluster) const;
   base::StatusOr<std::string> Kubeconfig(const meta::Object& site) const;
+  // Whoever holds it decides what becomes of the cluster that Sites share, and does it; others of
+  // the same cluster wait.
+  std::shared_ptr<void> TurnOf(const std::string& cluster);
   void Remove(const std::string& cluster);
   std::shared_ptr<Hands> HandsOf(const std::shared_ptr<clusters::Cluster>& cluster) const;
 
@@ -96,10 +100,12 @@ class SiteClusters {
   std::function<void(const meta::Key&)> changed_;
   mutable std::mutex mutex_;
   // Guarded by mutex_: the cluster each Site names, what is wrong with a kubeconfig, which clusters
-  // a worker is in.
+  // a worker is in, whose turn is taken.
   std::map<std::string, std::string> cluster_of_;
   std::map<std::string, base::Status> problems_;
   std::set<std::string> inside_;
+  std::set<std::string> turns_;
+  std::condition_variable turn_ended_;
   // What writes to a cluster go through; made anew with the cluster. Let go of without mutex_
   // (clusters/cluster.h).
   mutable std::map<std::string, std::shared_ptr<Hands>> hands_;

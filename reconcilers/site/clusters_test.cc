@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "controller/base/digest.h"
 #include "controller/cache/memory_store.h"
@@ -66,49 +69,62 @@ class Leading {
   End* end_;
 };
 
-TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
-  const TestCa ca;
-  const auto issued = ca.Issue("api", "IP:127.0.0.1");
-  const Imposter server(Serve, http::testing::ImposterTls{issued.cert_pem, issued.key_pem, ""});
-  base::RealClock clock;
-  base::metrics::Registry registry;
-  testing_kit::FakeApi api(clock);
-  cache::MemoryStore sites(common::kSites, clock), secrets(common::kSecrets, clock);
-  const std::string kubeconfig =
+meta::ObjectPtr SiteNamed(const std::string& name, const std::string& cluster) {
+  return *meta::Object::FromJson(
+      {{"metadata", {{"name", name}}},
+       {"spec", {{"cluster", {{"kubeconfigSecretRef", {{"name", cluster}}}}}}}});
+}
+
+class SiteClustersTest : public ::testing::Test {
+ protected:
+  SiteClustersTest() { Put(kubeconfig_); }
+  // The kubeconfig in the Secret "east".
+  void Put(const std::string& text) {
+    secrets_.Put(*meta::Object::FromJson({{"metadata",
+                                           {{"namespace", "sluice-system"},
+                                            {"name", "east"},
+                                            {"resourceVersion", std::to_string(++version_)},
+                                            {"labels", {{kClusterLabel, ""}}}}},
+                                          {"data", {{"kubeconfig", base::Base64Encode(text)}}}}));
+  }
+
+  const TestCa ca_;
+  const TestCa::Issued issued_ = ca_.Issue("api", "IP:127.0.0.1");
+  const Imposter server_{Serve, http::testing::ImposterTls{issued_.cert_pem, issued_.key_pem, ""}};
+  const std::string kubeconfig_ =
       "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
       "clusters: [{name: c, cluster: {server: '" +
-      server.url() + "', certificate-authority-data: " + base::Base64Encode(ca.cert_pem()) +
+      server_.url() + "', certificate-authority-data: " + base::Base64Encode(ca_.cert_pem()) +
       "}}]\nusers: [{name: u, user: {token: t}}]\n";
-  auto put = [&, version = 0](const std::string& text) mutable {
-    secrets.Put(*meta::Object::FromJson({{"metadata",
-                                          {{"namespace", "sluice-system"},
-                                           {"name", "east"},
-                                           {"resourceVersion", std::to_string(++version)},
-                                           {"labels", {{kClusterLabel, ""}}}}},
-                                         {"data", {{"kubeconfig", base::Base64Encode(text)}}}}));
-  };
-  put(kubeconfig);
-  common::SecretReader reader(api, secrets, "sluice-system", clock);
-  Leading::End end;
-  SiteClusters clusters({sites, reader, clock, registry, Leading(end)});
-  const meta::ObjectPtr site = *meta::Object::FromJson(
-      {{"metadata", {{"name", "phoenix"}}},
-       {"spec", {{"cluster", {{"kubeconfigSecretRef", {{"name", "east"}}}}}}}});
-  clusters.Follow(*site);
-  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clusters.Of(*site).nodes != nullptr; }))
-      << clusters.Of(*site).state.ToString();
-  Place place = clusters.Of(*site);
+  base::RealClock clock_;
+  base::metrics::Registry registry_;
+  testing_kit::FakeApi api_{clock_};
+  cache::MemoryStore sites_{common::kSites, clock_}, secrets_{common::kSecrets, clock_};
+  common::SecretReader reader_{api_, secrets_, "sluice-system", clock_};
+  Leading::End end_;
+  SiteClusters clusters_{{sites_, reader_, clock_, registry_, Leading(end_)}};
+
+ private:
+  int version_ = 0;
+};
+
+TEST_F(SiteClustersTest, OfANodeElsewhereWhatSitesReadIsKept) {
+  const meta::ObjectPtr site = SiteNamed("phoenix", "east");
+  clusters_.Follow(*site);
+  ASSERT_TRUE(testing_kit::WaitUntil([&] { return clusters_.Of(*site).nodes != nullptr; }))
+      << clusters_.Of(*site).state.ToString();
+  Place place = clusters_.Of(*site);
   const meta::ObjectPtr kept = place.nodes->Get({"", "n1"});
   ASSERT_NE(kept, nullptr);
   EXPECT_EQ(kept->ToJson()["status"], json({{"capacity", {{"memory", "1Gi"}}}}));
   EXPECT_EQ(kept->Label("a"), "1");
 
   // What is told of the cluster: its requests by its host, its caches on /debug.
-  const std::string host = server.url().substr(server.url().rfind('/') + 1);
-  EXPECT_NE(registry.Expose().find("rest_client_requests_total{code=\"200\",host=\"" + host + '"'),
+  const std::string host = server_.url().substr(server_.url().rfind('/') + 1);
+  EXPECT_NE(registry_.Expose().find("rest_client_requests_total{code=\"200\",host=\"" + host + '"'),
             std::string::npos)
-      << registry.Expose();
-  const json shown = clusters.Debug();
+      << registry_.Expose();
+  const json shown = clusters_.Debug();
   ASSERT_EQ(shown.size(), 1u);
   EXPECT_EQ(shown[0]["cluster"], "east");
   EXPECT_EQ(shown[0]["caches"][0]["store"], "nodes");
@@ -118,28 +134,59 @@ TEST(SiteClusters, OfANodeElsewhereWhatSitesReadIsKept) {
 
   // What replaces it is refused: told before what else is wrong, and what was read stays.
   EXPECT_EQ(place.state.reason(), "EndpointMissing");
-  put("current-context: b\n");
-  clusters.Follow(*site);
-  place = clusters.Of(*site);
+  Put("current-context: b\n");
+  clusters_.Follow(*site);
+  place = clusters_.Of(*site);
   EXPECT_EQ(place.state.reason(), "KubeconfigRefused") << place.state.ToString();
   EXPECT_NE(place.nodes, nullptr);
-  put(kubeconfig);
-  clusters.Follow(*site);
-  EXPECT_EQ(clusters.Of(*site).state.reason(), "EndpointMissing");
+  Put(kubeconfig_);
+  clusters_.Follow(*site);
+  EXPECT_EQ(clusters_.Of(*site).state.reason(), "EndpointMissing");
 
   // Made anew under its name, with another cluster: of the first one nothing is kept.
-  json other = site->ToJson();
-  other["spec"]["cluster"]["kubeconfigSecretRef"]["name"] = "west";
   place = {};
-  end.waits = true;
-  auto moved = std::async([&] { clusters.Follow(**meta::Object::FromJson(other)); });
-  end.begun.get_future().wait();
-  auto others = std::async([&] { return clusters.Enter(*site) != nullptr; });
+  end_.waits = true;
+  auto moved = std::async([&] { clusters_.Follow(*SiteNamed("phoenix", "west")); });
+  end_.begun.get_future().wait();
+  auto others = std::async([&] { return clusters_.Enter(*site) != nullptr; });
   EXPECT_EQ(others.wait_for(10s), std::future_status::ready) << "of what goes, only it waits";
-  end.may_go.set_value();
+  end_.may_go.set_value();
   EXPECT_TRUE(others.get());
   moved.get();
-  EXPECT_EQ(clusters.Debug(), json::array());
+  EXPECT_EQ(clusters_.Debug(), json::array());
+}
+
+TEST_F(SiteClustersTest, SitesThatShareOneMakeItOnce) {
+  std::barrier together(4);
+  std::vector<std::jthread> workers;
+  ::testing::internal::CaptureStderr();
+  for (const char* name : {"a", "b", "c", "d"}) {
+    workers.emplace_back([&, site = SiteNamed(name, "east")] {
+      together.arrive_and_wait();
+      clusters_.Follow(*site);
+    });
+  }
+  workers.clear();
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  const std::size_t first = said.find("cluster was added");
+  EXPECT_NE(first, std::string::npos);
+  EXPECT_EQ(said.find("cluster was added", first + 1), std::string::npos) << said;
+}
+
+TEST_F(SiteClustersTest, OneThatAnotherSiteNamesWhileTheLastLeavesIsThereAfterwards) {
+  const meta::ObjectPtr leaves = SiteNamed("a", "east"), comes = SiteNamed("b", "east");
+  clusters_.Follow(*leaves);
+  clusters_.Of(*leaves);
+  end_.waits = true;
+  auto left = std::async([&] { clusters_.Forget("a"); });
+  end_.begun.get_future().wait();  // nobody names it, so it goes
+  auto came = std::async([&] { clusters_.Follow(*comes); });
+  came.wait_for(200ms);  // time to find it in use still, if that could be
+  end_.may_go.set_value();
+  left.get();
+  came.get();
+  EXPECT_EQ(clusters_.Of(*comes).state.message().find("not looked at"), std::string::npos);
+  EXPECT_EQ(clusters_.Debug().size(), 1u);
 }
 
 }  // namespace
