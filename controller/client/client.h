@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -141,12 +142,13 @@ class Watcher {
                              const WatchLine& line, std::stop_token stop) = 0;
 };
 
-// One exchange with the server, for rest_client_requests_total and its like.
+// One exchange with the server, for rest_client_requests_total and its like: told when it is over,
+// a watch when its answer begins.
 struct RequestRecord {
-  std::string_view method;               // "GET"
-  std::string_view host;                 // "10.0.0.1:443"
-  int code = 0;                          // HTTP status; 0: no answer came
-  std::chrono::nanoseconds duration{0};  // until the whole answer; of a watch until its end
+  std::string_view method;                           // "GET"
+  std::string_view host;                             // "10.0.0.1:443"
+  int code = 0;                                      // HTTP status; 0: no answer came
+  std::optional<std::chrono::nanoseconds> duration;  // until the whole answer; a watch has none
 };
 // The server wanted requests to come later (throttle.h). One of the two is not zero, except in the
 // first record, which only tells that there is such a host.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "controller/base/log.h"
 #include "controller/client/api_error.h"
@@ -152,11 +153,20 @@ Transport::Attempt Transport::Try(const Call& call, const http::BodySink& sink,
   request.max_body_bytes = kMaxAnswerBytes;
   request.stop = call.stop;
   const base::MonoTime start = clock_.Mono();
-  attempt.answer = http_->Do(request, sink);
-  if (observer_.request) {
-    observer_.request({call.method, host_, attempt.answer.ok() ? attempt.answer->status : 0,
-                       clock_.Mono() - start});
-  }
+  const bool watch = request.silence_ends;
+  bool told = !observer_.request;
+  const auto tell = [&](int code) {
+    if (std::exchange(told, true)) return;
+    RequestRecord record{call.method, host_, code, std::nullopt};
+    if (!watch) record.duration = clock_.Mono() - start;
+    observer_.request(record);
+  };
+  const http::BodySink watched = [&tell, &sink](std::string_view piece) {
+    tell(200);  // with the head; a watch that is not refused has no other code
+    return sink(piece);
+  };
+  attempt.answer = http_->Do(request, watch ? watched : sink);
+  tell(attempt.answer.ok() ? attempt.answer->status : 0);
   return attempt;
 }
 

@@ -44,6 +44,7 @@ base::StatusOr<std::size_t> ResponseParser::Feed(std::string_view bytes, const B
       case State::kHead: {
         SLUICE_ASSIGN_OR_RETURN(const std::size_t used, FeedHead(bytes));
         bytes.remove_prefix(used);
+        if (head_done()) SLUICE_RETURN_IF_ERROR(sink({}));
         break;
       }
       case State::kFixed:

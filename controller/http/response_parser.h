@@ -31,7 +31,8 @@ using Headers = std::vector<Header>;
 // The first value of `name` (case does not matter), empty when absent.
 std::string_view FindHeader(const Headers& headers, std::string_view name);
 
-// Takes the next piece of a body; an error ends the call with it.
+// Takes the next piece of a body; an error ends the call with it. The first one, always empty, says
+// that the head has come.
 using BodySink = std::function<base::Status(std::string_view piece)>;
 
 class ResponseParser {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "controller/http/control_bytes.h"
 #include "controller/http/limits.h"
 #include "controller/http/url.h"
@@ -71,6 +74,27 @@ TEST(ResponseParser, GivesTheSameBodyInAnyCutting) {
       EXPECT_EQ(parsed.body, "hello");
     }
   }
+}
+
+TEST(ResponseParser, TheHeadIsToldOfOnceBeforeAnyOfTheBody) {
+  const std::string interim = "HTTP/1.1 103 Early\r\n\r\n";
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+  ResponseParser parser(false);
+  std::vector<std::string> pieces;
+  const auto feed = [&](std::string_view bytes) {
+    EXPECT_TRUE(parser
+                    .Feed(bytes,
+                          [&](std::string_view piece) {
+                            EXPECT_EQ(parser.status(), 200);
+                            pieces.emplace_back(piece);
+                            return base::OkStatus();
+                          })
+                    .ok());
+    return pieces;
+  };
+  EXPECT_EQ(feed(interim), std::vector<std::string>());
+  EXPECT_EQ(feed(head), std::vector<std::string>{""});
+  EXPECT_EQ(feed("hi"), (std::vector<std::string>{"", "hi"}));
 }
 
 TEST(ResponseParser, ABodyUntilCloseIsWholeOnlyAtTheEnd) {

@@ -24,7 +24,9 @@ class Series {
   void Note(const RequestRecord& record) {
     const Kept series = Find(record);
     series.requests->Add();
-    series.seconds->Observe(std::chrono::duration<double>(record.duration).count());
+    if (record.duration) {
+      series.seconds->Observe(std::chrono::duration<double>(*record.duration).count());
+    }
   }
 
   // Rare: the series are looked up each time.

@@ -3,14 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <string>
 
+#include "controller/client/config.h"
+#include "controller/http/testing/imposter.h"
 #include "controller/runtime/limits.h"
+#include "controller/testing/wait.h"
 
 namespace sluice::runtime {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 TEST(RequestMetrics, CountsByCodeHostAndMethodUnderClientGosNames) {
@@ -33,6 +38,44 @@ TEST(RequestMetrics, CountsByCodeHostAndMethodUnderClientGosNames) {
   EXPECT_THAT(
       text,
       HasSubstr("rest_client_request_duration_seconds_count{host=\"a:443\",verb=\"GET\"} 2\n"));
+}
+
+TEST(RequestMetrics, CountsAWatchWhenItsAnswerBeginsAndTimesNone) {
+  using http::testing::ImposterConnection;
+  std::promise<void> looked;
+  const http::testing::Imposter server([&](ImposterConnection& c) {
+    c.ReadRequest();
+    if (c.index() == 1) return c.Cut();  // before any answer
+    c.Send(http::testing::kChunkedHead);
+    looked.get_future().wait();  // open and silent until then
+    c.Send(http::testing::Chunk("{\"a\":1}\n"));
+    c.Cut();
+  });
+  base::metrics::Registry registry;
+  client::Config config;
+  config.server = server.url();
+  const auto client = client::NewClient(config).value();
+  client->Observe(RequestMetrics(registry));
+  const std::string host = server.url().substr(server.url().rfind('/') + 1);
+  const auto watch = [&] {
+    return client->Watch({"", "v1", "Pod", "pods", true}, {}, [](auto) { return true; }, {});
+  };
+  const auto requests = [&](const std::string& code) {
+    return HasSubstr("rest_client_requests_total{code=\"" + code + "\",host=\"" + host +
+                     "\",method=\"GET\"} 1\n");
+  };
+  auto cut = std::async(watch);
+  EXPECT_TRUE(testing_kit::WaitUntil(
+      [&] { return registry.Expose().find("code=\"200\"") != std::string::npos; }));
+  looked.set_value();
+  EXPECT_EQ(cut.get().reason(), "ConnectionCut");
+  EXPECT_THAT(registry.Expose(), requests("200"));
+  EXPECT_THAT(registry.Expose(), Not(HasSubstr("<error>")));
+  EXPECT_EQ(watch().reason(), "ConnectionCut");
+  EXPECT_THAT(registry.Expose(), requests("200"));
+  EXPECT_THAT(registry.Expose(), requests("<error>"));
+  EXPECT_THAT(registry.Expose(), HasSubstr("rest_client_request_duration_seconds_count{host=\"" +
+                                           host + "\",verb=\"GET\"} 0\n"));
 }
 
 TEST(RequestMetrics, SaysWhatThrottledUsAndForHowLong) {
