@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using base::CertificateAuthority;
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing_kit::FakeApi;
 
@@ -105,6 +106,26 @@ TEST(Plan, WhatIsServedIsAlwaysOfAnAuthorityThatWasSettledBefore) {
     last = state->authority.certificate_pem;
   }
   EXPECT_GE(rotations, 3);
+}
+
+// With a third authority the first would leave the bundle while it is valid.
+TEST(Plan, AnAuthorityIsNotFollowedBeforeHalfOfItsLife) {
+  Policy policy = kPolicy;
+  policy.authority_renewal = 45h - 1s;
+  const auto refused = Plan(policy, std::nullopt, kNow, false);
+  EXPECT_EQ(refused.status().code(), base::Code::kInvalidArgument);
+  EXPECT_THAT(refused.status().message(),
+              AllOf(HasSubstr("authority_renewal"), HasSubstr("half of authority_life"),
+                    HasSubstr("raise it")));
+  policy.authority_renewal = 45h;
+  State state = **Plan(policy, std::nullopt, kNow, false);
+  const std::string first = state.authority.certificate_pem;
+  for (int hour = 0; hour < 90; ++hour) {
+    const auto next = Plan(policy, state, kNow + std::chrono::hours(hour), true);
+    ASSERT_TRUE(next.ok());
+    if (*next) state = **next;
+    ASSERT_THAT(state.Bundle(), HasSubstr(first)) << hour;
+  }
 }
 
 TEST(Plan, AfterALongAbsenceItBeginsAnewAndWhatIsBrokenIsNamed) {

@@ -53,6 +53,13 @@ std::string State::Bundle() const {
 
 StatusOr<std::optional<State>> Plan(const Policy& policy, const std::optional<State>& state,
                                     base::WallTime now, bool settled) {
+  // Otherwise a second takeover would come while the authority before the first is still valid.
+  if (policy.authority_renewal.count() > 0 &&
+      policy.authority_renewal < policy.authority_life / 2) {
+    return base::InvalidArgument(
+        "authority_renewal must be at least half of authority_life: raise it, shorten "
+        "authority_life, or leave it zero for two thirds of that");
+  }
   if (!state) return Fresh(policy, now);
   SLUICE_ASSIGN_OR_RETURN(const auto authority, Load(state->authority, "authority"));
   // Nobody led for very long: nothing of it is trusted any more, so nothing is lost.

@@ -3,7 +3,8 @@
 // Invariants, on which it rests that no handshake fails while anything rotates:
 //   1. Whatever is served is signed by an authority that was in the bundle, in place at every
 //      target, for `settle` before: a new authority is announced first and signs later.
-//   2. An authority stays in the bundle until it has ended, so what it signed stays trusted.
+//   2. An authority stays in the bundle until it has ended, so what it signed stays trusted. The
+//      bundle has room for one that no longer signs, hence the bound on authority_renewal.
 //   3. A certificate never outlives its authority.
 // Keys are made with randomness, which is the one impurity.
 #pragma once
@@ -25,7 +26,8 @@ struct Policy {
   std::vector<std::string> addresses;
   base::Duration authority_life = kAuthorityLife;
   base::Duration serving_life = kServingLife;
-  // Age at which each is followed by the next; zero: two thirds of its life.
+  // Age at which each is followed by the next; zero: two thirds of its life. The authority's is at
+  // least half of authority_life.
   base::Duration authority_renewal{0};
   base::Duration serving_renewal{0};
 };
@@ -42,7 +44,7 @@ struct State {
 // The one next step, or nullopt when nothing is due. `state` is nullopt when there is none yet.
 // `settled`: the state's bundle is in place at every target for long enough.
 // Errors: DataLoss: the state is not readable (naming the part); InvalidArgument: the policy's
-// names.
+// names or authority_renewal.
 base::StatusOr<std::optional<State>> Plan(const Policy& policy, const std::optional<State>& state,
                                           base::WallTime now, bool settled);
 

@@ -93,12 +93,13 @@ class World : public ::testing::Environment {
     server->Convert("/convert", ConvertWidget);
     keeper = std::make_unique<certs::Keeper>(
         certs::Options{.secret = {"default", "hook-tls"},
-                       // Real lives, early rotation: what a slow machine delays does not expire.
+                       // Rotation as early as the lives allow, and nothing ends unless a slow
+                       // machine delays a step by 18 s.
                        .policy = {.common_name = "test",
                                   .addresses = {"127.0.0.1"},
-                                  .authority_life = 24h,
-                                  .serving_life = 12h,
-                                  .authority_renewal = 5s,
+                                  .authority_life = 60s,
+                                  .serving_life = 20s,
+                                  .authority_renewal = 30s,
                                   .serving_renewal = 2s},
                        .targets = {{Target::Kind::kValidatingWebhook, "hook", ""},
                                    {Target::Kind::kMutatingWebhook, "hook", ""},
