@@ -161,22 +161,24 @@ class KeeperTest : public ::testing::Test {
     std::vector<base::KeyPair> taken;
     bool leads = false;
   };
-  std::unique_ptr<Replica> NewReplica(bool leads) {
+  std::unique_ptr<Replica> NewReplica(bool leads,
+                                      const std::vector<Target>& targets = {
+                                          {Target::Kind::kValidatingWebhook, "hook", ""},
+                                          {Target::Kind::kConversion, "widgets.t.dev", ""}}) {
     auto replica = std::make_unique<Replica>();
     replica->leads = leads;
-    replica->keeper = std::make_unique<Keeper>(
-        Options{.secret = {"ns", "tls"},
-                .policy = kPolicy,
-                .targets = {{Target::Kind::kValidatingWebhook, "hook", ""},
-                            {Target::Kind::kConversion, "widgets.t.dev", ""}},
-                .field_manager = "test",
-                .leading = [r = replica.get()] { return r->leads; },
-                .take =
-                    [r = replica.get()](const base::KeyPair& pair) {
-                      r->taken.push_back(pair);
-                      return base::OkStatus();
-                    }},
-        api_, clock_, registry_);
+    replica->keeper =
+        std::make_unique<Keeper>(Options{.secret = {"ns", "tls"},
+                                         .policy = kPolicy,
+                                         .targets = targets,
+                                         .field_manager = "test",
+                                         .leading = [r = replica.get()] { return r->leads; },
+                                         .take =
+                                             [r = replica.get()](const base::KeyPair& pair) {
+                                               r->taken.push_back(pair);
+                                               return base::OkStatus();
+                                             }},
+                                 api_, clock_, registry_);
     return replica;
   }
   std::string BundleAt(const std::string& webhook) {
@@ -219,6 +221,46 @@ TEST_F(KeeperTest, TheLeaderMakesAndEveryReplicaServesTheSame) {
   }
   EXPECT_EQ(api_.writes(), writes) << "at rest nothing is written";
   EXPECT_EQ(leader->taken.size(), 1U);
+}
+
+TEST_F(KeeperTest, WebhooksOfOneConfigurationThatAreNamedApartKeepTheirBundles) {
+  const auto leader = NewReplica(true, {{Target::Kind::kValidatingWebhook, "hook", "a.t.dev"},
+                                        {Target::Kind::kValidatingWebhook, "hook", "b.t.dev"}});
+  ASSERT_TRUE(leader->keeper->Look().ok());
+  EXPECT_EQ(BundleAt("a.t.dev"), Kept().Bundle());
+  EXPECT_EQ(BundleAt("b.t.dev"), Kept().Bundle());
+  const int writes = api_.writes();
+  ASSERT_TRUE(leader->keeper->Look().ok());
+  EXPECT_EQ(api_.writes(), writes);
+  EXPECT_EQ(BundleAt("a.t.dev"), Kept().Bundle());
+  EXPECT_EQ(BundleAt("b.t.dev"), Kept().Bundle());
+}
+
+TEST_F(KeeperTest, AWebhookThatIsNotNamedIsNotOurs) {
+  const auto leader = NewReplica(true, {{Target::Kind::kValidatingWebhook, "hook", "b.t.dev"}});
+  ASSERT_TRUE(leader->keeper->Look().ok());
+  EXPECT_EQ(BundleAt("a.t.dev"), "");
+  EXPECT_EQ(BundleAt("b.t.dev"), Kept().Bundle());
+}
+
+TEST_F(KeeperTest, ATargetThatCannotBeWrittenKeepsNoOtherFromItsBundleAndNothingSettles) {
+  json crd = {{"apiVersion", "apiextensions.k8s.io/v1"},
+              {"kind", "CustomResourceDefinition"},
+              {"metadata", {{"name", "widgets.t.dev"}}},
+              {"spec", {{"conversion", {{"strategy", "None"}}}}}};
+  api_.Put(kCrds, crd);
+  const auto leader = NewReplica(true, {{Target::Kind::kConversion, "widgets.t.dev", ""},
+                                        {Target::Kind::kValidatingWebhook, "hook", ""}});
+  const auto status = leader->keeper->Look();
+  EXPECT_EQ(status.code(), base::Code::kFailedPrecondition);
+  EXPECT_THAT(status.message(), HasSubstr("widgets.t.dev: its conversion is not by webhook"));
+  EXPECT_EQ(BundleAt("a.t.dev"), Kept().Bundle());
+  // What cannot be looked at is not known to be in place, however long.
+  clock_.Advance(60h);
+  EXPECT_FALSE(leader->keeper->Look().ok());
+  clock_.Advance(kSettle + 1s);
+  EXPECT_FALSE(leader->keeper->Look().ok());
+  EXPECT_TRUE(Kept().next);
 }
 
 TEST_F(KeeperTest, ANewAuthoritySignsOnlyAfterItsBundleHasSettledEverywhere) {

@@ -77,15 +77,21 @@ bool Keeper::Settled(const State& state) const {
   return in_place_ == state.Bundle() && clock_.Mono() - in_place_since_ >= options_.settle;
 }
 
+// One target's error keeps no other from its bundle, but nothing is known to be in place then.
 Status Keeper::InjectAll(const std::string& bundle) {
-  for (const Target& target : options_.targets) {
-    SLUICE_ASSIGN_OR_RETURN(const bool wrote,
-                            Inject(client_, client_, target, bundle, options_.field_manager));
-    if (wrote) {
-      in_place_.clear();
-      log::Info("CA bundle was injected", {{"target", target.name}});
+  Status first_error;
+  for (const std::vector<Target>& targets : ByObject(options_.targets)) {
+    const auto wrote = Inject(client_, client_, targets, bundle, options_.field_manager);
+    if (wrote.ok() && !*wrote) continue;
+    in_place_.clear();
+    const std::string& name = targets.front().name;
+    if (wrote.ok()) {
+      log::Info("CA bundle was injected", {{"target", name}});
+    } else if (first_error.ok()) {
+      first_error = wrote.status().Annotate(name);
     }
   }
+  SLUICE_RETURN_IF_ERROR(first_error);
   if (in_place_ != bundle) {
     in_place_ = bundle;
     in_place_since_ = clock_.Mono();

@@ -15,7 +15,8 @@
 // and foreign labels are left alone. Rights needed: get, create, update on it; get, patch on the
 // targets by name.
 //
-// Degraded: when the Secret or a target cannot be written the old certificate goes on being served;
+// Degraded: when the Secret or a target cannot be written the old certificate goes on being served,
+// the other targets get their bundle, and no new authority signs;
 // sluice_certificates_failures_total grows, and the served one's end (the server's own metric)
 // comes nearer.
 //
@@ -44,7 +45,7 @@ struct Options {
   meta::Key secret;
   Policy policy;
   std::vector<Target> targets;  // at most kMaxTargets
-  std::string field_manager;
+  std::string field_manager;    // nobody else applies to the targets by this name
   // How long a bundle must have been in place before anything is served under its newest authority:
   // longer than `period` and than the API servers need to see a changed configuration.
   base::Duration settle = kSettle;
@@ -64,7 +65,8 @@ class Keeper {
   Keeper& operator=(const Keeper&) = delete;
 
   // Reads the Secret, does what is due, gives on what is new. Errors: the client's; DataLoss naming
-  // the Secret and its part; Unavailable: there is no Secret yet and another replica leads.
+  // the Secret and its part; Unavailable: there is no Secret yet and another replica leads; of
+  // several targets that cannot be written, the first one's, naming it.
   base::Status Look();
   void Start();  // looks now and every `period`
   void Stop();

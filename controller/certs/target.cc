@@ -1,5 +1,6 @@
 #include "controller/certs/target.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "controller/base/digest.h"
@@ -32,11 +33,14 @@ const meta::Resource& ResourceOf(Target::Kind kind) {
 }
 
 // What to apply; null when everything is in place.
-json Webhooks(const json& object, const Target& target, const std::string& bundle) {
+json Webhooks(const json& object, std::span<const Target> targets, const std::string& bundle) {
   json out = json::array();
   bool differs = false;
   for (const json& webhook : object.value("webhooks", json::array())) {
-    if (!target.webhook.empty() && webhook.at("name") != target.webhook) continue;
+    const bool ours = std::ranges::any_of(targets, [&](const Target& target) {
+      return target.webhook.empty() || webhook.at("name") == target.webhook;
+    });
+    if (!ours) continue;
     differs = differs || webhook.at("clientConfig").value("caBundle", "") != bundle;
     // Apply owns what it names: all of ours each time, or the others would lose theirs.
     out.push_back({{"name", webhook.at("name")}, {"clientConfig", {{"caBundle", bundle}}}});
@@ -59,8 +63,21 @@ StatusOr<json> Conversion(const json& object, const std::string& bundle) {
 
 }  // namespace
 
-StatusOr<bool> Inject(client::Reader& reader, client::Writer& writer, const Target& target,
-                      const std::string& bundle_pem, const std::string& field_manager) {
+std::vector<std::vector<Target>> ByObject(const std::vector<Target>& targets) {
+  std::vector<std::vector<Target>> out;
+  for (const Target& target : targets) {
+    const auto same = std::ranges::find_if(out, [&](const std::vector<Target>& of_one) {
+      return of_one.front().kind == target.kind && of_one.front().name == target.name;
+    });
+    (same == out.end() ? out.emplace_back() : *same).push_back(target);
+  }
+  return out;
+}
+
+StatusOr<bool> Inject(client::Reader& reader, client::Writer& writer,
+                      std::span<const Target> targets, const std::string& bundle_pem,
+                      const std::string& field_manager) {
+  const Target& target = targets.front();
   const meta::Resource& resource = ResourceOf(target.kind);
   const auto got = reader.Get(resource, {"", target.name});
   if (!got.ok()) {
@@ -74,10 +91,10 @@ StatusOr<bool> Inject(client::Reader& reader, client::Writer& writer, const Targ
     if (target.kind == Target::Kind::kConversion) {
       SLUICE_ASSIGN_OR_RETURN(patch, Conversion(object, bundle));
     } else {
-      patch = Webhooks(object, target, bundle);
+      patch = Webhooks(object, targets, bundle);
     }
   } catch (const json::exception&) {
-    return base::DataLoss(target.name + " is not of the form of its kind");
+    return base::DataLoss("it is not of the form of its kind");
   }
   if (patch.is_null()) return false;
   patch["apiVersion"] = resource.ApiVersion();
@@ -86,7 +103,7 @@ StatusOr<bool> Inject(client::Reader& reader, client::Writer& writer, const Targ
   patch["metadata"] = {{"name", target.name}, {"uid", std::string((*got)->uid())}};
   const auto applied =
       writer.Apply(resource, patch, {.field_manager = field_manager, .force = true});
-  if (!applied.ok()) return applied.status().Annotate(target.name);
+  if (!applied.ok()) return applied.status();
   return true;
 }
 

@@ -27,6 +27,8 @@ using testing_kit::WaitUntil;
 using webhook::AdmissionDecision;
 using webhook::AdmissionRequest;
 
+constexpr const char* kFirst = "hook.test.sluice.dev";  // webhooks of each configuration
+constexpr const char* kSecond = "second.test.sluice.dev";
 constexpr std::size_t kAuthorities = 3;  // that serve one after the other in the rotation test
 
 const meta::Resource kV1{"test.sluice.dev", "v1", "Widget", "widgets", true};
@@ -90,6 +92,7 @@ class World : public ::testing::Environment {
       changed["metadata"]["labels"]["test.sluice.dev/by"] = request.user;
       return AdmissionDecision::Change(changed);
     });
+    server->Validate("/agree", [](const AdmissionRequest&) { return AdmissionDecision::Allow(); });
     server->Convert("/convert", ConvertWidget);
     keeper = std::make_unique<certs::Keeper>(
         certs::Options{.secret = {"default", "hook-tls"},
@@ -101,7 +104,8 @@ class World : public ::testing::Environment {
                                   .serving_life = 20s,
                                   .authority_renewal = 30s,
                                   .serving_renewal = 2s},
-                       .targets = {{Target::Kind::kValidatingWebhook, "hook", ""},
+                       .targets = {{Target::Kind::kValidatingWebhook, "hook", kFirst},
+                                   {Target::Kind::kValidatingWebhook, "hook", kSecond},
                                    {Target::Kind::kMutatingWebhook, "hook", ""},
                                    {Target::Kind::kConversion, "widgets.test.sluice.dev", ""}},
                        .field_manager = "hook-certificates",
@@ -152,7 +156,7 @@ class World : public ::testing::Environment {
       const json hooks = {{"apiVersion", "admissionregistration.k8s.io/v1"},
                           {"kind", fmt::format("{}WebhookConfiguration", kind)},
                           {"metadata", {{"name", "hook"}}},
-                          {"webhooks", {Hook("hook.test.sluice.dev", url + path)}}};
+                          {"webhooks", {Hook(kFirst, url + path), Hook(kSecond, url + "/agree")}}};
       SLUICE_RETURN_IF_ERROR(api->Apply(hooks.dump()));
     }
     return base::OkStatus();
