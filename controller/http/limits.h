@@ -32,8 +32,9 @@ inline constexpr std::chrono::seconds kServerHeadTimeout{5};  // from the connec
 inline constexpr std::chrono::seconds kServerReadTimeout{5};  // between two pieces of a body
 inline constexpr std::chrono::seconds kServerBodyTimeout{15};        // of all of it
 inline constexpr std::chrono::milliseconds kServerAcceptPause{100};  // out of descriptors, say
-// What a refused client may still send before the connection is cut, so that it reads the answer.
-inline constexpr std::size_t kMaxServerDrainBytes = 4 << 20;
+// What a refused client may still send before the connection is cut, so that it reads the answer:
+// a review that is a little too long (controller/webhook), too.
+inline constexpr std::size_t kMaxServerDrainBytes = 8 << 20;
 inline constexpr std::chrono::seconds kServerDrainTimeout{1};
 inline constexpr std::chrono::seconds kServerWriteTimeout{10};
 

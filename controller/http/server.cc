@@ -38,14 +38,18 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Stop(); }
 
   void Handle(std::string path, Handler handler) override {
-    SLUICE_CHECK(listener_ < 0);
-    handlers_[std::move(path)] = std::move(handler);
+    Handle(std::move(path), std::move(handler), {.max_body_bytes = options_.max_body_bytes});
+  }
+  void Handle(std::string path, Handler handler, PathLimit limit) override {
+    SLUICE_CHECK(listener_ < 0 && limit.refused);
+    routes_[std::move(path)] = {std::move(handler), std::move(limit)};
   }
 
   base::Status Start() override {
     SLUICE_CHECK(listener_ < 0);
     SLUICE_ASSIGN_OR_RETURN(listener_, base::Listen(address_));
-    intake_.emplace(listener_, context_.get(), options_.max_body_bytes);
+    intake_.emplace(listener_, context_.get(),
+                    [this](const RequestHead& head) { return Refusal(head); });
     threads_.emplace_back([this] {
       intake_->Run(stop_, [this](ServerIntake::Asked asked) { Queue(std::move(asked)); });
     });
@@ -71,18 +75,24 @@ class ServerImpl final : public Server {
   }
 
  private:
+  struct Route {
+    Handler handler;
+    PathLimit limit;
+  };
   void Queue(ServerIntake::Asked asked);
   void Work();
   void Serve(ServerIntake::Asked asked) const;
   // Errors: the connection's.
   static base::Status ReadBody(ServerIntake::Asked& asked, const CallScope& scope);
+  // From a head alone: the answer of a request that no handler gets.
+  std::optional<ServerResponse> Refusal(const RequestHead& head) const;
   ServerResponse Answer(const ServerRequest& request) const;
-  const Handler* Find(const std::string& path) const;
+  const Route* Find(const std::string& path) const;
 
   base::ListenAddress address_;
   const ServerOptions options_;
   ContextPtr context_;  // nullptr: no TLS
-  std::map<std::string, Handler> handlers_;
+  std::map<std::string, Route> routes_;
   int listener_ = -1;
   WakeFd stop_;
   const WakeFd never_;  // what was answered is still sent when the server stops
@@ -150,14 +160,22 @@ base::Status ServerImpl::ReadBody(ServerIntake::Asked& asked, const CallScope& s
   return base::OkStatus();
 }
 
-ServerResponse ServerImpl::Answer(const ServerRequest& request) const {
-  if (request.method != "GET" && request.method != "HEAD" && request.method != "POST") {
-    return {405, "text/plain", "only GET, HEAD and POST are served\n"};
+std::optional<ServerResponse> ServerImpl::Refusal(const RequestHead& head) const {
+  if (head.method != "GET" && head.method != "HEAD" && head.method != "POST") {
+    return ServerResponse{405, "text/plain", "only GET, HEAD and POST are served\n"};
   }
-  const Handler* const handler = Find(request.path);
-  if (handler == nullptr) return {404, "text/plain", "not found\n"};
+  const Route* const route = Find(head.path);
+  if (route == nullptr) return ServerResponse{404, "text/plain", "not found\n"};
+  if (head.content_length <= route->limit.max_body_bytes) return std::nullopt;
+  route->limit.refused();
+  return ServerResponse{413, "text/plain", "the request's body is too long\n"};
+}
+
+ServerResponse ServerImpl::Answer(const ServerRequest& request) const {
+  const Route* const route = Find(request.path);
+  SLUICE_CHECK(route != nullptr);  // others were refused
   try {
-    return (*handler)(request);
+    return route->handler(request);
   } catch (const std::exception& error) {
     base::log::Error("HTTP handler threw", {{"path", request.path}, {"error", error.what()}});
   } catch (...) {
@@ -166,12 +184,12 @@ ServerResponse ServerImpl::Answer(const ServerRequest& request) const {
   return {500, "text/plain", "internal error\n"};
 }
 
-const Handler* ServerImpl::Find(const std::string& path) const {
-  if (const auto exact = handlers_.find(path); exact != handlers_.end()) return &exact->second;
+const ServerImpl::Route* ServerImpl::Find(const std::string& path) const {
+  if (const auto exact = routes_.find(path); exact != routes_.end()) return &exact->second;
   for (std::size_t slash = path.rfind('/'); slash != std::string::npos && slash > 0;
        slash = path.rfind('/', slash - 1)) {
-    const auto prefix = handlers_.find(path.substr(0, slash + 1));
-    if (prefix != handlers_.end()) return &prefix->second;
+    const auto prefix = routes_.find(path.substr(0, slash + 1));
+    if (prefix != routes_.end()) return &prefix->second;
   }
   return nullptr;
 }

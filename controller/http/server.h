@@ -14,8 +14,9 @@
 // socket, lets handlers under way finish and joins; idempotent.
 //
 // Errors towards clients: 400, 411, 413, 431 for a request that is malformed, without a length or
-// too long; 404 and 405; 500 for a handler that threw. Who does not finish a request in time
-// (limits.h), or a handshake, is cut off without an answer.
+// too long; 404 and 405; all of these from the head, before a body is read; 500 for a handler that
+// threw. Who does not finish a request in time (limits.h), or a handshake, is cut off without an
+// answer.
 #pragma once
 
 #include <functional>
@@ -32,7 +33,8 @@ namespace sluice::http {
 struct ServerOptions {
   std::string address = "127.0.0.1:0";  // host:port, [v6]:port; port 0 picks a free one
   int threads = 2;                      // that answer
-  std::size_t max_body_bytes = kMaxServerBodyBytes;  // longer ones get 413
+  std::size_t max_body_bytes =
+      kMaxServerBodyBytes;  // of paths that do not say; longer ones get 413
   // Set: TLS 1.2 and newer under the certificate it holds at each handshake.
   std::shared_ptr<ServerTls> tls;
 };
@@ -53,6 +55,13 @@ struct ServerResponse {
 
 using Handler = std::function<ServerResponse(const ServerRequest&)>;
 
+struct PathLimit {
+  std::size_t max_body_bytes = kMaxServerBodyBytes;
+  // A longer one came and got 413; its handler never sees it. From another thread than the
+  // handler; must not wait.
+  std::function<void()> refused = [] {};
+};
+
 class Server {
  public:
   // Errors: InvalidArgument (address).
@@ -60,6 +69,7 @@ class Server {
   virtual ~Server() = default;
   // An exception in a handler becomes 500 without its text.
   virtual void Handle(std::string path, Handler handler) = 0;
+  virtual void Handle(std::string path, Handler handler, PathLimit limit) = 0;
   // Binds and serves. Errors: Unavailable when the address cannot be bound.
   virtual base::Status Start() = 0;
   virtual int port() const = 0;  // after Start

@@ -24,7 +24,7 @@ int CodeOf(const base::Status& refusal) {
     case base::Code::kFailedPrecondition:
       return 411;
     case base::Code::kResourceExhausted:
-      return refusal.reason() == "Body" ? 413 : 431;
+      return 431;
     default:
       return 400;
   }
@@ -32,8 +32,8 @@ int CodeOf(const base::Status& refusal) {
 
 }  // namespace
 
-ServerIntake::ServerIntake(int listener, SSL_CTX* tls, std::size_t max_body_bytes)
-    : listener_(listener), tls_(tls), max_body_bytes_(max_body_bytes) {}
+ServerIntake::ServerIntake(int listener, SSL_CTX* tls, Refusal refusal)
+    : listener_(listener), tls_(tls), refusal_(std::move(refusal)) {}
 
 ServerIntake::~ServerIntake() = default;
 
@@ -99,7 +99,7 @@ bool ServerIntake::Advance(Waiting& each, const Take& take) {
     each.bytes.append(buffer, **got);
     const std::size_t end = each.bytes.find(kHeadEnd, seen - std::min(seen, kHeadEnd.size() - 1));
     if (end != std::string::npos) {
-      if (TakeHead(each, end, take)) return false;
+      if (!TakeHead(each, end, take)) return false;
     } else if (each.bytes.size() > kMaxServerHeadBytes) {
       Refuse(each, base::ResourceExhausted("the request's head is too long"));
     }
@@ -108,25 +108,30 @@ bool ServerIntake::Advance(Waiting& each, const Take& take) {
 
 bool ServerIntake::TakeHead(Waiting& each, std::size_t head_bytes, const Take& take) {
   auto head = ParseRequestHead(std::string_view(each.bytes).substr(0, head_bytes));
-  if (head.ok() && head->content_length > max_body_bytes_) {
-    head = base::ResourceExhausted("the request's body is too long").WithReason("Body");
-  }
   if (!head.ok()) {
     Refuse(each, head.status());
-    return false;
+    return true;
   }
   each.bytes.erase(0, head_bytes + kHeadEnd.size());
+  if (const auto refused = refusal_(*head)) {
+    const bool is_whole = each.bytes.size() >= head->content_length;
+    Refuse(each, AnswerHead(*refused) + (head->method == "HEAD" ? "" : refused->body));
+    return !is_whole;
+  }
   take({std::move(each.connection), std::move(head).value(), std::move(each.bytes)});
-  return true;
+  return false;
+}
+
+void ServerIntake::Refuse(Waiting& each, const base::Status& why) const {
+  const ServerResponse answer{.status = CodeOf(why), .body = why.message() + "\n"};
+  Refuse(each, AnswerHead(answer) + answer.body);
 }
 
 // Cut at once, the client might never see why: it is still sending.
-void ServerIntake::Refuse(Waiting& each, const base::Status& why) const {
-  ServerResponse answer{.status = CodeOf(why), .body = why.message() + "\n"};
+void ServerIntake::Refuse(Waiting& each, const std::string& answer) const {
   const CallScope at_once(never_, {}, steady_clock::now());
-  const std::string text = AnswerHead(answer) + answer.body;
   // What does not fit into a socket that is empty is not waited for.
-  static_cast<void>(each.connection->WriteAll(text, at_once, at_once.deadline()));
+  static_cast<void>(each.connection->WriteAll(answer, at_once, at_once.deadline()));
   each.refused = true;
   each.limit = steady_clock::now() + kServerDrainTimeout;
   each.bytes.clear();

@@ -14,12 +14,14 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "controller/base/clock.h"
 #include "controller/http/connection.h"
 #include "controller/http/request_parser.h"
+#include "controller/http/server.h"
 #include "controller/http/wait.h"
 
 struct pollfd;
@@ -35,16 +37,18 @@ class ServerIntake {
     std::string body;  // what came of it with the head
   };
   using Take = std::function<void(Asked asked)>;
+  // What to answer a request with that is not to be taken, from its head. Must not wait.
+  using Refusal = std::function<std::optional<ServerResponse>(const RequestHead& head)>;
 
   // `tls`: nullptr: none. Both outlive this.
-  ServerIntake(int listener, ssl_ctx_st* tls, std::size_t max_body_bytes);
+  ServerIntake(int listener, ssl_ctx_st* tls, Refusal refusal);
   ~ServerIntake();
   ServerIntake(const ServerIntake&) = delete;
   ServerIntake& operator=(const ServerIntake&) = delete;
 
   // Accepts, and gives each request to `take` when its head is whole. Refuses by itself, and reads
-  // on for a while so that the client sees why: what ParseRequestHead refuses, heads and bodies
-  // that are too long.
+  // on for a while so that the client sees why: what ParseRequestHead and `refusal` refuse, and
+  // heads that are too long.
   void Run(const WakeFd& stop, const Take& take);
 
  private:
@@ -59,13 +63,14 @@ class ServerIntake {
   void AcceptSome(const WakeFd& stop, const Take& take);
   // Reads what has come. False: nothing is left to do here.
   bool Advance(Waiting& each, const Take& take);
-  // The request, once its head is whole, is taken (true) or refused.
+  // The request, once its head is whole, is taken or refused. False: nothing is left to do here.
   bool TakeHead(Waiting& each, std::size_t head_bytes, const Take& take);
   void Refuse(Waiting& each, const base::Status& why) const;
+  void Refuse(Waiting& each, const std::string& answer) const;
 
   const int listener_;
   ssl_ctx_st* const tls_;
-  const std::size_t max_body_bytes_;
+  const Refusal refusal_;
   const WakeFd never_;
   std::list<Waiting> waiting_;  // the oldest first
   std::vector<pollfd> polled_;  // listener, stop, waiting_

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <future>
 #include <latch>
 
@@ -106,6 +108,8 @@ TEST(HttpServer, RefusalsAreAnsweredAndOthersGoUnanswered) {
   EXPECT_THAT(answer("HEAD / HTTP/1.1\r\n\r\n"),
               AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("Content-Length: 4\r\n"),
                     EndsWith("close\r\n\r\n")));
+  EXPECT_THAT(answer("HEAD /other HTTP/1.1\r\n\r\n"),
+              AllOf(StartsWith("HTTP/1.1 404 "), EndsWith("close\r\n\r\n")));
   EXPECT_THAT(answer("PUT / HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(answer("nonsense\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(answer("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -118,6 +122,37 @@ TEST(HttpServer, RefusalsAreAnsweredAndOthersGoUnanswered) {
               EndsWith("\r\n\r\nPOSTab"));
   EXPECT_EQ(answer("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na"), "") << "cut short";
   EXPECT_EQ(answer(""), "");
+}
+
+TEST(HttpServer, WhatNoHandlerGetsIsRefusedBeforeAByteOfItsBodyComes) {
+  auto server = Server::New({.threads = 1}).value();
+  std::atomic<int> refused = 0;
+  const auto length = [](const ServerRequest& r) {
+    return ServerResponse{200, "text/plain", std::to_string(r.body.size())};
+  };
+  server->Handle("/validate", length, {.max_body_bytes = 7 << 20, .refused = [&] { ++refused; }});
+  server->Handle("/convert", length, {.max_body_bytes = 64 << 20});
+  server->Handle("/page", length);
+  ASSERT_TRUE(server->Start().ok());
+  const auto head = [&](const std::string& request) {
+    const int fd = ConnectTo(server->port());
+    const std::string bytes = request + " HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n";
+    SLUICE_CHECK(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0);
+    std::string status(sizeof("HTTP/1.1 404") - 1, ' ');
+    status.resize(static_cast<std::size_t>(
+        std::max<ssize_t>(recv(fd, status.data(), status.size(), MSG_WAITALL), 0)));
+    close(fd);
+    return status;
+  };
+  EXPECT_EQ(head("POST /validate"), "HTTP/1.1 413");
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(head("POST /page"), "HTTP/1.1 413") << "as the server's options say";
+  EXPECT_EQ(head("POST /other"), "HTTP/1.1 404");
+  EXPECT_EQ(head("PUT /convert"), "HTTP/1.1 405");
+  const auto client = ClientFor("http://127.0.0.1:" + std::to_string(server->port()));
+  const std::string body(8 << 20, 'x');
+  EXPECT_EQ(client->Do({.method = "POST", .target = "/convert", .body = body})->body, "8388608");
+  EXPECT_EQ(refused, 1);
 }
 
 TEST(HttpServer, StopsWhileAClientSaysNothingAndAnswersWhatWasAsked) {

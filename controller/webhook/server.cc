@@ -154,18 +154,22 @@ class ServerImpl final : public Server {
                 Judge judge) {
     SLUICE_CHECK(!serving_ && paths_.size() < kMaxWebhooks && path.starts_with('/'));
     PathMetrics& metrics = paths_.emplace_back(registry_, path, panics);
-    auto handle = [this, max_bytes, &metrics,
-                   judge = std::move(judge)](const http::ServerRequest& request) {
-      return Serve(request, max_bytes, judge, metrics);
+    auto refused = [path, &metrics] {
+      metrics.Answered(413).Add();
+      base::log::Warn("webhook request was too long", {{"path", path}, {"code", 413}});
     };
-    http_->Handle(std::move(path), std::move(handle));
+    auto handle = [this, &metrics, judge = std::move(judge)](const http::ServerRequest& request) {
+      return Serve(request, judge, metrics);
+    };
+    http_->Handle(std::move(path), std::move(handle),
+                  {.max_body_bytes = max_bytes, .refused = std::move(refused)});
   }
 
-  http::ServerResponse Serve(const http::ServerRequest& request, std::size_t max_bytes,
-                             const Judge& judge, PathMetrics& metrics) {
+  http::ServerResponse Serve(const http::ServerRequest& request, const Judge& judge,
+                             PathMetrics& metrics) {
     const base::MonoTime began = clock_.Mono();
     metrics.in_flight().Add(1);
-    http::ServerResponse answer = Answer(request, max_bytes, judge, metrics, began);
+    http::ServerResponse answer = Answer(request, judge, metrics, began);
     metrics.in_flight().Add(-1);
     metrics.latency().Observe(std::chrono::duration<double>(clock_.Mono() - began).count());
     metrics.Answered(answer.status).Add();
@@ -176,13 +180,12 @@ class ServerImpl final : public Server {
     return answer;
   }
 
-  http::ServerResponse Answer(const http::ServerRequest& request, std::size_t max_bytes,
-                              const Judge& judge, PathMetrics& metrics, base::MonoTime began) {
+  http::ServerResponse Answer(const http::ServerRequest& request, const Judge& judge,
+                              PathMetrics& metrics, base::MonoTime began) {
     if (request.method != "POST") return Text(405, "reviews are posted");
     if (!http::FindHeader(request.headers, "Content-Type").starts_with("application/json")) {
       return Text(415, "reviews are application/json");
     }
-    if (request.body.size() > max_bytes) return Text(413, "the review is too long");
     const auto timeout = TimeoutOf(http::FindHeader(request.query, "timeout"));
     const base::MonoTime deadline =
         began + timeout - std::min<std::chrono::milliseconds>(timeout / 4, kMargin);
@@ -264,7 +267,6 @@ StatusOr<std::unique_ptr<Server>> Server::New(const Options& options, base::Cloc
   SLUICE_ASSIGN_OR_RETURN(auto http,
                           http::Server::New({.address = options.address,
                                              .threads = options.workers * (1 + kQueuedPerWorker),
-                                             .max_body_bytes = kMaxConversionBytes,
                                              .tls = tls}));
   return std::unique_ptr<Server>(new ServerImpl(tls, std::move(http), options, clock, registry));
 }

@@ -8,11 +8,11 @@
 //   manager.AddReadyCheck("webhook", [&] { return server->Ready(); });
 //   SLUICE_RETURN_IF_ERROR(server->Start());
 //
-// What a caller gets besides a decision: 400 for what is no review, 413 for one that is too long,
-// 500 for a handler that threw, 503 when all workers are busy and as many requests wait, 504 when
-// the handler had not decided shortly before the API server stops waiting (?timeout=). None of
-// these is a decision: the configuration's failurePolicy applies, and the API server's message
-// names them.
+// What a caller gets besides a decision: 400 for what is no review, 413 for one that is longer than
+// its path takes (limits.h; told from its head, before it comes), 500 for a handler that threw, 503
+// when all workers are busy and as many requests wait, 504 when the handler had not decided shortly
+// before the API server stops waiting (?timeout=). None of these is a decision: the configuration's
+// failurePolicy applies, and the API server's message names them.
 //
 // Thread rule: register before Start; handlers run on `workers` threads, several at once, and
 // should look at their deadline. SetCertificate and Ready from any thread. Stop: Stop() (or the

@@ -262,6 +262,26 @@ TEST_F(ServerTest, WhatIsNoDecisionIsAnErrorSoThatTheFailurePolicyApplies) {
               HasSubstr("controller_runtime_conversion_webhook_panics_total 1"));
 }
 
+TEST_F(ServerTest, OnlyConversionsMayBeLongAndOthersAreRefusedFromTheirHead) {
+  Start();
+  const auto client =
+      http::Client::New({.base_url = "https://127.0.0.1:" + std::to_string(server_->port()),
+                         .tls = {.ca_pem = ca_.cert_pem()}})
+          .value();
+  const auto head = [&](const std::string& target) {  // and no body behind it
+    return client->Do({.target = target, .headers = {{"Content-Length", "8388608"}}});
+  };
+  const auto review = head("/size");
+  ASSERT_TRUE(review.ok()) << review.status().ToString();
+  EXPECT_EQ(review->status, 413);
+  const auto nowhere = head("/nowhere");
+  ASSERT_TRUE(nowhere.ok()) << nowhere.status().ToString();
+  EXPECT_EQ(nowhere->status, 404);
+  EXPECT_THAT(registry_.Expose(), HasSubstr("controller_runtime_webhook_requests_total{code="
+                                            "\"413\",webhook=\"/size\"} 1"));
+  EXPECT_EQ(Post("/converts", std::string(8388608, ' ')).status, 400) << "read, and no review";
+}
+
 // Of controller-runtime v0.25.2: pkg/webhook/{internal,admission,conversion}/metrics and
 // pkg/certwatcher/metrics. The other names: tests/integration/controller/metrics_test.py.
 TEST_F(ServerTest, MetricsHaveGosNamesTypesAndLabelsFromTheStart) {
