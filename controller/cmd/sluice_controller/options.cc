@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <charconv>
+
+#include "controller/meta/names.h"
 
 namespace sluice::controller_main {
 
@@ -66,6 +69,52 @@ Status Address(std::string& target, const std::string& value, bool may_be_empty)
   }
   target = value;
   return base::OkStatus();
+}
+
+// As others reach it: a listener may take port 0, nobody connects to it.
+Status Endpoint(std::string& target, const std::string& value) {
+  SLUICE_RETURN_IF_ERROR(Address(target, value, true));
+  if (value.empty() || Number(value.substr(value.rfind(':') + 1), 1, 65535).ok()) {
+    return base::OkStatus();
+  }
+  return InvalidArgument("takes HOST:PORT with a port from 1 to 65535, not \"" + value + "\"");
+}
+
+Status ObjectName(std::string& target, const std::string& value) {
+  if (const Status status = meta::CheckDns1123Subdomain(value); !status.ok()) {
+    return InvalidArgument("takes an object's name, not " + status.message());
+  }
+  return Text(target, value);
+}
+
+// Without the Lease's name there is no Lease, and so no leader: that has a flag of its own.
+Status LeaseName(std::string& target, const std::string& value) {
+  if (value.empty()) {
+    return InvalidArgument(
+        "takes an object's name, not \"\"; --leader-elect=false is how to elect no leader");
+  }
+  return ObjectName(target, value);
+}
+
+// The name of a namespace or a Service: an object's name of one part.
+Status LabelName(std::string& target, const std::string& value) {
+  if (value.size() > 63 || value.find('.') != std::string::npos) {
+    return InvalidArgument("takes a name without dots, at most 63 characters, not \"" +
+                           value.substr(0, 80) + "\"");
+  }
+  return ObjectName(target, value);
+}
+
+// The kubelet reads the rest; white space would make a pod that the API server refuses.
+Status Image(std::string& target, const std::string& value) {
+  const bool good = !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) {
+    return c > ' ' && c != 0x7f;
+  });
+  if (!good) {
+    return InvalidArgument(
+        "takes an image's reference, which has neither white space nor control characters");
+  }
+  return Text(target, value);
 }
 
 // Of a page that asks nobody who they are: an address of loopback, as digits (a name may mean
@@ -154,13 +203,16 @@ const std::vector<Flag>& Flags() {
       {"kubeconfig", "FILE", "the cluster; default $KUBECONFIG, in-cluster, ~/.kube/config",
        [](O& o, S v) { return Text(o.kubeconfig, v); }},
       {"namespace", "NAME", "of this controller; default the pod's",
-       [](O& o, S v) { return Text(o.namespace_name, v); }},
+       [](O& o, S v) {
+         return v.empty() ? Text(o.namespace_name, v) : LabelName(o.namespace_name, v);
+       }},
       {"identity", "NAME", "of this replica in the Lease; default host name and random bytes",
        [](O& o, S v) { return Text(o.identity, v); }},
       {"leader-elect", "BOOL", "elect a leader by Lease (true)",
        [](O& o, S v) { return Bool(o.leader_elect, v); }},
-      {"lease-name", "NAME", "of the Lease (sluice-controller)",
-       [](O& o, S v) { return Text(o.lease_name, v); }},
+      {"lease-name", "NAME",
+       "of the Lease, never empty: --leader-elect=false has none (sluice-controller)",
+       [](O& o, S v) { return LeaseName(o.lease_name, v); }},
       {"lease-duration-seconds", "N", "others wait this long for a silent leader (15)",
        [](O& o, S v) { return Seconds(o.lease_duration, v, 2, 3600); }},
       {"renew-deadline-seconds", "N", "a leader that could not renew for this long stops (10)",
@@ -178,20 +230,17 @@ const std::vector<Flag>& Flags() {
       {"enrolment-address", "HOST:PORT", "agents' enrolment, server TLS (0.0.0.0:9444)",
        [](O& o, S v) { return Address(o.enrolment_address, v, false); }},
       {"agent-service", "NAME", "headless Service of all replicas (sluice-controller-agents)",
-       [](O& o, S v) { return Text(o.agent_service, v); }},
+       [](O& o, S v) { return LabelName(o.agent_service, v); }},
       {"control-endpoint", "HOST:PORT", "as agents reach it, where the Service does not do",
-       [](O& o, S v) { return Address(o.control_endpoint, v, true); }},
+       [](O& o, S v) { return Endpoint(o.control_endpoint, v); }},
       {"enrolment-endpoint", "HOST:PORT", "as agents reach it, where the Service does not do",
-       [](O& o, S v) { return Address(o.enrolment_endpoint, v, true); }},
+       [](O& o, S v) { return Endpoint(o.enrolment_endpoint, v); }},
       {"agent-image", "IMAGE", "of agents whose Site names no release",
-       [](O& o, S v) { return Text(o.agent_image, v); }},
+       [](O& o, S v) { return Image(o.agent_image, v); }},
       {"agent-image-pull-policy", "POLICY", "IfNotPresent, Always or Never (IfNotPresent)",
        [](O& o, S v) { return PullPolicy(o.agent_pull_policy, v); }},
       {"agent-image-pull-secret", "NAME", "in each site's namespace; repeatable",
-       [](O& o, S v) {
-         o.agent_pull_secrets.push_back(v);
-         return base::OkStatus();
-       }},
+       [](O& o, S v) { return ObjectName(o.agent_pull_secrets.emplace_back(), v); }},
       {"agent-seccomp-profile", "FILE", "of the nodes' kubelets (the runtime's default)",
        [](O& o, S v) { return ProfilePath(o.agent_seccomp_profile, v); }},
       {"external-gate-host", "HOST[:PORT]", "that external gates may ask; repeatable (none)",

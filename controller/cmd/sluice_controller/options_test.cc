@@ -40,6 +40,33 @@ TEST(Options, AWrongFlagIsNamedInOneLine) {
   EXPECT_EQ(ErrorOf({"--leader-elect=maybe"}), "--leader-elect takes true or false, not \"maybe\"");
 }
 
+// Each would be refused by the API server for ever, or reached by nobody, by a process that looks
+// healthy.
+TEST(Options, ANameThatCanNeverWorkIsRefused) {
+  for (const auto& [argument, message] : std::vector<std::pair<std::string, std::string>>{
+           {"--lease-name=", "--leader-elect=false is how to elect no leader"},
+           {"--lease-name=A_B", "takes an object's name, not \"A_B\": must be lower case"},
+           {"--namespace=Storage", "takes an object's name, not \"Storage\""},
+           {"--namespace=a.b", "takes a name without dots, at most 63 characters, not \"a.b\""},
+           {"--agent-service=", "takes an object's name, not \"\""},
+           {"--agent-service=agents.storage", "takes a name without dots"},
+           {"--agent-service=" + std::string(64, 'a'), "at most 63 characters"},
+           {"--agent-image-pull-secret=My Secret", "takes an object's name, not \"My Secret\""},
+           {"--agent-image-pull-secret=", "takes an object's name, not \"\""},
+           {"--agent-image=", "takes an image's reference"},
+           {"--agent-image=agent: 1", "neither white space nor control characters"},
+           {"--agent-image=agent:1\n", "neither white space nor control characters"},
+           {"--control-endpoint=h:0", "takes HOST:PORT with a port from 1 to 65535, not \"h:0\""},
+           {"--enrolment-endpoint=h:0", "with a port from 1 to 65535"}}) {
+    EXPECT_THAT(ErrorOf({argument}), HasSubstr(message)) << argument;
+    EXPECT_THAT(ErrorOf({argument}), testing::StartsWith(argument.substr(0, argument.find('='))));
+  }
+  EXPECT_EQ(ErrorOf({"--namespace=", "--lease-name=a.b", "--agent-service=x-1",
+                     "--agent-image-pull-secret=a.b", "--agent-image=h:5000/a/b@sha256:0",
+                     "--control-endpoint=h:1", "--enrolment-endpoint=", "--control-address=h:0"}),
+            "");
+}
+
 TEST(Options, ANewLineageNeedsANameAndAReason) {
   const auto options = ParseOptions({"--start-lineage=restored-1", "--reason=etcd was restored",
                                      "--supersedes=uid-1", "--supersedes", "uid-2"});
