@@ -1,4 +1,6 @@
-{{- define "sluice.name" -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- end }}
+{{- /* Of everything: short enough for a Service with any ending here, and without the dots that a
+release's name may have and a Service's may not. */ -}}
+{{- define "sluice.name" -}}{{ .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" }}{{- end }}
 
 {{- define "sluice.labels" -}}
 app.kubernetes.io/name: sluice

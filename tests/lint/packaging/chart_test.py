@@ -72,6 +72,17 @@ class Rendered(unittest.TestCase):
         self.assertIn("--lease-name=blue-controller", text)
         self.assertIn("resourceNames:\n    - blue-controller", text)
 
+    def test_a_release_with_a_dot_gets_names_that_services_may_have(self):
+        for release, name in (("my.rel", "my-rel"), ("a" * 39 + ".rel", "a" * 39)):
+            with self.subTest(release):
+                text = self.render(release=release)
+                services = re.findall(r"kind: Service\nmetadata:\n  name: (\S+)", text)
+                self.assertIn(f"{name}-controller-agents", services)
+                for service in services:
+                    self.assertRegex(service, r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
+                self.assertIn(f"--agent-service={name}-controller-agents", text)
+                self.assertIn(f"system:serviceaccount:sluice-system:{name}-controller", text)
+
     def test_the_policies_name_the_controller_once_and_are_all_there(self):
         text = self.render()
         names = re.findall(r"kind: ValidatingAdmissionPolicy\nmetadata:\n  name: (\S+)", text)
