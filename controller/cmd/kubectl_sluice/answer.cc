@@ -63,9 +63,17 @@ void Write(const Json& value, std::size_t indent, bool in_list, std::string& out
   }
 }
 
+Advance CannotTell(const Chain& chain) {
+  const Json form = {
+      {"site", chain.site}, {"advances", false}, {"from", chain.stage}, {"stale", chain.stale}};
+  return {false, fmt::format("cannot tell of {}: {}\n", chain.site, chain.stale),
+          form.dump(2) + "\n"};
+}
+
 }  // namespace
 
 Advance CanAdvance(const Chain& chain, base::WallTime now) {
+  if (!chain.stale.empty()) return CannotTell(chain);
   Advance out;
   Json holds = Json::array();
   for (const Blocker& b : chain.blockers) {

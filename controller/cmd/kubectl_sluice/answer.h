@@ -16,7 +16,8 @@ struct Advance {
 };
 
 // Whether the next stage would be entered now, by what the controller last recorded: every gate of
-// the open Promotion passes and is still valid at `now`, and nothing else holds the Site.
+// the open Promotion passes and is still valid at `now`, and nothing else holds the Site. Of a Site
+// whose record is stale it cannot be told: not yes, and no holds.
 Advance CanAdvance(const Chain& chain, base::WallTime now);
 
 // `text` for people (text, wide), or `json` as it is or as YAML.

@@ -83,6 +83,14 @@ void FillGates(const v1alpha1::Promotion& promotion, Chain& chain) {
                    [&](const GateLine& a, const GateLine& b) { return rank(a) < rank(b); });
 }
 
+std::string StaleOf(const v1alpha1::Site& site, std::int64_t generation) {
+  const std::int64_t seen = site.status().observed_generation();
+  if (seen >= generation) return "";
+  return fmt::format(
+      "the controller has not looked at generation {} yet (it saw {}); is it running?", generation,
+      seen == 0 ? "none" : std::to_string(seen));
+}
+
 // Why nothing is being climbed.
 std::string NoteOf(const Chain& chain, const v1alpha1::Site& site, const v1alpha1::StagePlan* plan,
                    const Latest& latest) {
@@ -135,7 +143,8 @@ base::StatusOr<Chain> BuildChain(const Objects& objects, base::WallTime now) {
   if (open || (chain.outcome == "Aborted" && chain.stage != chain.wants)) {
     FillGates(*latest.message, chain);
   }
-  if (!open) chain.note = NoteOf(chain, *site, plan.get(), latest);
+  chain.stale = StaleOf(*site, objects.site->generation());
+  if (!open && chain.stale.empty()) chain.note = NoteOf(chain, *site, plan.get(), latest);
   for (const v1alpha1::Blocker& blocker : site->status().blocked_by()) {
     const bool of_gate = std::any_of(
         chain.gates.begin(), chain.gates.end(),

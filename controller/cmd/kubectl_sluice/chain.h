@@ -53,7 +53,10 @@ struct Chain {
   std::vector<Blocker> blockers;  // of the Site itself, not of a gate
   std::vector<LaterStage> then;
   std::string next_look;
-  std::string note;  // when there is no open Promotion: why
+  // The controller has not looked at the Site's present spec: what stands above is of an older one.
+  // Empty: it has.
+  std::string stale;
+  std::string note;  // when there is no open Promotion, and the Site is not stale: why
 };
 
 // Errors: InvalidArgument when an object is not what its schema says.

@@ -30,7 +30,7 @@ constexpr HelpTopic kHelpTopics[] = {
     {"can-advance",
      "Tell whether a site would enter its next stage now, or a rollout takes its next "
      "step,\n"
-     "and what holds it. Nothing is changed. Exit code 0: yes, 1: no.\n\n"
+     "and what holds it. Nothing is changed. Exit code 0: yes, 1: no, or it cannot be told.\n\n"
      "Usage:\n  kubectl sluice can-advance site/NAME|rollout/NAME --dry-run "
      "[flags]\n\n"},
     {"slo",

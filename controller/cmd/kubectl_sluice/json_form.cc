@@ -42,6 +42,7 @@ Json GateJson(const GateLine& gate) {
 std::string RenderJson(const Chain& chain) {
   Json out;
   Put(out, "site", chain.site);
+  Put(out, "stale", chain.stale);
   Put(out, "stage", chain.stage);
   Put(out, "stageReachedAt", chain.stage_reached_at);
   Put(out, "wants", chain.wants);

@@ -90,6 +90,30 @@ TEST(Why, EvidenceAndColourOnlyWhenAskedFor) {
   EXPECT_THAT(full, HasSubstr("query 1 - good/total"));
 }
 
+// The controller is stopped, and the Site's stage was changed: the condition is of the old spec.
+TEST(Why, AnOldStatusIsNotPassedOffAsTodaysAnswer) {
+  Case c = Load("lower_wanted");
+  json site = c.objects.site->ToJson();
+  site["metadata"]["generation"] = 8;
+  site["status"]["conditions"] = {{{"type", "StageReached"},
+                                   {"status", "False"},
+                                   {"reason", "PlanMissing"},
+                                   {"message", "there is no StagePlan crawl-walk-run"}}};
+  c.objects.site = *meta::Object::FromJson(site);
+  const auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  const std::string said =
+      "the controller has not looked at generation 8 yet (it saw 7); is it running?";
+  const std::string text = RenderText(*chain, {}, c.now);
+  EXPECT_THAT(text, HasSubstr("\n" + said));
+  EXPECT_THAT(text, Not(HasSubstr("there is no StagePlan")));
+  EXPECT_EQ(json::parse(RenderJson(*chain))["stale"], said);
+  EXPECT_FALSE(json::parse(RenderJson(*chain)).contains("note"));
+  site["status"].erase("observedGeneration");
+  c.objects.site = *meta::Object::FromJson(site);
+  EXPECT_THAT(BuildChain(c.objects, c.now)->stale, HasSubstr("(it saw none)"));
+}
+
 TEST(Preview, JudgesKnownEvidenceByTheLaterGatesOwnLimits) {
   const Case c = Load("holding");
   const auto chain = BuildChain(c.objects, c.now);
@@ -131,6 +155,24 @@ TEST(CanAdvance, SaysNoWithEveryHoldAndYesOnlyWhileEveryPassIsValid) {
       << "no Pass is eternal";
   chain->next.clear();
   EXPECT_FALSE(CanAdvance(*chain, c.now).yes);
+}
+
+TEST(CanAdvance, CannotTellFromAStatusOfAnOlderSpec) {
+  Case c = Load("holding");
+  json site = c.objects.site->ToJson();
+  site["metadata"]["generation"] = 8;
+  c.objects.site = *meta::Object::FromJson(site);
+  auto chain = BuildChain(c.objects, c.now);
+  ASSERT_THAT(chain, IsOk());
+  for (GateLine& gate : chain->gates) {
+    gate.verdict = "Pass";
+    gate.valid_until = base::FormatRfc3339(c.now + std::chrono::hours(1));
+  }
+  const Advance answer = CanAdvance(*chain, c.now);
+  EXPECT_FALSE(answer.yes);
+  EXPECT_EQ(answer.text, "cannot tell of phoenix: " + chain->stale + "\n");
+  EXPECT_EQ(json::parse(answer.json)["advances"], false);
+  EXPECT_EQ(json::parse(answer.json)["stale"], chain->stale);
 }
 
 TEST(Yaml, IsWhatTheJsonIs) {

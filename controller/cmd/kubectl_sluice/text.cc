@@ -130,6 +130,10 @@ std::string RenderText(const Chain& chain, const Style& style, base::WallTime no
   for (const GateLine& gate : chain.gates) Measure(gate, gate.name, w);
   for (const Blocker& blocker : chain.blockers) Measure(blocker, blocker.gate, w);
   std::string out = Head(chain, now);
+  if (!chain.stale.empty()) {
+    out += chain.stale;
+    out += chain.gates.empty() && chain.blockers.empty() ? "\n" : " What follows is of before:\n";
+  }
   for (const Blocker& blocker : chain.blockers) {
     GateLine as_gate;
     as_gate.since = blocker.since;
