@@ -114,7 +114,7 @@ std::string YamlOf(const std::string& json) {
   SLUICE_CHECK(!value.is_discarded());
   std::string out;
   Write(value, 0, false, out);
-  if (!out.empty() && out.front() == '\n') out.erase(0, 1);
+  out.erase(0, 1);  // what parts a value from its key
   return out;
 }
 

@@ -8,10 +8,11 @@ namespace sluice::kubectl {
 namespace {
 
 constexpr const char* kBash = R"(_kubectl_sluice() {
-  local answer directive
-  answer=$(kubectl-sluice __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null) || return
+  local answer directive typed=${COMP_WORDS[COMP_CWORD]}
+  if [[ $typed == "=" ]]; then typed=; fi
+  answer=$(kubectl-sluice __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$typed" 2>/dev/null) || return
   directive=${answer##*:}
-  COMPREPLY=($(compgen -W "${answer%:*}" -- "${COMP_WORDS[COMP_CWORD]}"))
+  COMPREPLY=($(compgen -W "${answer%:*}" -- "$typed"))
   if ((directive & 2)); then compopt -o nospace 2>/dev/null; fi
   if ((!(directive & 4))); then compopt -o default 2>/dev/null; fi
 }
@@ -72,8 +73,18 @@ void OfferValues(const FlagSpec& flag, const CommandSpec* command, Completion& o
     return;
   }
   for (const std::string_view value : flag.values) Offer(value, out);
+  out.contexts = flag.name == "--context";
   out.files = flag.name == "--kubeconfig" || flag.name == "--calendar" ||
               flag.name == "--checkpoint" || flag.name == "--ca";
+}
+
+// Names of objects of the kind that `word` means, if it means one.
+void OfferNames(const CommandSpec& command, const std::string& word, const std::string& before,
+                Completion& out) {
+  const KindSpec* kind = KindOf(command, word);
+  if (kind == nullptr) return;
+  out.kind = kind->kind;
+  out.before = before;
 }
 
 // The command that the words begin with; nullptr while it is not all there.
@@ -87,13 +98,23 @@ const CommandSpec* CommandIn(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Completion Complete(const std::vector<std::string>& words) {
+Completion Complete(const std::vector<std::string>& given) {
   Completion out;
+  std::vector<std::string> words = given;
+  std::erase(words, "=");  // bash makes three words of --flag=value
   if (words.empty()) return out;
   const Said said = ReadWords(words, out.options);
   const CommandSpec* command = CommandIn(said.words);
   if (said.open != nullptr) {
     OfferValues(*said.open, command, out);
+    return out;
+  }
+  if (const auto equals = words.back().find('=');
+      words.back().starts_with("--") && equals != std::string::npos) {
+    const FlagSpec* flag = FlagNamed(words.back().substr(0, equals));
+    if (flag == nullptr || !flag->takes_value) return out;
+    OfferValues(*flag, command, out);
+    out.before = words.back().substr(0, equals + 1);
     return out;
   }
   if (words.back().starts_with("-")) {
@@ -116,12 +137,13 @@ Completion Complete(const std::vector<std::string>& words) {
     for (const CommandSpec& spec : Commands()) Offer(spec.word, out);
   }
   if (command->command == Command::kCompletion && first) out.words = Shells();
-  const auto slash = words.back().find('/');
-  for (const std::string_view kind : command->kinds) {
-    if (!first) break;
-    if (slash == std::string::npos) Offer(std::string(kind) + "/", out);
-    if (words.back().substr(0, slash) == kind && slash != std::string::npos) out.kind = kind;
+  if (said.words.size() == own + 1) OfferNames(*command, said.words[own], "", out);
+  if (!first) return out;
+  if (const auto slash = words.back().find('/'); slash != std::string::npos) {
+    OfferNames(*command, words.back().substr(0, slash), words.back().substr(0, slash + 1), out);
+    return out;
   }
+  for (const std::string_view kind : command->kinds) Offer(std::string(kind) + "/", out);
   return out;
 }
 
@@ -130,12 +152,12 @@ std::string CompletionAnswer(const Completion& completion, const std::string& ty
   std::string out;
   bool space = true;
   const auto offer = [&](const std::string& word) {
-    if (!word.starts_with(typed)) return;
-    out += word + "\n";
+    if (!(completion.before + word).starts_with(typed)) return;
+    out += completion.before + word + "\n";
     if (word.ends_with('/')) space = false;
   };
   for (const std::string& word : completion.words) offer(word);
-  for (const std::string& name : names) offer(completion.kind + "/" + name);
+  for (const std::string& name : names) offer(name);
   return out + ":" + std::to_string((space ? 0 : 2) | (completion.files ? 0 : 4)) + "\n";
 }
 

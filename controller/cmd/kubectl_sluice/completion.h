@@ -15,16 +15,18 @@ namespace sluice::kubectl {
 
 struct Completion {
   std::vector<std::string> words;
-  std::string kind;    // names of its objects fit as well, as "KIND/NAME"; empty: none
-  bool files = false;  // so do files
-  Options options;     // the cluster to ask for the names
+  std::string kind;       // names of its objects fit as well; empty: none
+  bool contexts = false;  // so do the kubeconfig's contexts
+  bool files = false;     // so do files
+  std::string before;     // what stands before each name or value in the typed word: "site/"
+  Options options;        // the cluster to ask for the names
 };
 
 inline constexpr const char* kCompleteWord = "__complete";
 
 // `words` without the hidden command's.
 Completion Complete(const std::vector<std::string>& words);
-// As the shell reads it. `names`: of objects of its kind.
+// As the shell reads it. `names`: of objects of its kind, or of contexts.
 std::string CompletionAnswer(const Completion& completion, const std::string& typed,
                              const std::vector<std::string>& names);
 

@@ -10,6 +10,8 @@ constexpr const char* kFlags =
     "      --kubeconfig FILE       default: those of $KUBECONFIG, or ~/.kube/config;\n"
     "                              without any, in a pod: the pod's own cluster\n"
     "      --context NAME          of the kubeconfig\n"
+    "      --as USER               ask in this user's name; the server must allow it\n"
+    "      --as-group NAME         with --as: as a member of this group; repeatable\n"
     "  -n, --namespace NAME        the controller's (default sluice-system)\n"
     "      --request-timeout TIME  of each call to the API server (default 15s)\n"
     "  -h, --help\n";

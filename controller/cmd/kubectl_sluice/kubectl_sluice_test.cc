@@ -114,6 +114,14 @@ TEST(Why, AnOldStatusIsNotPassedOffAsTodaysAnswer) {
   EXPECT_THAT(BuildChain(c.objects, c.now)->stale, HasSubstr("(it saw none)"));
 }
 
+TEST(Why, ColourIsForTerminalsThatShowIt) {
+  EXPECT_TRUE(WantsColour(true, nullptr, "xterm"));
+  EXPECT_TRUE(WantsColour(true, "", nullptr)) << "NO_COLOR counts when it is not empty";
+  EXPECT_FALSE(WantsColour(true, "1", "xterm"));
+  EXPECT_FALSE(WantsColour(true, nullptr, "dumb"));
+  EXPECT_FALSE(WantsColour(false, nullptr, "xterm"));
+}
+
 TEST(Preview, JudgesKnownEvidenceByTheLaterGatesOwnLimits) {
   const Case c = Load("holding");
   const auto chain = BuildChain(c.objects, c.now);
@@ -179,6 +187,8 @@ TEST(Yaml, IsWhatTheJsonIs) {
   EXPECT_EQ(YamlOf(R"({"a":"1","b":[],"c":[{"d":true,"e":[1,"x"]},2],"f":{},"No":1,"a b":2})"),
             "a: \"1\"\nb: []\nc:\n  - d: true\n    e:\n      - 1\n      - \"x\"\n"
             "  - 2\nf: {}\n\"No\": 1\n\"a b\": 2\n");
+  EXPECT_EQ(YamlOf("[]"), "[]\n");
+  EXPECT_EQ(YamlOf("[{\"a\":1}]"), "- a: 1\n");
 }
 
 TEST(Commands, ATenantIsExplainedWithItsSites) {

@@ -14,6 +14,8 @@
 #include "controller/cmd/kubectl_sluice/calendar.h"
 #include "controller/cmd/kubectl_sluice/commands.h"
 #include "controller/cmd/kubectl_sluice/completion.h"
+#include "controller/cmd/kubectl_sluice/contexts.h"
+#include "controller/cmd/kubectl_sluice/impersonation.h"
 #include "controller/cmd/kubectl_sluice/listing.h"
 #include "controller/cmd/kubectl_sluice/options.h"
 #include "controller/cmd/kubectl_sluice/slo_command.h"
@@ -41,6 +43,7 @@ sluice::base::StatusOr<sluice::client::Config> ConfigOf(const Options& options,
   }
   config->user_agent = "kubectl-sluice/" SLUICE_VERSION;
   config->request_timeout = options.request_timeout;
+  if (auto as = sluice::kubectl::Impersonate(options, config->impersonate); !as.ok()) return as;
   return config;
 }
 
@@ -50,7 +53,8 @@ sluice::base::StatusOr<std::string> AskOf(sluice::client::Client& api, const Opt
   switch (options.command) {
     case Command::kWhy: {
       sluice::kubectl::Style style;
-      style.colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+      style.colour = sluice::kubectl::WantsColour(isatty(STDOUT_FILENO) != 0,
+                                                  std::getenv("NO_COLOR"), std::getenv("TERM"));
       style.evidence = options.evidence;
       return sluice::kubectl::Why(api, options, style, clock.Wall());
     }
@@ -111,6 +115,7 @@ bool IsLocal(const Options& options) {
 int AnswerShell(const std::vector<std::string>& words) {
   auto completion = sluice::kubectl::Complete(words);
   std::vector<std::string> names;
+  if (completion.contexts) names = sluice::kubectl::Contexts(completion.options.kubeconfig);
   if (!completion.kind.empty()) {
     completion.options.request_timeout = std::chrono::seconds(2);
     const auto config = ConfigOf(completion.options, sluice::client::Terminal::kNone);

@@ -77,13 +77,6 @@ bool IsObjectName(const std::string& name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string::npos;
 }
 
-// "site", "sites", "sites.sluice.dev", or the short name.
-bool IsKind(const KindSpec& spec, std::string word) {
-  word = word.substr(0, word.find('.'));
-  return word == spec.kind || word == std::string(spec.kind) + "s" ||
-         (!spec.short_name.empty() && word == spec.short_name);
-}
-
 // One object of the command's kinds, as "KIND/NAME" or "KIND" "NAME".
 Status TakeObject(const CommandSpec& command, const std::vector<std::string>& words,
                   Options& options) {
@@ -100,19 +93,16 @@ Status TakeObject(const CommandSpec& command, const std::vector<std::string>& wo
     name = kind.substr(slash + 1);
     kind.resize(slash);
   }
-  for (const KindSpec& spec : Kinds()) {
-    if (std::find(command.kinds.begin(), command.kinds.end(), spec.kind) == command.kinds.end() ||
-        !IsKind(spec, kind)) {
-      continue;
-    }
-    if (!IsObjectName(name)) {
-      return InvalidArgument(fmt::format(
-          "\"{}\" is not an object's name: lower-case letters, digits, - and . make one", name));
-    }
-    options.*spec.name = std::move(name);
-    return base::OkStatus();
+  const KindSpec* spec = KindOf(command, kind);
+  if (spec == nullptr) {
+    return InvalidArgument(fmt::format("\"{}\" is not a kind it knows: {}", kind, usage));
   }
-  return InvalidArgument(fmt::format("\"{}\" is not a kind it knows: {}", kind, usage));
+  if (!IsObjectName(name)) {
+    return InvalidArgument(fmt::format(
+        "\"{}\" is not an object's name: lower-case letters, digits, - and . make one", name));
+  }
+  options.*spec->name = std::move(name);
+  return base::OkStatus();
 }
 
 Status TakeWords(const CommandSpec& command, const std::vector<std::string>& words,

@@ -58,6 +58,9 @@ struct Options {
   bool evidence = false;                         // why: what each verdict rests on
   std::string kubeconfig;
   std::string context;
+  // The API server is asked to take us for this user, and for these groups' member.
+  std::string as;
+  std::vector<std::string> as_groups;
   std::chrono::seconds request_timeout{15};
 };
 

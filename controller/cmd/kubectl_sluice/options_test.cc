@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "controller/cmd/kubectl_sluice/completion.h"
+#include "controller/cmd/kubectl_sluice/contexts.h"
 #include "controller/cmd/kubectl_sluice/words.h"
 #include "controller/testing/status_matchers.h"
 
@@ -23,6 +24,7 @@ using Words = std::vector<std::string>;
 TEST(Options, NameTheWordTheRuleAndTheCure) {
   EXPECT_EQ(ParseOptions({"why", "site/phoenix", "-o", "json"})->output, Output::kJson);
   EXPECT_EQ(ParseOptions({"why", "site", "phoenix"})->site, "phoenix");
+  EXPECT_EQ(ParseOptions({"why", "sites.v1alpha1.sluice.dev/phoenix"})->site, "phoenix");
   EXPECT_EQ(ParseOptions({"why", "ro/weekly"})->rollout, "weekly");
   EXPECT_EQ(ParseOptions({"can-advance", "rollout", "weekly"})->rollout, "weekly");
   EXPECT_EQ(ParseOptions({"propose", "rollout/weekly"})->rollout, "weekly");
@@ -32,6 +34,8 @@ TEST(Options, NameTheWordTheRuleAndTheCure) {
            {{"wy"}, "\"wy\": unknown command; there are why"},
            {{"why"}, "kubectl sluice why site/NAME"},
            {{"why", "node/x"}, "\"node\" is not a kind"},
+           {{"why", "sites.foo.bar/x"}, "\"sites.foo.bar\" is not a kind"},
+           {{"why", "sites.", "x"}, "\"sites.\" is not a kind"},
            {{"can-advance", "tenant/x"}, "\"tenant\" is not a kind"},
            {{"slo"}, "slo takes import or export"},
            {{"slo", "import"}, "kubectl sluice slo import FILE…"},
@@ -45,6 +49,10 @@ TEST(Options, NameTheWordTheRuleAndTheCure) {
            {{"why", "site/x", "-o"}, "-o: needs a value"},
            {{"why", "site/x", "--evidence=yes"}, "takes no value; write --evidence"},
            {{"status", "--request-timeout=0s"}, "not a duration of 1s or more"},
+           {{"status", "--as="}, "--as: takes a name without"},
+           {{"status", "--as", "ana\r\nImpersonate-Group: system:masters"},
+            "--as: takes a name without control characters"},
+           {{"status", "--as-group", " x"}, "--as-group: takes a name without"},
            {{"completion", "tcsh"}, "bash, zsh, fish or kubectl"}}) {
     EXPECT_THAT(ParseOptions(words), HasError(base::Code::kInvalidArgument, HasSubstr(message)));
   }
@@ -75,6 +83,10 @@ TEST(Options, FlagsStandWhereKubectlsStand) {
   EXPECT_EQ(OutputOf(*options), Output::kJson);
   EXPECT_EQ(options->namespace_name, "ns");
   EXPECT_TRUE(ParseOptions({"why", "site/x", "-o", "wide"})->evidence);
+  EXPECT_EQ(ParseOptions({"--as", "system:serviceaccount:a:b", "status"})->as,
+            "system:serviceaccount:a:b");
+  EXPECT_THAT(ParseOptions({"status", "--as=x", "--as-group=a", "--as-group", "b"})->as_groups,
+              ElementsAre("a", "b"));
   EXPECT_EQ(OutputOf(*ParseOptions({"why", "sites.sluice.dev", "x"})), Output::kText);
   EXPECT_EQ(OutputOf(*ParseOptions({"vote", "decision/x"})), Output::kJson);
   EXPECT_EQ(OutputOf(*ParseOptions({"slo", "export"})), Output::kYaml);
@@ -109,9 +121,22 @@ TEST(Completion, OffersWhatMayStandThere) {
   EXPECT_THAT(Complete({"why", ""}).words,
               ElementsAre("site/", "tenant/", "promotion/", "rollout/"));
   EXPECT_THAT(Complete({"vote", "decision/x", ""}).words, IsEmpty());
+  EXPECT_EQ(Complete({"why", "site", ""}).kind, "site");
+  EXPECT_EQ(Complete({"why", "ro", "w"}).kind, "rollout");
+  EXPECT_EQ(Complete({"why", "sites.sluice.dev/"}).kind, "site");
+  EXPECT_EQ(Complete({"why", "site", "x", ""}).kind, "");
+  EXPECT_EQ(Complete({"why", "site/x", ""}).kind, "");
+  EXPECT_TRUE(Complete({"why", "--context", ""}).contexts);
+  EXPECT_TRUE(Complete({"why", "--context=c"}).contexts);
+  EXPECT_FALSE(Complete({"why", ""}).contexts);
+  EXPECT_THAT(Complete({"propose", "site/x", "--output="}).words, ElementsAre("json", "yaml"));
+  EXPECT_THAT(Complete({"propose", "site/x", "--output", "=", "j"}).words,
+              ElementsAre("json", "yaml"))
+      << "as bash parts it";
   EXPECT_THAT(Complete({"propose", "site/x", "-o", ""}).words, ElementsAre("json", "yaml"));
   EXPECT_THAT(Complete({"vote", "decision/x", "--role", ""}).words, Contains("Decide"));
   EXPECT_THAT(Complete({"vote", "decision/x", "-"}).words, Contains("--disagree"));
+  EXPECT_THAT(Complete({"status", "-"}).words, Contains("--as-group"));
   EXPECT_THAT(Complete({"why", "site/x", "-"}).words, Not(Contains("--disagree")));
   EXPECT_THAT(Complete({"completion", ""}).words, ElementsAre("bash", "zsh", "fish", "kubectl"));
   EXPECT_TRUE(Complete({"audit", "verify", ""}).files);
@@ -121,11 +146,26 @@ TEST(Completion, OffersWhatMayStandThere) {
   EXPECT_EQ(names.options.context, "c");
 }
 
+TEST(Completion, TheKubeconfigsContextsAreOffered) {
+  EXPECT_THAT(ContextsIn("contexts: [{name: prod, context: {cluster: c}}, {name: lab}, {}, 7]\n"),
+              ElementsAre("prod", "lab"));
+  for (const char* other :
+       {"", "[]", "contexts: prod", "contexts: {a: 1}", "{", "contexts: null"}) {
+    EXPECT_THAT(ContextsIn(other), IsEmpty()) << other;
+  }
+}
+
 TEST(Completion, AnswersAsKubectlReadsIt) {
   EXPECT_EQ(CompletionAnswer(Complete({"why", "s"}), "s", {}), "site/\n:6\n");
   EXPECT_EQ(CompletionAnswer(Complete({"why", "site/p"}), "site/p", {"phoenix", "tucson"}),
             "site/phoenix\n:4\n");
   EXPECT_EQ(CompletionAnswer(Complete({"slo", "import", ""}), "", {}), ":0\n");
+  EXPECT_EQ(CompletionAnswer(Complete({"why", "site", "p"}), "p", {"phoenix", "tucson"}),
+            "phoenix\n:4\n");
+  EXPECT_EQ(CompletionAnswer(Complete({"status", "--output=j"}), "--output=j", {}),
+            "--output=json\n:4\n");
+  EXPECT_EQ(CompletionAnswer(Complete({"status", "--context="}), "--context=", {"prod"}),
+            "--context=prod\n:4\n");
   for (const std::string& shell : Shells()) {
     EXPECT_THAT(CompletionScript(shell), HasSubstr("__complete")) << shell;
   }

@@ -105,6 +105,11 @@ std::string Then(const LaterStage& stage) {
 
 }  // namespace
 
+bool WantsColour(bool terminal, const char* no_color, const char* term) {
+  const bool refused = no_color != nullptr && *no_color != '\0';
+  return terminal && !refused && (term == nullptr || std::string_view(term) != "dumb");
+}
+
 std::string Ago(const std::string& time, base::WallTime now) {
   const auto parsed = base::ParseRfc3339(time);
   return parsed.ok() ? base::HumanDuration(now - *parsed) + " ago" : "";

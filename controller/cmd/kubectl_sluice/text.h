@@ -14,6 +14,9 @@ struct Style {
   bool evidence = false;
 };
 
+// By what the environment says in NO_COLOR (https://no-color.org) and TERM; nullptr: not set.
+bool WantsColour(bool terminal, const char* no_color, const char* term);
+
 std::string RenderText(const Chain& chain, const Style& style, base::WallTime now);
 
 // "4 d 3 h ago"; empty when the time does not read.

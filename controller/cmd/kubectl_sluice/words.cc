@@ -6,6 +6,7 @@
 
 #include "controller/base/check.h"
 #include "controller/base/time_format.h"
+#include "controller/http/control_bytes.h"
 
 namespace sluice::kubectl {
 namespace {
@@ -55,6 +56,24 @@ Status AddGroup(const std::string& value, Options& options) {
   return OkStatus();
 }
 
+// It goes into a header: what does not stay as it is there would name somebody else.
+Status CheckIdentity(const std::string& value) {
+  if (!value.empty() && value.front() != ' ' && value.back() != ' ' && !http::HasControl(value)) {
+    return OkStatus();
+  }
+  return InvalidArgument("takes a name without control characters or blanks around it");
+}
+
+Status SetAs(const std::string& value, Options& options) {
+  options.as = value;
+  return CheckIdentity(value);
+}
+
+Status AddAsGroup(const std::string& value, Options& options) {
+  options.as_groups.push_back(value);
+  return CheckIdentity(value);
+}
+
 Status SetWithin(const std::string& value, Options& options) {
   const auto within = base::ParseDuration(value);
   if (!within.ok() || *within < std::chrono::hours(1) || *within > std::chrono::hours(24 * 366)) {
@@ -99,6 +118,8 @@ const std::vector<FlagSpec>& Flags() {
       {"--output", "-o", true, {}, &SetOutput, {"text", "wide", "json", "yaml"}},
       {"--kubeconfig", "", true, {}, &SetText<&Options::kubeconfig>},
       {"--context", "", true, {}, &SetText<&Options::context>},
+      {"--as", "", true, {}, &SetAs},
+      {"--as-group", "", true, {}, &AddAsGroup},
       {"--namespace", "-n", true, {}, &SetText<&Options::namespace_name>},
       {"--request-timeout", "", true, {}, &SetTimeout},
       {"--help", "-h", false, {}, &SetNothing},
@@ -143,6 +164,21 @@ const CommandSpec& SpecOf(Command command) {
 const FlagSpec* FlagNamed(std::string_view name) {
   for (const FlagSpec& flag : Flags()) {
     if (name == flag.name || (!flag.letter.empty() && name == flag.letter)) return &flag;
+  }
+  return nullptr;
+}
+
+const KindSpec* KindOf(const CommandSpec& command, std::string_view word) {
+  const std::size_t dot = std::min(word.find('.'), word.size());
+  const std::string_view group = word.substr(dot);
+  if (!group.empty() && group != ".sluice.dev" && group != ".v1alpha1.sluice.dev") return nullptr;
+  word = word.substr(0, dot);
+  for (const KindSpec& spec : Kinds()) {
+    const bool taken =
+        std::find(command.kinds.begin(), command.kinds.end(), spec.kind) != command.kinds.end();
+    const bool named = word == spec.kind || word == std::string(spec.kind) + "s" ||
+                       (!spec.short_name.empty() && word == spec.short_name);
+    if (taken && named) return &spec;
   }
   return nullptr;
 }

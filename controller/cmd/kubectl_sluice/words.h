@@ -43,6 +43,9 @@ const std::vector<KindSpec>& Kinds();
 const CommandSpec& SpecOf(Command command);
 // By "--name" or "-n"; nullptr: there is none.
 const FlagSpec* FlagNamed(std::string_view name);
+// The kind that `word` means, of those the command takes: "site", "sites", a short name, each also
+// with ".sluice.dev" or ".v1alpha1.sluice.dev"; nullptr: none, or another group's.
+const KindSpec* KindOf(const CommandSpec& command, std::string_view word);
 bool Takes(const CommandSpec& command, const FlagSpec& flag);
 std::string_view OutputName(Output output);
 // "slo import"
