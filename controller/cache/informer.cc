@@ -66,7 +66,7 @@ class InformerImpl final : public Informer {
   meta::ObjectPtr Pruned(meta::ObjectPtr object);
   void Tell(const Event& event);
   void Pause(milliseconds wait, const std::stop_token& stop);
-  void Record(const base::Status& status);
+  void Record(const base::Status& ended);
   double Random() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   client::Client& client_;
@@ -289,8 +289,13 @@ void InformerImpl::Pause(milliseconds wait, const std::stop_token& stop) {
                    [&] { return stopped_ || stop.stop_requested(); });
 }
 
-void InformerImpl::Record(const base::Status& status) {
-  if (status.ok()) return;
+void InformerImpl::Record(const base::Status& ended) {
+  if (ended.ok()) return;
+  base::Status status = ended;
+  if (status.code() == base::Code::kNotFound) {  // of a list or a watch: the kind itself
+    status = status.Annotate(fmt::format("the API server does not serve {}; is its CRD applied?",
+                                         options_.resource.GroupResource()));
+  }
   {
     std::lock_guard lock(mutex_);
     ++stats_.failures;

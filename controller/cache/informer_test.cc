@@ -122,6 +122,17 @@ TEST(Informer, OnlyTheFirstStateMayComeFromTheServersCache) {
   EXPECT_EQ(synced, 1);
 }
 
+TEST(Informer, AKindThatTheServerDoesNotHaveIsToldAsThat) {
+  ScriptedApi api(
+      {[](ImposterConnection& c) { c.Send(http::testing::Answer(404, "404 page not found\n")); }});
+  Subject subject(api);
+  while (api.clock().waiters() == 0) std::this_thread::yield();
+  const base::Status told = subject.informer->Stats().last_error;
+  EXPECT_EQ(told.code(), base::Code::kNotFound);
+  EXPECT_THAT(told.message(),
+              HasSubstr("the API server does not serve sites.sluice.dev; is its CRD applied?"));
+}
+
 TEST(Informer, ALineCutInHalfIsReadAgainAndNothingTwice) {
   ScriptedApi api({[](ImposterConnection& c) {
                      c.Send(std::string(kChunkedHead) +

@@ -88,9 +88,10 @@ base::Status Run(runtime::Options options, std::stop_token stop) {
 }
 
 int main(int argc, char** argv) {
+  constexpr const char* kUsage = "template-controller [METRICS_HOST:PORT [HEALTH_HOST:PORT]]";
+  if (argc > 1 && argv[1][0] == '-') return std::puts(kUsage) < 0 ? 1 : 2;
   const runtime::StopSignals signals;
-  runtime::Options options{.name = "example.com/template-controller",
-                           .identity = runtime::MakeIdentity()};
+  runtime::Options options{"example.com/template-controller", runtime::MakeIdentity()};
   options.lease_name = "template-controller";
   if (argc > 1) options.metrics_address = argv[1];
   if (argc > 2) options.health_address = argv[2];

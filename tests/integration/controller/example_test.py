@@ -116,6 +116,12 @@ class Example(unittest.TestCase):
                 if event["user"]["username"] == USER and event["stage"] == "ResponseComplete"
                 and event["objectRef"]["resource"] != "leases"]
 
+    def test_a_word_that_is_no_address_is_answered_with_the_usage(self):
+        for word in ("--help", "-h", "--metrics-address=127.0.0.1:0"):
+            answer = subprocess.run([PROGRAM, word], capture_output=True, text=True, timeout=20)
+            self.assertEqual(answer.returncode, 2, answer.stderr)
+            self.assertIn("[METRICS_HOST:PORT [HEALTH_HOST:PORT]]", answer.stdout)
+
     def test_a_template_becomes_a_config_map_that_goes_with_it(self):
         for command in self.typed:  # make the one of the page, and look at it
             shown = self.kubectl(*command)
