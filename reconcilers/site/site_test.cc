@@ -274,6 +274,22 @@ TEST_F(SiteTest, AMismatchIsNamedInTheStatusAndBlocks) {
   EXPECT_THAT(status["blockedBy"][0]["message"].get<std::string>(), HasSubstr("n2: gpus: 4"));
 }
 
+// What `why` prints after "unblocked by": somebody, never the message itself.
+TEST_F(SiteTest, AFailureNamesWhoCanEndIt) {
+  observed_.apply_error = base::PermissionDenied("daemonsets.apps is forbidden");
+  EXPECT_EQ(Status()["blockedBy"][0]["unblockedBy"],
+            "whoever changes what the message names; it is tried again");
+  observed_.apply_error = base::OkStatus();
+  in_.site_class = nullptr;
+  in_.class_status = base::InvalidArgument("SiteClass edge: spec.agent.memory: no quantity");
+  std::string configured;
+  const json status = Status();
+  for (const json& blocker : status["blockedBy"]) {
+    if (blocker["gate"] == "Configured") configured = blocker["unblockedBy"];
+  }
+  EXPECT_EQ(configured, "whoever changes what the message names; agents keep what they run");
+}
+
 TEST_F(SiteTest, UnderARolloutPodsAreReplacedByHandAndReadyMeansAsManyAsItAllows) {
   in_.partition.active = true;
   in_.partition.rollout = "weekly";

@@ -100,7 +100,7 @@ Part AgentsPart(const Inputs& in, const Observed& observed) {
   }
   if (!observed.apply_error.ok()) {
     return {"AgentsReady", types::kFalse, "ApplyFailed", observed.apply_error.ToString(),
-            "the message; it is tried again"};
+            "whoever changes what the message names; it is tried again"};
   }
   if (!in.partition.problem.empty()) {
     return {"AgentsReady", types::kFalse, "RolloutMissing",
@@ -156,7 +156,8 @@ Part ConfiguredPart(const Derived& derived, const Observed& observed) {
   if (!derived.status.ok()) {
     const bool held = derived.status.reason() == "Held";
     return {"Configured", types::kFalse, held ? "Held" : "NotDerived", derived.status.message(),
-            held ? "whoever keeps the Secret" : "the message; agents keep what they run"};
+            held ? "whoever keeps the Secret"
+                 : "whoever changes what the message names; agents keep what they run"};
   }
   if (observed.fleet.nacked > 0) {
     return {"Configured", types::kFalse, "Refused", observed.fleet.example_nack,
