@@ -44,7 +44,7 @@ endfunction()
 # There is none of fmt: it is compiled from its headers, once.
 function(sluice_use_fmt_archive)
   set(folder ${CMAKE_BINARY_DIR}/lib)
-  add_library(sluice_fmt STATIC ${CMAKE_SOURCE_DIR}/deploy/cmake/fmt_archive.cc)
+  add_library(sluice_fmt STATIC ${PROJECT_SOURCE_DIR}/deploy/cmake/fmt_archive.cc)
   set_target_properties(sluice_fmt PROPERTIES ARCHIVE_OUTPUT_DIRECTORY ${folder})
   set_target_properties(fmt::fmt PROPERTIES IMPORTED_LOCATION_NONE ${folder}/libsluice_fmt.a)
   add_dependencies(fmt::fmt sluice_fmt)

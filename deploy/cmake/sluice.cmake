@@ -4,7 +4,7 @@ include_guard()
 find_program(SLUICE_CCACHE ccache)
 if(SLUICE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Paths below the source root do not enter the hash: a fresh clone hits the same cache.
-  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
     ${SLUICE_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
@@ -16,7 +16,7 @@ endif()
 
 # Flags for our own code only; generated code is compiled without warnings or debug information.
 add_library(sluice_flags INTERFACE)
-target_include_directories(sluice_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(sluice_flags INTERFACE
   -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers)
 if(SLUICE_SANITIZE)
@@ -50,7 +50,7 @@ function(sluice_one_piece out name alone)
   endif()
   set(apart ${ARGN})
   list(REMOVE_ITEM apart ${together})
-  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   list(TRANSFORM together REPLACE "(.+)" "#include \"${folder}/\\1\"\n")
   list(JOIN together "" text)
   set(piece ${CMAKE_CURRENT_BINARY_DIR}/${name}_one_piece.cc)
@@ -123,12 +123,12 @@ function(sluice_test name)
   # copies of what is inline in headers would stand for the library's.)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-Og>
     $<$<BOOL:${SLUICE_ONE_PIECE}>:-g0>)
-  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   if("unit" IN_LIST arg_LABELS)
     add_dependencies(unit_tests ${name})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "SLUICE_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+    ENVIRONMENT "SLUICE_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
 
 # sluice_fuzzer(NAME FILE LIB...): corpus in tests/fuzz/corpus/NAME (kept), label "fuzz".
@@ -136,7 +136,7 @@ function(sluice_fuzzer name file)
   add_executable(${name} ${file})
   target_link_libraries(${name} PRIVATE sluice_flags ${ARGN})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/fuzz/run ${CMAKE_BINARY_DIR}/bin/${name})
+  add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run ${CMAKE_BINARY_DIR}/bin/${name})
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 1200)
   add_dependencies(fuzzers ${name})
 endfunction()
@@ -150,14 +150,14 @@ function(sluice_proto name)
   foreach(proto ${arg_PROTOS})
     string(REGEX REPLACE "\\.proto$" "" stem ${proto})
     add_custom_command(OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
-      COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR} --cpp_out=${out} ${proto}
-      DEPENDS ${CMAKE_SOURCE_DIR}/${proto} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} VERBATIM)
+      COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR} --cpp_out=${out} ${proto}
+      DEPENDS ${PROJECT_SOURCE_DIR}/${proto} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
     list(APPEND messages ${out}/${stem}.pb.cc)
     if(arg_GRPC)
       add_custom_command(OUTPUT ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h
-        COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR} --grpc_out=generate_mock_code=false:${out}
+        COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR} --grpc_out=generate_mock_code=false:${out}
           --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin> ${proto}
-        DEPENDS ${CMAKE_SOURCE_DIR}/${proto} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} VERBATIM)
+        DEPENDS ${PROJECT_SOURCE_DIR}/${proto} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} VERBATIM)
       list(APPEND stubs ${out}/${stem}.grpc.pb.cc)
     endif()
   endforeach()
