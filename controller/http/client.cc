@@ -165,7 +165,8 @@ base::StatusOr<Response> ClientImpl::Exchange(Connection& connection, const Requ
       // read.
       auto early = ReadAnswer(connection, request, sink, scope, attempt, keep);
       *keep = false;
-      return early.ok() ? std::move(early) : written;
+      const bool refused = early.ok() && early->status >= 400;  // nothing else came of half a body
+      return refused ? std::move(early) : written;
     }
     SLUICE_RETURN_IF_ERROR(written);
   }

@@ -46,21 +46,21 @@ TEST(HttpClient, TheAnswerOfAPeerThatRefusesALongBodyAndClosesIsNotLost) {
   const TestCa::Issued cert = ca.Issue("api", "IP:127.0.0.1");
   const std::string body(32 << 20, 'x');
   for (const bool tls : {false, true}) {
-    for (const bool answers : {true, false}) {
+    for (const int code : {413, 200, 0}) {  // 0: none
       Imposter imposter(
           [&](ImposterConnection& c) {
-            if (c.ReadHead() && answers) c.Send(Answer(413, "too long"));
+            if (c.ReadHead() && code != 0) c.Send(Answer(code, "too long"));
           },
           tls ? std::optional(testing::ImposterTls{cert.cert_pem, cert.key_pem, ""})
               : std::nullopt);
       const auto client = ClientFor(imposter.url(), {.ca_pem = ca.cert_pem()});
       const auto answer = client->Do({.method = "POST", .body = body});
-      if (answers) {
+      if (code == 413) {
         ASSERT_TRUE(answer.ok()) << answer.status().ToString() << (tls ? " TLS" : "");
         EXPECT_EQ(answer->status, 413);
         EXPECT_EQ(answer->body, "too long");
       } else {
-        EXPECT_EQ(answer.status().reason(), "ConnectionCut");
+        EXPECT_EQ(answer.status().reason(), "ConnectionCut") << "half a body is not done: " << code;
       }
       EXPECT_EQ(imposter.connections(), 1) << "sent once";
     }

@@ -7,17 +7,21 @@
 namespace sluice::kubectl {
 namespace {
 
-constexpr const char* kBash = R"(_kubectl_sluice() {
-  local answer directive typed=${COMP_WORDS[COMP_CWORD]}
+// Not compgen -W, which expands the words it is given: names come from a cluster or a file.
+constexpr const char* kBash = R"sh(_kubectl_sluice() {
+  local answer directive word typed=${COMP_WORDS[COMP_CWORD]}
   if [[ $typed == "=" ]]; then typed=; fi
   answer=$(kubectl-sluice __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$typed" 2>/dev/null) || return
   directive=${answer##*:}
-  COMPREPLY=($(compgen -W "${answer%:*}" -- "$typed"))
+  COMPREPLY=()
+  while IFS= read -r word; do
+    if [[ -n $word && $word == "$typed"* ]]; then COMPREPLY+=("$(printf %q "$word")"); fi
+  done <<< "${answer%:*}"
   if ((directive & 2)); then compopt -o nospace 2>/dev/null; fi
   if ((!(directive & 4))); then compopt -o default 2>/dev/null; fi
 }
 complete -F _kubectl_sluice kubectl-sluice
-)";
+)sh";
 
 constexpr const char* kFish =
     R"(complete -c kubectl-sluice -f -a '(kubectl-sluice __complete (commandline -opc)[2..] (commandline -ct | string collect --allow-empty) 2>/dev/null | string match -v ":*")'

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "controller/cmd/kubectl_sluice/completion.h"
 #include "controller/cmd/kubectl_sluice/contexts.h"
 #include "controller/cmd/kubectl_sluice/words.h"
@@ -169,6 +171,30 @@ TEST(Completion, AnswersAsKubectlReadsIt) {
   for (const std::string& shell : Shells()) {
     EXPECT_THAT(CompletionScript(shell), HasSubstr("__complete")) << shell;
   }
+}
+
+// What bash puts there when `typed` is being completed and the plugin answers with `lines`.
+std::string InBash(const std::string& lines, const std::string& typed) {
+  const std::string script =
+      "kubectl-sluice() { printf '%s\\n' " + lines + "; }\n" + CompletionScript("bash") +
+      "COMP_WORDS=(kubectl-sluice status " + typed +
+      ") COMP_CWORD=2\n_kubectl_sluice\nprintf '<%s>' \"${COMPREPLY[@]}\"\n";
+  const std::string command = "bash <<'END_OF_SCRIPT'\n" + script + "END_OF_SCRIPT\n";
+  FILE* shell = popen(command.c_str(), "r");
+  std::string out;
+  for (char bytes[256]; fgets(bytes, sizeof(bytes), shell) != nullptr;) out += bytes;
+  EXPECT_EQ(pclose(shell), 0);
+  return out;
+}
+
+TEST(Completion, BashOffersWhatFitsAndRunsNoneOfIt) {
+  EXPECT_EQ(InBash("--as --as-group --help :4", "--a"), "<--as><--as-group>");
+  EXPECT_EQ(InBash("phoenix :4", "''"), "<phoenix>");
+  EXPECT_EQ(InBash("prod lab :4", "="), "<prod><lab>") << "after --context=";
+  EXPECT_EQ(InBash("'$(echo ran)' '`echo ran`' '*' :4", "''"),
+            R"(<\$\(echo\ ran\)><\`echo\ ran\`><\*>)")
+      << "a name is told as it is to be typed";
+  EXPECT_EQ(InBash(":4", "''"), "<>");
 }
 
 }  // namespace
