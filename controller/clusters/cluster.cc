@@ -67,7 +67,8 @@ nlohmann::json Cluster::Debug() const {
   const std::lock_guard lock(mutex_);
   nlohmann::json caches = nlohmann::json::array();
   for (const Entry& entry : entries_) {
-    caches.push_back(cache::DebugOf(cache::NameOf(entry.options), entry.informer->Stats(), clock_.Mono()));
+    caches.push_back(
+        cache::DebugOf(cache::NameOf(entry.options), entry.informer->Stats(), clock_.Mono()));
   }
   return {{"cluster", name_},
           {"reachable", state_.health == Health::kReachable},

@@ -175,10 +175,10 @@ TEST(Completion, AnswersAsKubectlReadsIt) {
 
 // What bash puts there when `typed` is being completed and the plugin answers with `lines`.
 std::string InBash(const std::string& lines, const std::string& typed) {
-  const std::string script =
-      "kubectl-sluice() { printf '%s\\n' " + lines + "; }\n" + CompletionScript("bash") +
-      "COMP_WORDS=(kubectl-sluice status " + typed +
-      ") COMP_CWORD=2\n_kubectl_sluice\nprintf '<%s>' \"${COMPREPLY[@]}\"\n";
+  const std::string script = "kubectl-sluice() { printf '%s\\n' " + lines + "; }\n" +
+                             CompletionScript("bash") + "COMP_WORDS=(kubectl-sluice status " +
+                             typed +
+                             ") COMP_CWORD=2\n_kubectl_sluice\nprintf '<%s>' \"${COMPREPLY[@]}\"\n";
   const std::string command = "bash <<'END_OF_SCRIPT'\n" + script + "END_OF_SCRIPT\n";
   FILE* shell = popen(command.c_str(), "r");
   std::string out;

@@ -77,8 +77,7 @@ class TemplateReconciler final : public reconcile::Reconciler {
 };
 
 base::Status Run(runtime::Options options, std::stop_token stop) {
-  SLUICE_ASSIGN_OR_RETURN(const client::Config config,
-                          client::DefaultConfig(client::Search::kPodFirst));
+  SLUICE_ASSIGN_OR_RETURN(const auto config, client::DefaultConfig(client::Search::kPodFirst));
   base::RealClock clock;
   options.lease_namespace = config.ns.empty() ? "default" : config.ns;
   SLUICE_ASSIGN_OR_RETURN(const auto manager, runtime::Manager::New(options, config, clock));

@@ -76,7 +76,7 @@ TEST_F(IdentityTest, WithoutACertificateOfOurAuthorityNobodyIsLetIn) {
 
 TEST_F(IdentityTest, AStreamEndsWhenItsCertificateDoes) {
   const auto replica = StartPublished();
-  const Rogue brief(world_.authority, kN1, now(), seconds(5));  // it shakes hands in time
+  const Rogue brief(world_.authority, kN1, now(), seconds(2));
   const auto status = brief.Connect(*replica, roots(), "n1", received_);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
   EXPECT_EQ(received_.size(), 2u) << "Welcome and the configuration";
