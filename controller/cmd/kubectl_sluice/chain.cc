@@ -9,6 +9,7 @@
 #include "api/v1alpha1/site.pb.h"
 #include "api/v1alpha1/stage_plan.pb.h"
 #include "controller/cmd/kubectl_sluice/preview.h"
+#include "controller/cmd/kubectl_sluice/stale.h"
 #include "reconcilers/common/decode.h"
 
 namespace sluice::kubectl {
@@ -83,14 +84,6 @@ void FillGates(const v1alpha1::Promotion& promotion, Chain& chain) {
                    [&](const GateLine& a, const GateLine& b) { return rank(a) < rank(b); });
 }
 
-std::string StaleOf(const v1alpha1::Site& site, std::int64_t generation) {
-  const std::int64_t seen = site.status().observed_generation();
-  if (seen >= generation) return "";
-  return fmt::format(
-      "the controller has not looked at generation {} yet (it saw {}); is it running?", generation,
-      seen == 0 ? "none" : std::to_string(seen));
-}
-
 // Why nothing is being climbed.
 std::string NoteOf(const Chain& chain, const v1alpha1::Site& site, const v1alpha1::StagePlan* plan,
                    const Latest& latest) {
@@ -143,7 +136,7 @@ base::StatusOr<Chain> BuildChain(const Objects& objects, base::WallTime now) {
   if (open || (chain.outcome == "Aborted" && chain.stage != chain.wants)) {
     FillGates(*latest.message, chain);
   }
-  chain.stale = StaleOf(*site, objects.site->generation());
+  chain.stale = StaleOf(*objects.site);
   if (!open && chain.stale.empty()) chain.note = NoteOf(chain, *site, plan.get(), latest);
   for (const v1alpha1::Blocker& blocker : site->status().blocked_by()) {
     const bool of_gate = std::any_of(

@@ -13,6 +13,7 @@
 #include "controller/cmd/kubectl_sluice/json_form.h"
 #include "controller/cmd/kubectl_sluice/listing.h"
 #include "controller/cmd/kubectl_sluice/rollout_why.h"
+#include "controller/cmd/kubectl_sluice/stale.h"
 #include "reconcilers/common/people_resources.h"
 #include "reconcilers/common/release_resources.h"
 #include "reconcilers/common/resources.h"
@@ -33,12 +34,15 @@ json RowOf(const meta::Object& site) {
   for (const json& condition : status.value("conditions", json::array())) {
     if (condition.value("type", "") == "Ready") ready = condition.value("status", ready);
   }
-  return {{"site", site.name()},
-          {"stage", status.value("stage", "")},
-          {"wants", At(object, "/spec/stage")},
-          {"ready", ready},
-          {"agents", {{"ready", agents.value("ready", 0)}, {"wanted", agents.value("wanted", 0)}}},
-          {"blockedBy", status.value("blockedBy", json::array())}};
+  json row = {
+      {"site", site.name()},
+      {"stage", status.value("stage", "")},
+      {"wants", At(object, "/spec/stage")},
+      {"ready", ready},
+      {"agents", {{"ready", agents.value("ready", 0)}, {"wanted", agents.value("wanted", 0)}}},
+      {"blockedBy", status.value("blockedBy", json::array())}};
+  if (const std::string stale = StaleOf(site); !stale.empty()) row["stale"] = stale;
+  return row;
 }
 
 SiteLine LineOf(const json& row) {
@@ -50,7 +54,9 @@ SiteLine LineOf(const json& row) {
                                       row["agents"]["wanted"].get<int>()),
                 .blocker = "-"};
   if (line.stage.empty()) line.stage = "-";
-  if (const json& blocked = row["blockedBy"]; !blocked.empty()) {
+  if (row.contains("stale")) {
+    line.blocker = "not looked at yet";
+  } else if (const json& blocked = row["blockedBy"]; !blocked.empty()) {
     line.blocker =
         fmt::format("{} ({})", blocked[0].value("gate", ""), blocked[0].value("cause", ""));
   }
@@ -124,6 +130,10 @@ base::StatusOr<std::string> WhyTenant(client::Reader& api, const Options& option
               {"status", status.value("sites", json::array())},
               {"sites", json::array()}};
   std::string text = options.tenant + "\n";
+  if (const std::string stale = StaleOf(*object); !stale.empty()) {
+    out["stale"] = stale;
+    text += "  " + stale + "\n";
+  }
   for (const json& condition : out["conditions"]) {
     text += fmt::format("  {:<5}  {}  {}  {}\n", condition.value("status", "Unknown"),
                         condition.value("type", ""), condition.value("reason", ""),

@@ -204,7 +204,8 @@ TEST(Commands, ATenantIsExplainedWithItsSites) {
   options.tenant = "falcon";
   const auto text = Why(api, options, {}, clock.Wall());
   ASSERT_THAT(text, IsOk());
-  EXPECT_THAT(*text, HasSubstr("False  Ready  StageFull  no place"));
+  EXPECT_THAT(*text, HasSubstr("falcon\n  the controller has not looked at generation 1 yet (it "
+                               "saw none); is it running?\n  False  Ready  StageFull  no place"));
   EXPECT_THAT(*text, HasSubstr("gone: there is no such Site"));
   EXPECT_THAT(*text, HasSubstr("phoenix"));
   options.output = Output::kYaml;
@@ -227,7 +228,11 @@ TEST(Commands, AMissingSiteIsToldWithThoseThatExist) {
   EXPECT_THAT(Why(api, options, {}, clock.Wall()),
               HasError(base::Code::kNotFound,
                        HasSubstr("there is no Site \"phoenix\"; there are: denver")));
-  EXPECT_THAT(*SiteTable(api, options), HasSubstr("denver   -"));
+  EXPECT_THAT(*SiteTable(api, options), AllOf(HasSubstr("denver   -"), HasSubstr("not looked at")));
+  api.Put(common::kSites, {{"metadata", {{"name", "denver"}}},
+                           {"spec", {{"stage", "Crawl"}}},
+                           {"status", {{"observedGeneration", 1}}}});
+  EXPECT_THAT(*SiteTable(api, options), Not(HasSubstr("not looked at")));
   options.command = Command::kStatus;
   options.output = Output::kJson;
   EXPECT_EQ(json::parse(*SiteTable(api, options)),

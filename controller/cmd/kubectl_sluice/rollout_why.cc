@@ -9,6 +9,7 @@
 #include "api/v1alpha1/promotion.pb.h"
 #include "api/v1alpha1/rollout.pb.h"
 #include "controller/base/time_format.h"
+#include "controller/cmd/kubectl_sluice/stale.h"
 #include "reconcilers/common/decode.h"
 
 namespace sluice::kubectl {
@@ -76,10 +77,11 @@ base::StatusOr<RolloutAnswer> WhyRollout(const meta::Object& object, const Style
   } else if (status.direction() == "Reverting") {
     text += "goes back, at wave " + status.wave();
   } else {
-    text += status.wave().empty() ? "was not looked at yet; is a controller running?"
-                                  : "is at wave " + status.wave();
+    text += status.wave().empty() ? "is at no wave yet" : "is at wave " + status.wave();
   }
   text += fmt::format(" (requested by {})\n", spec.requested_by());
+  const std::string stale = StaleOf(object);
+  if (!stale.empty()) text += "  " + stale + "\n";
   text += Held(status, now) + Waves(*rollout);
   if (style.evidence) {
     for (const v1alpha1::GateStatus& gate : status.gates()) {
@@ -89,6 +91,7 @@ base::StatusOr<RolloutAnswer> WhyRollout(const meta::Object& object, const Style
   }
   const nlohmann::json kept = types::ToJson(status);
   Json out = {{"rollout", object.name()}, {"release", spec.release_ref().name()}};
+  if (!stale.empty()) out["stale"] = stale;
   out["action"] = spec.action().empty() ? "Run" : spec.action();
   out["requestedBy"] = spec.requested_by();
   for (const char* key : {"direction", "wave", "outcome", "planHash"}) {
@@ -106,8 +109,8 @@ base::StatusOr<Advance> CanRollOn(const meta::Object& object) {
   std::string why;
   if (!status.outcome().empty()) {
     why = "it ended: " + status.outcome();
-  } else if (status.observed_generation() != object.generation()) {
-    why = "its controller has not looked at its present spec yet";
+  } else if (std::string stale = StaleOf(object); !stale.empty()) {
+    why = std::move(stale);
   } else if (status.blocked_by_size() > 0) {
     why = fmt::format("{} held", status.wave().empty() ? "it is" : "wave " + status.wave() + " is");
   }

@@ -66,6 +66,19 @@ TEST(WhyRollout, SaysWhichActionWasNotTakenAndThatItEnded) {
               testing_kit::HasError(base::Code::kFailedPrecondition, HasSubstr("Aborted")));
 }
 
+TEST(WhyRollout, AnOldStatusIsNotPassedOffAsTodaysAnswer) {
+  json rollout = Weekly();
+  EXPECT_FALSE(json::parse(WhyRollout(*ObjectOf(rollout), {}, kToday)->json).contains("stale"));
+  rollout["metadata"]["generation"] = 3;
+  const std::string said =
+      "the controller has not looked at generation 3 yet (it saw 2); is it running?";
+  EXPECT_THAT(TextOf(rollout), HasSubstr("\n  " + said + "\n  HOLD"));
+  EXPECT_EQ(json::parse(WhyRollout(*ObjectOf(rollout), {}, kToday)->json)["stale"], said);
+  rollout.erase("status");
+  EXPECT_THAT(TextOf(rollout), HasSubstr("is at no wave yet (requested by ana)\n  the controller "
+                                         "has not looked at generation 3 yet (it saw none)"));
+}
+
 TEST(CanRollOn, IsYesOnlyWhileItIsOpenSeenAndHeldByNothing) {
   json rollout = Weekly();
   const Advance held = *CanRollOn(*ObjectOf(rollout));
@@ -76,7 +89,8 @@ TEST(CanRollOn, IsYesOnlyWhileItIsOpenSeenAndHeldByNothing) {
   rollout["status"]["blockedBy"] = json::array();
   EXPECT_TRUE(CanRollOn(*ObjectOf(rollout))->yes);
   rollout["metadata"]["generation"] = 3;
-  EXPECT_THAT(CanRollOn(*ObjectOf(rollout))->text, HasSubstr("has not looked at its present spec"));
+  EXPECT_THAT(CanRollOn(*ObjectOf(rollout))->text,
+              HasSubstr("no: weekly takes no step: the controller has not looked at generation 3"));
   rollout["metadata"]["generation"] = 2;
   rollout["status"]["outcome"] = "Completed";
   EXPECT_FALSE(CanRollOn(*ObjectOf(rollout))->yes);
