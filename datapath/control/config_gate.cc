@@ -31,33 +31,43 @@ Status JudgeMessage(const Order& fence, const agent::v1::Order& order) {
 
 }  // namespace
 
-void ConfigGate::Restore() {
+bool ConfigGate::Restore() {
   const std::lock_guard lock(mutex_);
+  if (!view_.applied_version.empty()) return true;
+  // Ours never falls, even where the disk did not take it.
   if (auto fence = store_.LoadFence(); fence.ok()) {
-    view_.fence = *fence;
+    if (JudgeOrder(view_.fence, *fence, {}).ok()) view_.fence = *fence;
   } else if (fence.status().code() != base::Code::kNotFound) {
     base::log::Error("stored order not read", {{"error", fence.status()}});
   }
   agent::v1::Configuration message;
   Status status = store_.LoadConfiguration(message);
-  if (status.code() == base::Code::kNotFound) return;
+  if (status.code() == base::Code::kNotFound) return true;
   // Higher than a damaged fence file, if that is what we have.
   const Order order = FromProto(message.order());
   if (!order.lineage.empty() && JudgeOrder(view_.fence, order, {}).ok()) view_.fence = order;
+  bool may_pass = false;
   if (status.ok()) {
     auto config = ToConfig(message, site_, node_);
     status = config.ok() ? Validate(*config) : config.status();
-    if (status.ok()) status = on_config_(std::make_shared<const Config>(std::move(config).value()));
+    if (status.ok()) {
+      status = on_config_(std::make_shared<const Config>(std::move(config).value()));
+      may_pass = !status.ok();
+    }
   }
   if (!status.ok()) {
-    base::log::Warn("last good configuration not restored", {{"error", status}});
-    return;
+    if (restore_problem_ != status.message()) {
+      base::log::Warn("last good configuration not restored", {{"error", status}});
+    }
+    restore_problem_ = status.message();
+    return !may_pass;
   }
   view_.applied_version = message.version();
   view_.applied_order = order;
   base::log::Info(
       "last good configuration restored",
       {{"version", message.version()}, {"epoch", order.epoch}, {"revision", order.revision}});
+  return true;
 }
 
 void ConfigGate::Admitted(const std::string& lineage) {

@@ -35,8 +35,9 @@ class ConfigGate {
         node_(std::move(node)),
         on_config_(std::move(on_config)) {}
 
-  // Reads the fence and delivers the last good configuration, if there is one.
-  void Restore();
+  // Reads the fence and delivers the last good configuration, if there is one and none is in force.
+  // False: its owner refused it, for a cause that may pass; call again.
+  bool Restore();
   // The lineage of the cluster that admitted us, for an agent that was never offered anything.
   void Admitted(const std::string& lineage);
 
@@ -63,7 +64,8 @@ class ConfigGate {
   const std::string node_;
   const Source::OnConfig on_config_;
   mutable std::mutex mutex_;
-  View view_;  // guarded by mutex_
+  View view_;                    // guarded by mutex_, as what follows
+  std::string restore_problem_;  // said once
 };
 
 }  // namespace sluice::control

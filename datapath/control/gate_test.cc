@@ -177,6 +177,22 @@ TEST_F(GateTest, ARefusedConfigurationOfferedAgainIsJudgedAgain) {
   EXPECT_EQ(gate_->view().last_nack, "");
 }
 
+TEST_F(GateTest, TheLastGoodConfigurationIsRestoredOnceWhatWasInItsWayIsGone) {
+  EXPECT_TRUE(gate_->Restore()) << "there is none";
+  ASSERT_TRUE(gate_->Take(Message("v1", 1, 1)).ok());
+  answer_ = base::FailedPrecondition("port 9000 is taken");
+  Restart();
+  EXPECT_FALSE(gate_->Restore());
+  EXPECT_EQ(gate_->Take(Message("v2", 1, 2)).message(), "port 9000 is taken");
+  answer_ = base::OkStatus();
+  EXPECT_TRUE(gate_->Restore());
+  EXPECT_EQ(in_force_->version, "v1");
+  EXPECT_EQ(gate_->view().fence.revision, 2) << "it does not fall with it";
+  ASSERT_TRUE(gate_->Take(Message("v2", 1, 2)).ok());
+  EXPECT_TRUE(gate_->Restore());
+  EXPECT_EQ(in_force_->version, "v2") << "what is in force stays";
+}
+
 TEST_F(GateTest, LowerOrdersAreRefusedAfterARestartToo) {
   ASSERT_TRUE(gate_->Take(Message("v5", 2, 5)).ok());
   for (int run = 0; run < 2; ++run) {

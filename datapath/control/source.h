@@ -113,8 +113,9 @@ class StreamSource : public Source {
 
 // The controller's stream: enrols with the token, renews its certificate half-way, keeps a
 // stream to every replica, and keeps the last good configuration and the order on disk. Without a
-// controller it goes on with what it has. After a reboot without one the credentials are gone, and
-// it delivers nothing: the agent serves nobody rather than everybody. Start's errors:
+// controller it goes on with what it has, also once what was in its way at the start is gone. After
+// a reboot without one the credentials are gone, and it delivers nothing: the agent serves nobody
+// rather than everybody. Start's errors:
 // InvalidArgument naming the option; PermissionDenied or the like when a directory cannot be used.
 // Reload() tries all connections again at once.
 std::unique_ptr<StreamSource> MakeStreamSource(StreamOptions options, base::Clock& clock);

@@ -65,7 +65,8 @@ class StreamSourceImpl final : public StreamSource {
         clock_(clock),
         store_(options_.state_dir, options_.secrets_dir),
         backoff_(options_.backoff_first, options_.backoff_most,
-                 std::random_device{}() ^ std::hash<std::string>{}(options_.node)) {}
+                 std::random_device{}() ^ std::hash<std::string>{}(options_.node)),
+        restore_backoff_(options_.backoff_first, options_.backoff_most, std::random_device{}()) {}
   ~StreamSourceImpl() override { Stop(); }
 
   Status Start(OnConfig on_config) override {
@@ -75,7 +76,7 @@ class StreamSourceImpl final : public StreamSource {
     RouteCoreLog();
     gate_ =
         std::make_unique<ConfigGate>(store_, options_.site, options_.node, std::move(on_config));
-    gate_->Restore();
+    restored_ = gate_->Restore();
     LoadIdentity();
     thread_ = std::thread([this] { Run(); });
     return base::OkStatus();
@@ -121,6 +122,7 @@ class StreamSourceImpl final : public StreamSource {
  private:
   void Run();
   bool Sleep(base::Duration most);
+  void RestoreAgain();
   void LoadIdentity();
   void KeepIdentity();
   void Adopt(std::string key_pem, const agent::v1::Identity& identity, bool enrolled);
@@ -137,8 +139,11 @@ class StreamSourceImpl final : public StreamSource {
   std::unique_ptr<ConfigGate> gate_;
   std::thread thread_;
 
-  // Of the thread alone (and of Stop() after it ended).
+  // Of the thread alone (and of Start() before it, of Stop() after it ended).
   Backoff backoff_;
+  Backoff restore_backoff_;
+  bool restored_ = false;
+  base::MonoTime next_restore_{};
   HeldIdentity held_;
   base::MonoTime next_identity_try_{};
   base::MonoTime next_resolve_{};
@@ -174,6 +179,7 @@ void StreamSourceImpl::Run() {
   const base::Duration tick = std::min<base::Duration>(
       kTick, std::max(options_.backoff_first, std::chrono::milliseconds(10)));
   do {
+    RestoreAgain();
     KeepIdentity();
     if (!held_.key_pem.empty()) {
       KeepLinks();
@@ -181,6 +187,14 @@ void StreamSourceImpl::Run() {
     }
   } while (!Sleep(tick));
   for (auto& [target, link] : links_) link->Stop();
+}
+
+// What was in the way at the start (a port, a disk that was not mounted yet) may be gone, and there
+// may be no controller to offer anything.
+void StreamSourceImpl::RestoreAgain() {
+  if (restored_ || clock_.Mono() < next_restore_) return;
+  restored_ = gate_->Restore();
+  next_restore_ = clock_.Mono() + restore_backoff_.Next();
 }
 
 void StreamSourceImpl::SetError(const Status& status) {

@@ -185,6 +185,30 @@ TEST_F(StreamTest, ARestartedAgentServesTheLastGoodConfigurationBeforeAnyControl
   EXPECT_EQ(agent->state().applied_order.revision, 1);
 }
 
+TEST_F(StreamTest, ARestartedAgentWhosePortWasInUseServesOnceItIsFreeWithoutAController) {
+  auto replica = world_.StartReplica();
+  ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());
+  ASSERT_TRUE(replica->publisher.Publish("phoenix", TestContent("r1")).ok());
+  std::atomic<bool> port_taken{false};
+  const auto start = [&, options = Agent::Options{.node = "n1",
+                                                  .token = "",
+                                                  .endpoints = {replica->control()},
+                                                  .enrolments = {replica->enrolment()}}] {
+    return world_.StartAgent(options, [&](const control::ConfigPtr&) {
+      return port_taken ? base::FailedPrecondition("port 9000 is taken") : base::OkStatus();
+    });
+  };
+  auto agent = start();
+  ASSERT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
+  replica->server.Stop();
+  agent.reset();
+  port_taken = true;
+  agent = start();
+  EXPECT_EQ(agent->region(), "");
+  port_taken = false;
+  EXPECT_TRUE(Eventually([&] { return agent->region() == "r1"; }));
+}
+
 TEST_F(StreamTest, ARestartedAgentInStepIsNotSentWhatItRuns) {
   const auto replica = world_.StartReplica();
   ASSERT_TRUE(replica->publisher.TakeOver("uid", "a").ok());
