@@ -20,8 +20,8 @@
 //                      "ConnectionRefused", "ConnectionCut", "Proxy"; before anything was sent:
 //                      "CertificateInvalid", "Tls" (the handshake failed)
 //   DataLoss           the peer does not speak HTTP/1.1;  ResourceExhausted  a bound of limits.h
-// An answer of any status, 5xx too, is not an error: look at Response::status. Nor is one that came
-// before a long body was taken, from a peer that then closed.
+// An answer of any status, 5xx too, is not an error: look at Response::status. Nor is a
+// refusal (4xx, 5xx) that came before a long body was taken, from a peer that then closed.
 #pragma once
 
 #include <chrono>

@@ -11,28 +11,19 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "tests/integration"))
+from ports import free_port  # noqa: E402
+
 GATEWAY = ROOT / "build/local/bin/versitygw"
 START_SECONDS = 60
 BUCKET = "bench"
 REGION = "us-east-1"
 EMPTY = hashlib.sha256(b"").hexdigest()
-
-
-PORTS = iter(range(7100, 9900))  # below what clients get (run: ip_local_port_range)
-
-
-def free_port():
-    for port in PORTS:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no port is free")
+PORTS = range(7100, 9900)  # below what clients get (run: ip_local_port_range)
 
 
 def signed_headers(method, host, path, key, secret, payload=EMPTY):
@@ -72,7 +63,7 @@ class Server:
         self.folder = folder / self.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.cores = cores
-        self.port = free_port()
+        self.port = free_port(PORTS)
         self.process = None
 
     def command(self):
@@ -206,7 +197,7 @@ class Agent(Server):
         self.memory = memory
         self.disk = disk
         self.binary = binary
-        self.metrics = free_port()
+        self.metrics = free_port(PORTS)
 
     def command(self):
         config = self.folder / "agent.yaml"
