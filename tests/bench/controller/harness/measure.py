@@ -1,5 +1,6 @@
-"""The measurements. Every one is made of all contenders in turn, again and again, so that whatever
-else the machine does falls on each alike. A figure is a list with one entry a repeat."""
+"""The measurements. Every one is made of all contenders in turn, again and again, each second time in
+the other order, so that whatever else the machine does, and whatever one leaves behind in the API server
+for the next, falls on each alike. A figure is a list with one entry a repeat."""
 import collections
 import contextlib
 import os
@@ -38,10 +39,14 @@ class Bench:
                 say(f"{load.count} objects of {load.size_bytes} bytes")
                 world.seed(load.count, load.size_bytes)
                 for repeat in range(self.plan.repeats):
-                    for name in self.contenders:
+                    for name in self._turn(repeat):
                         self._measure(world, load, name, f"{name}-{repeat}", self.loads[i][name])
                     say(f"repeat {repeat + 1} of {self.plan.repeats}")
                     after_repeat()
+
+    def _turn(self, repeat):
+        names = list(self.contenders)
+        return names if repeat % 2 == 0 else names[::-1]
 
     def _start(self, world, name, salt, lease=""):
         return process.Controller(self.contenders[name], world.kubeconfig, self.core, salt, lease,
@@ -51,8 +56,9 @@ class Bench:
 
     def _measure_base(self, world):
         say("start and base memory, no objects")
-        for _ in range(self.plan.repeats * 2):
-            for name, figures in self.base.items():
+        for repeat in range(self.plan.repeats * 2):
+            for name in self._turn(repeat):
+                figures = self.base[name]
                 with self._start(world, name, "s") as controller:
                     controller.wait_ready()
                     figures["ready_seconds"].append(controller.ready_seconds)
