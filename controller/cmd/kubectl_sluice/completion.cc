@@ -7,15 +7,33 @@
 namespace sluice::kubectl {
 namespace {
 
-// Not compgen -W, which expands the words it is given: names come from a cluster or a file.
+// Not compgen -W, which expands the words it is given: names come from a cluster or a file. Bash
+// parts words at the signs in COMP_WORDBREAKS: the plugin is asked for what stands between blanks,
+// and bash is given what follows the last such sign.
 constexpr const char* kBash = R"sh(_kubectl_sluice() {
-  local answer directive word typed=${COMP_WORDS[COMP_CWORD]}
-  if [[ $typed == "=" ]]; then typed=; fi
-  answer=$(kubectl-sluice __complete "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$typed" 2>/dev/null) || return
+  local answer before directive i line=$COMP_LINE parts=() sign typed word
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    if ((i == 0)) || [[ $line == [[:blank:]]* ]]; then
+      parts+=("${COMP_WORDS[i]}")
+    else
+      parts[${#parts[@]}-1]+=${COMP_WORDS[i]}
+    fi
+    line=${line#"${line%%[![:blank:]]*}"}
+    line=${line#"${COMP_WORDS[i]}"}
+  done
+  answer=$(kubectl-sluice __complete "${parts[@]:1}" 2>/dev/null) || return
   directive=${answer##*:}
+  typed=${parts[${#parts[@]}-1]}
+  word=$typed
+  for sign in = :; do
+    if [[ ${COMP_WORDBREAKS-} == *"$sign"* ]]; then word=${word##*"$sign"}; fi
+  done
+  before=${typed%"$word"}
   COMPREPLY=()
   while IFS= read -r word; do
-    if [[ -n $word && $word == "$typed"* ]]; then COMPREPLY+=("$(printf %q "$word")"); fi
+    if [[ -n $word && $word == "$typed"* ]]; then
+      COMPREPLY+=("$(printf %q "${word#"$before"}")")
+    fi
   done <<< "${answer%:*}"
   if ((directive & 2)); then compopt -o nospace 2>/dev/null; fi
   if ((!(directive & 4))); then compopt -o default 2>/dev/null; fi
@@ -102,10 +120,8 @@ const CommandSpec* CommandIn(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Completion Complete(const std::vector<std::string>& given) {
+Completion Complete(const std::vector<std::string>& words) {
   Completion out;
-  std::vector<std::string> words = given;
-  std::erase(words, "=");  // bash makes three words of --flag=value
   if (words.empty()) return out;
   const Said said = ReadWords(words, out.options);
   const CommandSpec* command = CommandIn(said.words);
