@@ -10,8 +10,8 @@
 #include "controller/base/digest.h"
 #include "controller/base/yaml.h"
 #include "controller/client/config.h"
+#include "controller/client/impersonation.h"
 #include "controller/client/limits.h"
-#include "controller/http/control_bytes.h"
 #include "controller/http/proxy.h"
 #include "controller/http/url.h"
 
@@ -231,12 +231,8 @@ base::Status KubeconfigReader::ReadImpersonation(const YAML::Node& user) {
   const auto add = [this](const std::string& field, const std::string& header,
                           const YAML::Node& value) {
     const std::string text = value.IsScalar() ? value.Scalar() : std::string();
-    // Blanks around it would be lost on the way, and with them the name that was meant.
-    if (text.empty() || text.find_first_of(" \t") == 0 ||
-        text.find_last_of(" \t") == text.size() - 1 || http::HasControl(text)) {
-      return Bad(field, "not text in one line without blanks around it");
-    }
-    config_.impersonate.emplace_back("Impersonate-" + header, text);
+    if (!IsHeaderSafe(text)) return Bad(field, "not text in one line without blanks around it");
+    config_.impersonate.emplace_back(header, text);
     return base::OkStatus();
   };
   const auto add_each = [&add](const std::string& field, const std::string& header,
@@ -251,23 +247,19 @@ base::Status KubeconfigReader::ReadImpersonation(const YAML::Node& user) {
     const std::string field = "user." + key;
     if (options_.inline_only) return Bad(field, "refused here");
     if (key == "as") {
-      SLUICE_RETURN_IF_ERROR(add(field, "User", given));
+      SLUICE_RETURN_IF_ERROR(add(field, kImpersonateUser, given));
     } else if (config_.impersonate.empty()) {
       return Bad(field, "nobody without user.as");
     } else if (key == "as-uid") {
-      SLUICE_RETURN_IF_ERROR(add(field, "Uid", given));
+      SLUICE_RETURN_IF_ERROR(add(field, kImpersonateUid, given));
     } else if (key == "as-groups") {
-      SLUICE_RETURN_IF_ERROR(add_each(field, "Group", given));
+      SLUICE_RETURN_IF_ERROR(add_each(field, kImpersonateGroup, given));
     } else {
       if (!given.IsMap()) return Bad(field, "not a mapping");
       for (const auto& extra : given) {
-        std::string name = extra.first.Scalar();
+        const std::string& name = extra.first.Scalar();
         if (name.empty()) return Bad(field, "an empty key");
-        for (char& c : name) {
-          if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);  // so the server takes it
-        }
-        const std::string header = "Extra-" + http::PercentEncode(name);
-        SLUICE_RETURN_IF_ERROR(add_each(field, header, extra.second));
+        SLUICE_RETURN_IF_ERROR(add_each(field, ImpersonateExtra(name), extra.second));
       }
     }
   }

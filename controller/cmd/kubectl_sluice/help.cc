@@ -12,6 +12,8 @@ constexpr const char* kFlags =
     "      --context NAME          of the kubeconfig\n"
     "      --as USER               ask in this user's name; the server must allow it\n"
     "      --as-group NAME         with --as: as a member of this group; repeatable\n"
+    "      --as-uid UID            with --as: as the one with this UID\n"
+    "      --as-user-extra K=V     with --as: as one of whom this is known, too; repeatable\n"
     "  -n, --namespace NAME        the controller's (default sluice-system)\n"
     "      --request-timeout TIME  of each call to the API server (default 15s)\n"
     "  -h, --help\n";

@@ -2,27 +2,38 @@
 
 #include <algorithm>
 
+#include "controller/client/impersonation.h"
+
 namespace sluice::kubectl {
 namespace {
 
-constexpr const char* kUser = "Impersonate-User";
-constexpr const char* kGroup = "Impersonate-Group";
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+Headers HeadersOf(const Options& options) {
+  Headers out;
+  if (!options.as.empty()) out.emplace_back(client::kImpersonateUser, options.as);
+  if (!options.as_uid.empty()) out.emplace_back(client::kImpersonateUid, options.as_uid);
+  for (const auto& group : options.as_groups) out.emplace_back(client::kImpersonateGroup, group);
+  for (const auto& [key, value] : options.as_user_extra) {
+    out.emplace_back(client::ImpersonateExtra(key), value);
+  }
+  return out;
+}
+
+bool Has(const Headers& headers, const std::string& name) {
+  return std::any_of(headers.begin(), headers.end(),
+                     [&name](const auto& header) { return header.first == name; });
+}
 
 }  // namespace
 
-base::Status Impersonate(const Options& options,
-                         std::vector<std::pair<std::string, std::string>>& headers) {
-  const auto replace = [&headers](const char* name, const std::vector<std::string>& values) {
-    if (values.empty()) return;
-    std::erase_if(headers, [name](const auto& header) { return header.first == name; });
-    for (const std::string& value : values) headers.emplace_back(name, value);
-  };
-  if (!options.as.empty()) replace(kUser, {options.as});
-  replace(kGroup, options.as_groups);
-  const bool named = std::any_of(headers.begin(), headers.end(),
-                                 [](const auto& header) { return header.first == kUser; });
-  if (named || options.as_groups.empty()) return base::OkStatus();
-  return base::InvalidArgument("--as-group: groups of nobody; name a user by --as");
+base::Status Impersonate(const Options& options, Headers& headers) {
+  const Headers asked = HeadersOf(options);
+  std::erase_if(headers, [&asked](const auto& header) { return Has(asked, header.first); });
+  headers.insert(headers.end(), asked.begin(), asked.end());
+  if (asked.empty() || Has(headers, client::kImpersonateUser)) return base::OkStatus();
+  return base::InvalidArgument(
+      "--as-group, --as-uid and --as-user-extra say more of a user; name the user by --as");
 }
 
 }  // namespace sluice::kubectl

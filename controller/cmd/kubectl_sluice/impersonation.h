@@ -1,4 +1,4 @@
-// --as and --as-group, as kubectl takes them. Pure.
+// --as and its like, as kubectl takes them. Pure.
 #pragma once
 
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace sluice::kubectl {
 
-// Puts the flags' user and groups into the headers of a client::Config: each in place of the
-// kubeconfig's own, which stay where the flags say nothing. Errors: InvalidArgument for groups of
-// nobody.
+// Puts what the flags say of a user into the headers of a client::Config: each in place of the
+// kubeconfig's own, which stay where the flags say nothing. Errors: InvalidArgument where there is
+// no user of whom it is said.
 base::Status Impersonate(const Options& options,
                          std::vector<std::pair<std::string, std::string>>& headers);
 

@@ -25,7 +25,9 @@ TEST(Impersonation, TheServerIsToldForWhomToTakeUs) {
       connection.Send(http::testing::Answer(200, R"({"gitVersion": "v1"})"));
     }
   });
-  const auto options = ParseOptions({"version", "--as=ana", "--as-group", "one", "--as-group=two"});
+  const auto options =
+      ParseOptions({"version", "--as=ana", "--as-group", "one", "--as-group=two", "--as-uid=7-7",
+                    "--as-user-extra=Acme.com/Scopes=a=b", "--as-user-extra", "acme.com/scopes=c"});
   ASSERT_THAT(options, IsOk());
   client::Config config;
   config.server = server.url();
@@ -38,8 +40,10 @@ TEST(Impersonation, TheServerIsToldForWhomToTakeUs) {
   for (const http::Header& header : requests.at(0).headers) {
     if (header.name.starts_with("Impersonate-")) seen.emplace_back(header.name, header.value);
   }
-  EXPECT_THAT(seen, ElementsAre(Pair("Impersonate-User", "ana"), Pair("Impersonate-Group", "one"),
-                                Pair("Impersonate-Group", "two")));
+  EXPECT_THAT(seen, ElementsAre(Pair("Impersonate-User", "ana"), Pair("Impersonate-Uid", "7-7"),
+                                Pair("Impersonate-Group", "one"), Pair("Impersonate-Group", "two"),
+                                Pair("Impersonate-Extra-acme.com%2Fscopes", "a=b"),
+                                Pair("Impersonate-Extra-acme.com%2Fscopes", "c")));
 }
 
 TEST(Impersonation, AFlagStandsInPlaceOfTheKubeconfigsOwn) {
@@ -53,10 +57,13 @@ TEST(Impersonation, AFlagStandsInPlaceOfTheKubeconfigsOwn) {
                                    Pair("Impersonate-User", "ana")));
 }
 
-TEST(Impersonation, GroupsOfNobodyAreRefused) {
-  std::vector<std::pair<std::string, std::string>> headers;
-  EXPECT_THAT(Impersonate(*ParseOptions({"status", "--as-group=one"}), headers),
-              HasError(base::Code::kInvalidArgument, HasSubstr("name a user by --as")));
+TEST(Impersonation, WhatIsSaidOfNobodyIsRefused) {
+  for (const char* flag : {"--as-group=one", "--as-uid=7", "--as-user-extra=k=v"}) {
+    std::vector<std::pair<std::string, std::string>> headers;
+    EXPECT_THAT(Impersonate(*ParseOptions({"status", flag}), headers),
+                HasError(base::Code::kInvalidArgument, HasSubstr("name the user by --as")))
+        << flag;
+  }
 }
 
 }  // namespace

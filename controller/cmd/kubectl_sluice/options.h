@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controller/base/status.h"
@@ -58,9 +59,12 @@ struct Options {
   bool evidence = false;                         // why: what each verdict rests on
   std::string kubeconfig;
   std::string context;
-  // The API server is asked to take us for this user, and for these groups' member.
+  // The API server is asked to take us for this user, for these groups' member, and to know this
+  // more of the user, which has a key each.
   std::string as;
   std::vector<std::string> as_groups;
+  std::string as_uid;
+  std::vector<std::pair<std::string, std::string>> as_user_extra;
   std::chrono::seconds request_timeout{15};
 };
 

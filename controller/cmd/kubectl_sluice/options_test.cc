@@ -55,6 +55,10 @@ TEST(Options, NameTheWordTheRuleAndTheCure) {
            {{"status", "--as", "ana\r\nImpersonate-Group: system:masters"},
             "--as: takes a name without control characters"},
            {{"status", "--as-group", " x"}, "--as-group: takes a name without"},
+           {{"status", "--as-uid", "x\t"}, "--as-uid: takes a name without"},
+           {{"status", "--as-user-extra", "k"}, "--as-user-extra: \"k\" is not KEY=VALUE"},
+           {{"status", "--as-user-extra", "=v"}, "is not KEY=VALUE"},
+           {{"status", "--as-user-extra", "k="}, "--as-user-extra: takes a name without"},
            {{"completion", "tcsh"}, "bash, zsh, fish or kubectl"}}) {
     EXPECT_THAT(ParseOptions(words), HasError(base::Code::kInvalidArgument, HasSubstr(message)));
   }

@@ -6,7 +6,7 @@
 
 #include "controller/base/check.h"
 #include "controller/base/time_format.h"
-#include "controller/http/control_bytes.h"
+#include "controller/client/impersonation.h"
 
 namespace sluice::kubectl {
 namespace {
@@ -56,22 +56,29 @@ Status AddGroup(const std::string& value, Options& options) {
   return OkStatus();
 }
 
-// It goes into a header: what does not stay as it is there would name somebody else.
 Status CheckIdentity(const std::string& value) {
-  if (!value.empty() && value.front() != ' ' && value.back() != ' ' && !http::HasControl(value)) {
-    return OkStatus();
-  }
+  if (client::IsHeaderSafe(value)) return OkStatus();
   return InvalidArgument("takes a name without control characters or blanks around it");
 }
 
-Status SetAs(const std::string& value, Options& options) {
-  options.as = value;
+template <std::string Options::*kField>
+Status SetIdentity(const std::string& value, Options& options) {
+  options.*kField = value;
   return CheckIdentity(value);
 }
 
 Status AddAsGroup(const std::string& value, Options& options) {
   options.as_groups.push_back(value);
   return CheckIdentity(value);
+}
+
+Status AddAsUserExtra(const std::string& text, Options& options) {
+  const auto equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    return InvalidArgument(fmt::format("\"{}\" is not KEY=VALUE", text));
+  }
+  options.as_user_extra.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  return CheckIdentity(options.as_user_extra.back().second);
 }
 
 Status SetWithin(const std::string& value, Options& options) {
@@ -118,8 +125,10 @@ const std::vector<FlagSpec>& Flags() {
       {"--output", "-o", true, {}, &SetOutput, {"text", "wide", "json", "yaml"}},
       {"--kubeconfig", "", true, {}, &SetText<&Options::kubeconfig>},
       {"--context", "", true, {}, &SetText<&Options::context>},
-      {"--as", "", true, {}, &SetAs},
+      {"--as", "", true, {}, &SetIdentity<&Options::as>},
       {"--as-group", "", true, {}, &AddAsGroup},
+      {"--as-uid", "", true, {}, &SetIdentity<&Options::as_uid>},
+      {"--as-user-extra", "", true, {}, &AddAsUserExtra},
       {"--namespace", "-n", true, {}, &SetText<&Options::namespace_name>},
       {"--request-timeout", "", true, {}, &SetTimeout},
       {"--help", "-h", false, {}, &SetNothing},
