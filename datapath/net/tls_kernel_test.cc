@@ -67,8 +67,12 @@ class KernelTlsTest : public testing::TestWithParam<std::tuple<PollerKind, Suite
     const Suite& suite = std::get<Suite>(GetParam());
     context_ = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(context_, suite.version);
-    if (suite.tls12 != nullptr) ASSERT_EQ(SSL_CTX_set_cipher_list(context_, suite.tls12), 1);
-    if (suite.tls13 != nullptr) ASSERT_EQ(SSL_CTX_set_ciphersuites(context_, suite.tls13), 1);
+    if (suite.tls12 != nullptr) {
+      ASSERT_EQ(SSL_CTX_set_cipher_list(context_, suite.tls12), 1);
+    }
+    if (suite.tls13 != nullptr) {
+      ASSERT_EQ(SSL_CTX_set_ciphersuites(context_, suite.tls13), 1);
+    }
     listener_ = Listener::Listen(
                     *loop_, *Address::Parse("127.0.0.1:0"), {},
                     [this](UniqueFd fd, const Address& peer) {

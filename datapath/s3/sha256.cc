@@ -1,4 +1,3 @@
-#define OPENSSL_SUPPRESS_DEPRECATED  // the low-level calls: see sha256.h for why
 #include "datapath/s3/sha256.h"
 
 #include <openssl/crypto.h>

@@ -64,7 +64,9 @@ class CacheFixture : public testing::Test {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (cache_ && cache_->coming_bytes() != 0 && std::chrono::steady_clock::now() < deadline)
       std::this_thread::yield();
-    if (cache_) EXPECT_EQ(cache_->coming_bytes(), 0u);
+    if (cache_) {
+      EXPECT_EQ(cache_->coming_bytes(), 0u);
+    }
     cache_.reset();
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }

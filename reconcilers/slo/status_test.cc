@@ -180,9 +180,9 @@ TEST(SloStatus, WhatAProviderSaysIsToldAnewButForTheNumbersInTheServersOwnWords)
 }
 
 TEST(SloStatus, MeasurementsInWhatIsWrongMoveWithoutBeingTold) {
-  const auto newest_at = [](const char* seconds) {
+  const auto newest_at = [](const char* epoch_seconds) {
     Read read = Measured("0", "0");
-    read.evidence[0].freshness = {Answer(seconds)};
+    read.evidence[0].freshness = {Answer(epoch_seconds)};
     return read;
   };
   ASSERT_EQ(Reason(Built(newest_at("1700000000")), "Measurable"), "False StaleData");
@@ -210,11 +210,11 @@ TEST(RulesObject, IsAPrometheusRuleWhereThatKindIsAndAConfigMapElsewhere) {
   ASSERT_TRUE(objective.ok());
   const auto group = gates::RulesFor(Availability(), {{"team", "storage"}}, kNow);
   const RulesObject map = MakeRulesObject(**objective, group, "sluice-system", false);
-  const auto json = nlohmann::json::parse(map.json);
-  EXPECT_EQ(json["kind"], "ConfigMap");
-  EXPECT_EQ(json["metadata"]["labels"]["sluice.dev/rules"], "true");
-  EXPECT_EQ(json["metadata"]["ownerReferences"][0]["uid"], "u1");
-  EXPECT_EQ(json["data"]["phoenix-availability.yaml"], gates::RuleFileYaml({group}));
+  const auto written = nlohmann::json::parse(map.json);
+  EXPECT_EQ(written["kind"], "ConfigMap");
+  EXPECT_EQ(written["metadata"]["labels"]["sluice.dev/rules"], "true");
+  EXPECT_EQ(written["metadata"]["ownerReferences"][0]["uid"], "u1");
+  EXPECT_EQ(written["data"]["phoenix-availability.yaml"], gates::RuleFileYaml({group}));
   const RulesObject rule = MakeRulesObject(**objective, group, "sluice-system", true);
   ExpectGolden("prometheus-rule", nlohmann::json::parse(rule.json).dump(1) + "\n");
 }

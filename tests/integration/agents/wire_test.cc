@@ -112,10 +112,10 @@ TEST_F(WireTest, AConnectionEndsWhenNobodyTakesWhatTheAgentSays) {
       continue;
     }
     ++connections;
-    unsigned milliseconds = 0;
-    size = sizeof(milliseconds);
-    EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, &size), 0);
-    EXPECT_EQ(milliseconds, 20'000u);
+    unsigned patience_ms = 0;
+    size = sizeof(patience_ms);
+    EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, &size), 0);
+    EXPECT_EQ(patience_ms, 20'000u);
   }
   EXPECT_EQ(connections, 1);
 }
